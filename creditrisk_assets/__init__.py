@@ -1,0 +1,1 @@
+"""Code location 1: from raw tables to a registered model."""

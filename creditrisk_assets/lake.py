@@ -1,0 +1,301 @@
+"""The lake: versioned artefacts on disk, published by an atomic pointer change.
+
+What belongs here: drafts, versions, pointers, integrity. What does not: what an artefact contains (its maker's module), whether it may
+be published (the contracts).
+
+Layout below the root, for an artefact keyed `raw/bureau`:
+
+    raw/bureau/CURRENT                 {"version": "9f2c…"}: the last good version
+    raw/bureau/versions/9f2c…/         data.parquet (or any other files) and manifest.json
+    raw/bureau/.draft-<pid>-<random>/  a version being written; swept away when its writer is dead
+"""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+DATA = "data.parquet"
+MANIFEST = "manifest.json"
+POINTER = "CURRENT"
+
+
+class LakeError(RuntimeError):
+    """Something is missing from the lake or damaged; the message says what and which command mends it."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is known of one version: enough to reuse it, verify it and trace it."""
+
+    key: str
+    version: str  # the Dagster data version
+    code_version: str
+    inputs: Mapping[str, str]  # upstream key -> its version
+    files: Mapping[str, str]  # file name -> SHA-256
+    created_at: str  # UTC, ISO 8601
+    metadata: Mapping[str, Any] = field(default_factory=dict)  # JSON: rows, seconds, check reports, …
+
+
+@dataclass(frozen=True)
+class Version:
+    """One published version of an artefact."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def version(self) -> str:
+        """The version's name."""
+        return self.manifest.version
+
+    @property
+    def data(self) -> Path:
+        """The table's Parquet file."""
+        return self.path / DATA
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files."""
+        return sum((self.path / name).stat().st_size for name in self.manifest.files)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A version being written: put files into `path`, then publish it."""
+
+    key: str
+    path: Path
+
+    @property
+    def data(self) -> Path:
+        """Where a table's Parquet file goes."""
+        return self.path / DATA
+
+
+def sha256_file(path: Path) -> str:
+    """Hash a file's content."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a small file so that a reader sees the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_directory(path.parent)
+
+
+class Lake:
+    """Versioned artefacts below one directory.
+
+    Parameters
+    ----------
+    root
+        Directory of the lake; made when first written to.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def current(self, key: str) -> Version | None:
+        """Return the last good version of an artefact, or None when there is none yet.
+
+        Raises
+        ------
+        LakeError
+            The pointer or the manifest is unreadable or points to nothing.
+        """
+        pointer = self._home(key) / POINTER
+        try:
+            version = json.loads(pointer.read_text("utf-8"))["version"]
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise LakeError(f"{key}: the pointer {pointer} is damaged; delete it and run `creditrisk run`") from error
+        return self.version(key, version)
+
+    def version(self, key: str, version: str) -> Version:
+        """Return one version of an artefact by name.
+
+        Raises
+        ------
+        LakeError
+            There is no such version, or its manifest is unreadable.
+        """
+        path = self._home(key) / "versions" / version
+        try:
+            manifest = Manifest(**json.loads((path / MANIFEST).read_text("utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise LakeError(
+                f"{key}: version {version} is missing or damaged; run `creditrisk run` to rebuild it"
+            ) from error
+        return Version(path, manifest)
+
+    def require(self, key: str) -> Version:
+        """Return the last good version of an artefact that must be there.
+
+        Raises
+        ------
+        LakeError
+            It was never published.
+        """
+        if (found := self.current(key)) is None:
+            raise LakeError(f"{key} was never published; run `creditrisk run --select {key}` or `creditrisk run` first")
+        return found
+
+    def reusable(self, key: str, *, code_version: str, inputs: Mapping[str, str]) -> tuple[Version | None, str]:
+        """Find the last good version if nothing it was made from has changed and its files are intact.
+
+        Returns
+        -------
+        tuple
+            The version (None: it must be made anew) and why, in words for the user.
+        """
+        try:
+            found = self.current(key)
+        except LakeError as error:
+            return None, str(error)
+        if found is None:
+            return None, "never built"
+        if found.manifest.code_version != code_version:
+            return None, "its code changed"
+        known = found.manifest.inputs
+        if changed := sorted(k for k in inputs.keys() | known.keys() if inputs.get(k) != known.get(k)):
+            return None, f"changed: {', '.join(changed)}"
+        for name, digest in found.manifest.files.items():
+            path = found.path / name
+            if not path.is_file() or sha256_file(path) != digest:
+                return None, f"its file {name} was damaged"
+        return found, "unchanged"
+
+    @contextlib.contextmanager
+    def draft(self, key: str) -> Iterator[Draft]:
+        """Open a draft of a new version; what is not published when the block ends is deleted.
+
+        Two processes may draft the same artefact at once: each has its own directory, and the last to publish wins.
+        """
+        home = self._home(key)
+        home.mkdir(parents=True, exist_ok=True)
+        self._sweep(home)
+        path = home / f".draft-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        path.mkdir()
+        try:
+            yield Draft(key, path)
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def publish(
+        self,
+        draft: Draft,
+        *,
+        code_version: str,
+        inputs: Mapping[str, str],
+        metadata: Mapping[str, Any] | None = None,
+        version: str | None = None,
+    ) -> Version:
+        """Make a draft the last good version.
+
+        Parameters
+        ----------
+        draft
+            The finished draft.
+        code_version, inputs
+            What it was made by and from: `reusable` compares them next time.
+        metadata
+            JSON values to keep with it.
+        version
+            Its name; by default the hash of its files, so that equal content is the same version.
+        """
+        files = {
+            path.relative_to(draft.path).as_posix(): sha256_file(path)
+            for path in sorted(draft.path.rglob("*"))
+            if path.is_file()
+        }
+        if not files:
+            raise LakeError(f"{draft.key}: nothing was written to publish")
+        name = version or hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+        manifest = Manifest(
+            key=draft.key,
+            version=name,
+            code_version=code_version,
+            inputs=dict(inputs),
+            files=files,
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            metadata=dict(metadata or {}),
+        )
+        for file in files:
+            _sync_file(draft.path / file)
+        write_atomically(draft.path / MANIFEST, json.dumps(asdict(manifest), indent=1, sort_keys=True))
+        home = self._home(draft.key)
+        target = home / "versions" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with self._locked(home):
+            self._move_in(draft.path, target, manifest)
+            write_atomically(home / POINTER, json.dumps({"version": name}))
+        return Version(target, manifest)
+
+    def _move_in(self, source: Path, target: Path, manifest: Manifest) -> None:
+        """Put a finished draft at its version's place; readers of an equal version already there are not disturbed."""
+        try:
+            source.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            for name in manifest.files:
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                (source / name).replace(target / name)
+            (source / MANIFEST).replace(target / MANIFEST)
+        _sync_directory(target.parent)
+
+    def _home(self, key: str) -> Path:
+        return self.root.joinpath(*key.split("/"))
+
+    @staticmethod
+    def _sweep(home: Path) -> None:
+        """Delete the drafts of writers that are dead (killed in the middle)."""
+        for path in home.glob(".draft-*"):
+            pid = int(path.name.split("-")[1])
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                shutil.rmtree(path, ignore_errors=True)
+            except PermissionError:
+                continue
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _locked(home: Path) -> Iterator[None]:
+        with (home / ".lock").open("w") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

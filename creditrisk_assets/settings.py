@@ -1,0 +1,110 @@
+"""Deployment settings: the only reader of environment variables.
+
+What belongs here: paths, URLs, limits and secrets of one deployment. What does not: hyper-parameters, cut-offs and gates (the policy
+file of `modelling`), facts about the data (the contracts), one run's knobs (`dg.Config` in `defs`).
+"""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, HttpUrl, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "CREDITRISK_"
+SERVING_PREFIX = "CREDITRISK_SERVING_"
+
+
+def unknown_variables(prefix: str, known: set[str], but: tuple[str, ...] = ()) -> list[str]:
+    """List the environment variables under a prefix that no setting reads (a misspelt setting must not pass silently)."""
+    return sorted(
+        name
+        for name in os.environ
+        if name.upper().startswith(prefix) and not name.upper().startswith(but or ("\0",)) and name.upper() not in known
+    )
+
+
+class Settings(BaseSettings):
+    """What one deployment is made of. Every field is read from `CREDITRISK_<FIELD>`; with none set, all of it is local and embedded.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        A value cannot be parsed, or a variable with the prefix names no setting.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    home: Path = Field(Path(".creditrisk"), description="Everything the platform writes lies below this directory.")
+    source: Path | None = Field(None, description="Directory of the raw tables; none: the sample portfolio.")
+    threads: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, description="Threads of DuckDB and LightGBM."
+    )
+    memory_limit: str = Field(
+        "3GB", pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$", description="DuckDB's memory; past it, it spills."
+    )
+    relaxations: Path = Field(
+        Path("deploy/relaxations.yaml"), description="Contract rules relaxed by name, with reason and expiry."
+    )
+    policy: Path | None = Field(None, description="Model and credit policy; none: the one beside the code.")
+    mlflow_tracking_uri: str | None = Field(None, description="MLflow server; none: SQLite below the home directory.")
+    mlflow_experiment: str = Field("credit-risk", min_length=1)
+    registered_model: str = Field("credit-risk-pd", min_length=1, description="Name in the MLflow registry.")
+    signing_key: SecretStr | None = Field(
+        None, description="Ed25519 private key (PEM) for bundles; none: one is made at first use."
+    )
+    alert_webhook: SecretStr | None = Field(None, description="Where alerts are posted as JSON; none: the log only.")
+    alert_webhook_timeout_seconds: float = Field(5.0, gt=0)
+
+    @model_validator(mode="after")
+    def _refuse_unknown(self) -> Self:
+        known = {f"{PREFIX}{name.upper()}" for name in type(self).model_fields}
+        if unknown := unknown_variables(PREFIX, known, but=(SERVING_PREFIX,)):
+            raise ValueError(f"no setting is named {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+        return self
+
+    @cached_property
+    def root(self) -> Path:
+        """The home directory, absolute."""
+        return self.home.expanduser().resolve()
+
+    @property
+    def lake(self) -> Path:
+        """Versioned tables and artefacts."""
+        return self.root / "lake"
+
+    @property
+    def spill(self) -> Path:
+        """Where DuckDB spills what does not fit its memory limit."""
+        return self.root / "spill"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's instance."""
+        return self.root / "dagster"
+
+    @property
+    def bundles(self) -> Path:
+        """Published model bundles, one directory per version, and the pointer to the champion's."""
+        return self.root / "bundles"
+
+    @property
+    def keys(self) -> Path:
+        """Keys generated for local use."""
+        return self.root / "keys"
+
+    @property
+    def reports(self) -> Path:
+        """Named exports auditors ask for."""
+        return self.root / "reports"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        """MLflow's artefacts when no server is configured."""
+        return self.root / "mlartifacts"
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's tracking and registry URI."""
+        return self.mlflow_tracking_uri or f"sqlite:///{self.root / 'mlflow.db'}"

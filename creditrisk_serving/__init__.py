@@ -1,0 +1,1 @@
+"""Code location 2: from a registered model to decisions."""
