@@ -1,0 +1,1 @@
+"""Where raw tables come from: finding, unpacking and typing files."""

@@ -1,0 +1,1 @@
+"""What production looks like against the reference: pure functions returning dataclasses."""

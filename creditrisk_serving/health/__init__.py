@@ -1,0 +1,1 @@
+"""Liveness, readiness, metadata and metrics."""

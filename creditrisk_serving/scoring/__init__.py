@@ -1,0 +1,1 @@
+"""Scoring of applications and applicants."""

@@ -1,0 +1,1 @@
+"""Renderings of the contracts: SQL, Arrow, request schemas, Markdown."""
