@@ -1,0 +1,248 @@
+"""How an asset becomes a version in the lake: reuse, make, check, publish, tell Dagster.
+
+What belongs here: the one path every asset of the graph takes. What does not: what any of them computes (the plain packages), their
+wiring (the stage modules beside this one).
+
+An asset whose code and inputs are unchanged and whose files are intact is not made again; its last version is reported anew, which
+renews its freshness. A version whose blocking check fails is not published and no materialization is recorded: the last good version
+stays in use and the run fails.
+"""
+
+import errno
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+import duckdb
+
+from creditrisk_assets.defs.usage import Usage, measured
+from creditrisk_assets.defs.vocabulary import OWNERS, VERIFIED_NIGHTLY, Describe
+from creditrisk_assets.ingestion.files import IngestionError
+from creditrisk_assets.lake import Draft, Lake, LakeError, Version
+from creditrisk_assets.resources.duckdb import EmbeddedDuckDB
+from creditrisk_assets.resources.platform import Platform
+from creditrisk_assets.settings import Settings
+
+Json = Mapping[str, Any]
+Events = Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """The answer of one check, as JSON values."""
+
+    name: str
+    passed: bool
+    facts: Json = field(default_factory=dict)  # text for the UI under `description`, rows of a table under `table`
+    severity: str = "ERROR"
+
+    @property
+    def blocks(self) -> bool:
+        """Whether nothing may be published."""
+        return not self.passed and self.severity == "ERROR"
+
+
+@dataclass(frozen=True)
+class Made:
+    """What making a draft came to."""
+
+    facts: Json
+    checks: Sequence[CheckOutcome] = ()
+    version: str | None = None  # by default the hash of the draft's files
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a maker is given."""
+
+    context: dg.AssetExecutionContext
+    settings: Settings
+    lake: Lake
+    inputs: Mapping[str, Version]
+    draft: Draft
+
+    def connection(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Open a DuckDB connection limited by the settings."""
+        resource: EmbeddedDuckDB = self.context.resources.duckdb
+        return resource.get_connection()
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """One asset of the graph.
+
+    Attributes
+    ----------
+    key
+        Lake and asset key, `layer/name`.
+    make
+        Fills the draft and says what it found.
+    show
+        Turns a published version into metadata for the UI; also used when the version is reused.
+    deps
+        Keys of the artefacts it is made from.
+    optional_deps
+        Keys it may be made without (they are ordered before it all the same).
+    checks
+        Names and descriptions of its checks; `blocking` names those that keep it from being published.
+    also_from
+        What else it depends on (a source file, a policy), as name -> fingerprint.
+    """
+
+    key: str
+    group: str
+    kinds: frozenset[str]
+    describe: Describe
+    code_version: str
+    make: Callable[[Work], Made]
+    show: Callable[[Version], Mapping[str, dg.MetadataValue]] = lambda _: {}
+    deps: tuple[str, ...] = ()
+    optional_deps: tuple[str, ...] = ()
+    checks: Mapping[str, str] = field(default_factory=dict)
+    advisory: frozenset[str] = frozenset()
+    also_from: Callable[[Settings, Lake], Mapping[str, str]] = lambda _settings, _lake: {}
+    columns: dg.TableSchema | None = None
+    resources: frozenset[str] = frozenset()
+    retry: dg.RetryPolicy | None = None
+
+
+def asset_key(key: str) -> dg.AssetKey:
+    """Return the Dagster key of a lake key."""
+    return dg.AssetKey(key.split("/"))
+
+
+def asset_of(artefact: Artefact) -> dg.AssetsDefinition:
+    """Build the Dagster asset of an artefact."""
+
+    @dg.asset(
+        key=asset_key(artefact.key),
+        deps=[asset_key(key) for key in (*artefact.deps, *artefact.optional_deps)],
+        group_name=artefact.group,
+        kinds=set(artefact.kinds),
+        owners=[OWNERS[artefact.group]],
+        description=str(artefact.describe),
+        freshness_policy=VERIFIED_NIGHTLY,
+        code_version=artefact.code_version,
+        output_required=False,
+        metadata={"dagster/column_schema": artefact.columns} if artefact.columns else {},
+        check_specs=[
+            dg.AssetCheckSpec(
+                name, asset=asset_key(artefact.key), description=text, blocking=name not in artefact.advisory
+            )
+            for name, text in artefact.checks.items()
+        ],
+        required_resource_keys={"platform", "duckdb", *artefact.resources},
+        retry_policy=artefact.retry,
+    )
+    def _asset(context: dg.AssetExecutionContext) -> Events:
+        try:
+            yield from _materialize(artefact, context)
+        except (IngestionError, LakeError, ValueError) as error:
+            raise dg.Failure(f"{artefact.key}: {error}", allow_retries=False) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise dg.Failure(
+                f"{artefact.key}: the disk is full; nothing was published. Free space or set CREDITRISK_HOME to a larger disk, "
+                "then run again",
+                allow_retries=False,
+            ) from error
+
+    return _asset
+
+
+def _materialize(artefact: Artefact, context: dg.AssetExecutionContext) -> Events:
+    platform: Platform = context.resources.platform
+    settings, lake = platform.settings, platform.lake
+    inputs = {key: lake.require(key) for key in artefact.deps}
+    inputs |= {key: found for key in artefact.optional_deps if (found := lake.current(key))}
+    made_from = {key: version.version for key, version in inputs.items()} | dict(artefact.also_from(settings, lake))
+    reused, why = lake.reusable(artefact.key, code_version=artefact.code_version, inputs=made_from)
+    if reused is not None:
+        context.log.info(f"{artefact.key}: reused, {why}")
+        checks = [CheckOutcome(**check) for check in reused.manifest.metadata["checks"]]
+        yield from _report(artefact, reused, checks, reused=True, why=why)
+        return
+    with lake.draft(artefact.key) as draft:
+        with measured() as usage:
+            made = artefact.make(Work(context, settings, lake, inputs, draft))
+        if any(check.blocks for check in made.checks):
+            yield from _check_results(artefact.key, made.checks)
+            return  # Dagster fails the step on the failed blocking check; nothing was published
+        version = lake.publish(
+            draft,
+            code_version=artefact.code_version,
+            inputs=made_from,
+            version=made.version,
+            metadata={"facts": dict(made.facts), "checks": [vars(check) for check in made.checks], "usage": vars(usage)},
+        )
+    yield from _report(artefact, version, made.checks, reused=False, why=why)
+
+
+def _report(artefact: Artefact, version: Version, checks: Sequence[CheckOutcome], *, reused: bool, why: str) -> Events:
+    yield from _check_results(artefact.key, checks)
+    facts, usage = version.manifest.metadata["facts"], Usage(**version.manifest.metadata["usage"])
+    standard: dict[str, Any] = {
+        "reused": dg.MetadataValue.bool(reused),
+        "reason": dg.MetadataValue.text(why),
+        "seconds": dg.MetadataValue.float(round(usage.seconds, 3)),
+        "peak_memory_mb": dg.MetadataValue.float(round(usage.peak_memory_bytes / 1e6, 1)),
+        "size_mb": dg.MetadataValue.float(round(version.bytes / 1e6, 3)),
+        "path": dg.MetadataValue.path(str(version.path)),
+    }
+    if "rows" in facts:
+        standard["dagster/row_count"] = dg.MetadataValue.int(facts["rows"])
+    yield dg.MaterializeResult(
+        asset_key=asset_key(artefact.key),
+        data_version=dg.DataVersion(version.version),
+        metadata={**artefact.show(version), **standard},
+    )
+
+
+def _check_results(key: str, checks: Sequence[CheckOutcome]) -> Iterator[dg.AssetCheckResult]:
+    for check in checks:
+        yield dg.AssetCheckResult(
+            asset_key=asset_key(key),
+            check_name=check.name,
+            passed=check.passed,
+            severity=dg.AssetCheckSeverity[check.severity],
+            description=str(check.facts.get("description", "")) or None,
+            metadata={name: metadata_of(value) for name, value in check.facts.items() if name != "description"},
+        )
+
+
+def metadata_of(value: Any) -> dg.MetadataValue:
+    """Render a JSON value: a list of like objects is a table."""
+    if isinstance(value, bool):
+        return dg.MetadataValue.bool(value)
+    if isinstance(value, int):
+        return dg.MetadataValue.int(value)
+    if isinstance(value, float):
+        return dg.MetadataValue.float(value)
+    if isinstance(value, str):
+        return dg.MetadataValue.text(value)
+    if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
+        return table_of(value)
+    return dg.MetadataValue.json(value)
+
+
+def table_of(rows: Sequence[Json]) -> dg.TableMetadataValue:
+    """Render rows as a table in the UI."""
+    return dg.MetadataValue.table(
+        records=[
+            dg.TableRecord({name: value if isinstance(value, (int, float, bool)) else str(value) for name, value in row.items()})
+            for row in rows
+        ],
+        schema=dg.TableSchema(columns=[dg.TableColumn(name, _column_type(rows, name)) for name in rows[0]]),
+    )
+
+
+def _column_type(rows: Sequence[Json], name: str) -> str:
+    kinds = {type(row[name]) for row in rows}
+    if kinds <= {bool}:
+        return "bool"
+    if kinds <= {int}:
+        return "int"
+    return "float" if kinds <= {int, float} else "string"

@@ -1,0 +1,46 @@
+"""The closed sets every definition chooses from: groups, owners, kinds, freshness policies, descriptions."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import dagster as dg
+
+GROUPS = ("ingestion", "features", "training", "governance", "monitoring", "serving")
+OWNERS = {
+    "ingestion": "team:credit-data",
+    "features": "team:credit-features",
+    "training": "team:credit-models",
+    "governance": "team:model-risk",
+    "monitoring": "team:model-risk",
+    "serving": "team:credit-decisions",
+}
+KINDS = frozenset({"duckdb", "parquet", "lightgbm", "mlflow", "evidently", "fastapi", "sklearn"})
+
+# the nightly schedule renews every asset, so a day and a half without is a missed night
+VERIFIED_NIGHTLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
+
+
+@dataclass(frozen=True)
+class Describe:
+    """An asset's text in the UI; every part is asked of every asset."""
+
+    what: str
+    grain: str
+    built_from: str
+    known_at: str
+    consumed_by: str
+    fails_when: str
+    source: str
+
+    def __str__(self) -> str:
+        return "\n\n".join(
+            (
+                self.what,
+                f"**Grain** {self.grain}",
+                f"**Built from** {self.built_from}",
+                f"**Known at** {self.known_at}",
+                f"**Consumed by** {self.consumed_by}",
+                f"**Fails when** {self.fails_when}",
+                f"**Source** `{self.source}`",
+            )
+        )
