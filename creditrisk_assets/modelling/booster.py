@@ -1,0 +1,187 @@
+"""LightGBM's shared library, called directly: scoring without the `lightgbm` Python package.
+
+What belongs here: finding the library, the few C functions scoring needs, the life of their handles. What does not:
+features, encodings, signatures (`bundle`). Importing `lightgbm` would pull pandas and scikit-learn into the service:
+seconds and 160 MiB.
+"""
+
+import ctypes
+import importlib.util
+import weakref
+from collections import deque
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FLOAT64 = 1  # C_API_DTYPE_FLOAT64
+NORMAL = 0  # C_API_PREDICT_NORMAL: the sigmoid is applied
+ROW_MAJOR = 1
+ALL_TREES = -1
+# Threads that wait spin: with two on a busy machine one row takes a hundred times as long. The service scales by
+# processes.
+ONE_THREAD = b"num_threads=1"
+
+
+class BoosterError(RuntimeError):
+    """LightGBM's library is missing or refused a call; the message repeats its words."""
+
+
+@cache
+def library_path() -> Path:
+    """Find LightGBM's shared library without importing its Python package.
+
+    Raises
+    ------
+    BoosterError
+        The wheel is not installed or does not hold the library.
+    """
+    spec = importlib.util.find_spec("lightgbm")
+    for home in (spec.submodule_search_locations or []) if spec else []:
+        for name in ("lib/lib_lightgbm.so", "lib/lib_lightgbm.dylib", "lib_lightgbm.so", "bin/lib_lightgbm.dll"):
+            if (path := Path(home) / name).is_file():
+                return path
+    raise BoosterError(
+        "LightGBM's shared library was not found; install the package `lightgbm` (only its library is loaded)"
+    )
+
+
+@cache
+def _library() -> Any:
+    try:
+        library = ctypes.CDLL(str(library_path()))
+    except OSError as error:
+        raise BoosterError(f"LightGBM's library {library_path()} cannot be loaded: {error}") from error
+    library.LGBM_GetLastError.restype = ctypes.c_char_p
+    return library
+
+
+def _call(name: str, *arguments: Any) -> None:
+    library = _library()
+    if getattr(library, name)(*arguments) != 0:
+        raise BoosterError(f"{name}: {library.LGBM_GetLastError().decode('utf-8', 'replace')}")
+
+
+def _free(handle: ctypes.c_void_p, idle: "deque[ctypes.c_void_p]") -> None:
+    """Give back what the library holds for one model (the call comes when no scorer refers to it any more)."""
+    library = _library()
+    while idle:
+        library.LGBM_FastConfigFree(idle.pop())
+    library.LGBM_BoosterFree(handle)
+
+
+class Booster:
+    """A LightGBM model read from its text.
+
+    Safe to use from several threads at once: a matrix is scored under the library's shared lock, and each single row
+    takes a prepared call of its own from a pool that grows to the number of threads ever at work together.
+
+    Parameters
+    ----------
+    text
+        The model file's content.
+
+    Raises
+    ------
+    BoosterError
+        The text is no LightGBM model.
+    """
+
+    def __init__(self, text: str) -> None:
+        if not text.startswith("tree\n") or "end of trees" not in text:
+            # The library itself may end the process on a text that is cut short.
+            raise BoosterError("the text is not a whole LightGBM model")
+        self._handle = ctypes.c_void_p()
+        iterations = ctypes.c_int()
+        _call("LGBM_BoosterLoadModelFromString", text.encode(), ctypes.byref(iterations), ctypes.byref(self._handle))
+        self._idle: deque[ctypes.c_void_p] = deque()
+        self._close = weakref.finalize(self, _free, self._handle, self._idle)
+        self.iterations = iterations.value
+        count = ctypes.c_int()
+        _call("LGBM_BoosterGetNumFeature", self._handle, ctypes.byref(count))
+        self.feature_count = count.value
+
+    def predict(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Score rows.
+
+        Parameters
+        ----------
+        matrix
+            (n, features), NaN where a value is missing.
+
+        Returns
+        -------
+        ndarray
+            (n,) probabilities, in the order given.
+
+        Raises
+        ------
+        ValueError
+            The matrix has another number of columns than the model.
+        """
+        rows = np.ascontiguousarray(matrix, dtype=np.float64)
+        if rows.ndim != 2 or rows.shape[1] != self.feature_count:
+            raise ValueError(f"the model takes {self.feature_count} columns; the matrix has shape {rows.shape}")
+        scores = np.empty(len(rows), dtype=np.float64)
+        if len(rows) == 1:
+            self._predict_one(rows, scores)
+        elif len(rows):
+            self._predict_many(rows, scores)
+        return scores
+
+    def _predict_many(self, rows: NDArray[np.float64], scores: NDArray[np.float64]) -> None:
+        written = ctypes.c_int64()
+        _call(
+            "LGBM_BoosterPredictForMat",
+            self._handle,
+            rows.ctypes.data_as(ctypes.c_void_p),
+            ctypes.c_int(FLOAT64),
+            ctypes.c_int32(rows.shape[0]),
+            ctypes.c_int32(rows.shape[1]),
+            ctypes.c_int(ROW_MAJOR),
+            ctypes.c_int(NORMAL),
+            ctypes.c_int(0),
+            ctypes.c_int(ALL_TREES),
+            ONE_THREAD,
+            ctypes.byref(written),
+            scores.ctypes.data_as(ctypes.c_void_p),
+        )
+        if written.value != len(rows):
+            raise BoosterError(f"LightGBM answered {written.value} scores for {len(rows)} rows")
+
+    def _predict_one(self, row: NDArray[np.float64], score: NDArray[np.float64]) -> None:
+        written = ctypes.c_int64()
+        prepared = self._take()
+        try:
+            _call(
+                "LGBM_BoosterPredictForMatSingleRowFast",
+                prepared,
+                row.ctypes.data_as(ctypes.c_void_p),
+                ctypes.byref(written),
+                score.ctypes.data_as(ctypes.c_void_p),
+            )
+        finally:
+            self._idle.append(prepared)
+        if written.value != 1:
+            raise BoosterError(f"LightGBM answered {written.value} scores for one row")
+
+    def _take(self) -> ctypes.c_void_p:
+        """Take an idle prepared call, or make one: a prepared call serves one thread at a time."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            prepared = ctypes.c_void_p()
+        _call(
+            "LGBM_BoosterPredictForMatSingleRowFastInit",
+            self._handle,
+            ctypes.c_int(NORMAL),
+            ctypes.c_int(0),
+            ctypes.c_int(ALL_TREES),
+            ctypes.c_int(FLOAT64),
+            ctypes.c_int32(self.feature_count),
+            ONE_THREAD,
+            ctypes.byref(prepared),
+        )
+        return prepared

@@ -1,0 +1,347 @@
+"""The signed model bundle, read: everything the scoring service knows of a model.
+
+What belongs here: verification (signature, hashes, golden rows), encoding of features into the model's matrix, scoring,
+the pointer to the published version. What does not: how a bundle is made (`bundle_writer`), signing (`signing`),
+features (`features.request`). The service imports this module, so it needs numpy, cryptography and LightGBM's shared
+library alone, and never unpickles anything.
+
+    manifest.json    format, name, created_at, model_version, files (name -> SHA-256), inputs, code_version, …
+    signature.json   Ed25519 over the bytes of manifest.json
+    model.txt        LightGBM's text         encoder.json   the model's features in order, with their categories
+    plan.json        feature SQL and tables  policy.json    grades, cut-offs, gates
+    golden.json      rows with the scores they must get     metrics.json   evaluation on the test split
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from numpy.typing import NDArray
+
+from creditrisk_assets.modelling.booster import Booster, BoosterError
+from creditrisk_assets.modelling.policy import Policy, PolicyError, parse_policy
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+SIGNATURE = "signature.json"
+FILES = ("encoder.json", "golden.json", "metrics.json", "model.txt", "plan.json", "policy.json")
+POINTER = "CURRENT"
+PUBLIC_KEY_FILE = "bundle_signing.pub"
+GOLDEN_TOLERANCE = 1e-12
+FEW_ROWS = 64  # below this, row by row through Python beats column by column through numpy
+FLOAT32_LIMIT = float(np.finfo(np.float32).max)
+
+Kind = Literal["numeric", "boolean", "category"]
+
+
+class BundleError(RuntimeError):
+    """A bundle is missing, damaged, unsigned or scores unlike when it was made; it must decide on nobody."""
+
+
+class EncodingError(ValueError):
+    """Features do not fit the model; the message names the feature, never its value."""
+
+
+@dataclass(frozen=True)
+class BundleFeature:
+    """One input of the model: its place in the matrix is its place in the bundle."""
+
+    name: str
+    family: str
+    kind: Kind
+    categories: tuple[str, ...] | None = None
+    codes: Mapping[str, float] = field(init=False, repr=False, compare=False)  # category -> its number in the matrix
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "codes", {name: float(code) for code, name in enumerate(self.categories or ())})
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """One verified model version, ready to score. Safe to share between threads."""
+
+    version: str
+    manifest: Mapping[str, Any]
+    plan: Mapping[str, Any]
+    policy: Policy
+    features: tuple[BundleFeature, ...]
+    metrics: Mapping[str, Any]
+    booster: Booster = field(repr=False, compare=False)
+
+    @classmethod
+    def load(cls, path: Path, public_key: bytes) -> "Bundle":
+        """Read a bundle and verify all of it.
+
+        Parameters
+        ----------
+        path
+            The bundle's directory.
+        public_key
+            The trusted Ed25519 key, 32 raw bytes; the one inside the bundle proves nothing by itself.
+
+        Raises
+        ------
+        BundleError
+            A file is missing, changed or unexpected, the signature is not by this key, the format is unknown, or a
+            golden row gets another score than at registration.
+        """
+        manifest = _verified_manifest(path, public_key)
+        contents = {name: _verified_file(path, name, digest) for name, digest in manifest["files"].items()}
+        if strangers := sorted(p.name for p in path.iterdir() if p.name not in {*FILES, MANIFEST, SIGNATURE}):
+            raise BundleError(f"{path}: {', '.join(strangers)} does not belong to a bundle; publish the version again")
+        try:
+            bundle = cls(
+                version=manifest["model_version"],
+                manifest=manifest,
+                plan=json.loads(contents["plan.json"]),
+                policy=parse_policy(json.loads(contents["policy.json"]), where=f"{path}/policy.json"),
+                features=_features(json.loads(contents["encoder.json"])),
+                metrics=json.loads(contents["metrics.json"]),
+                booster=Booster(contents["model.txt"].decode()),
+            )
+            golden = json.loads(contents["golden.json"])["rows"]
+        except (ValueError, KeyError, TypeError, BoosterError, PolicyError) as error:
+            raise BundleError(f"{path}: a signed file does not hold what it should ({error})") from error
+        bundle._check_shape(path)
+        bundle._check_golden(path, golden)
+        return bundle
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The model's inputs, in the order of the matrix."""
+        return tuple(feature.name for feature in self.features)
+
+    def encode(self, columns: Mapping[str, Sequence[Any] | NDArray[Any]]) -> NDArray[np.float64]:
+        """Turn features into the model's matrix.
+
+        Parameters
+        ----------
+        columns
+            Feature name -> one value per applicant: numbers, booleans, category names, None or NaN where unknown.
+            Others are ignored.
+
+        Returns
+        -------
+        ndarray
+            (n, features) float64 holding float32 numbers, as in training. A category the training never saw is NaN,
+            like NULL.
+
+        Raises
+        ------
+        EncodingError
+            A feature is missing, its column has another length, or a value is of the wrong type or infinite.
+        """
+        if missing := [f.name for f in self.features if f.name not in columns]:
+            raise EncodingError(
+                f"{len(missing)} features of the model are missing, among them {', '.join(missing[:5])}"
+            )
+        rows = len(columns[self.features[0].name])
+        if uneven := [f.name for f in self.features if len(columns[f.name]) != rows]:
+            raise EncodingError(f"feature {uneven[0]} has another number of rows than {self.features[0].name} ({rows})")
+        matrix = self._encode_few(columns, rows) if rows < FEW_ROWS else self._encode_many(columns, rows)
+        return round_to_float32(matrix, self.feature_names)
+
+    def score(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Compute PDs, one per row of an encoded matrix, on the calling thread alone."""
+        return self.booster.predict(matrix)
+
+    def _encode_few(self, columns: Mapping[str, Any], rows: int) -> NDArray[np.float64]:
+        values = [_plain(feature, columns[feature.name]) for feature in self.features]
+        try:
+            return np.array(values, dtype=np.float64).reshape(len(values), rows).T
+        except (ValueError, TypeError):
+            for feature, column in zip(self.features, values, strict=True):
+                _numbers(feature, column)  # names the culprit
+            raise
+
+    def _encode_many(self, columns: Mapping[str, Any], rows: int) -> NDArray[np.float64]:
+        matrix = np.empty((rows, len(self.features)), dtype=np.float64)
+        for place, feature in enumerate(self.features):
+            matrix[:, place] = _numbers(feature, _plain(feature, columns[feature.name]))
+        return matrix
+
+    def _check_shape(self, path: Path) -> None:
+        counts = {len(self.features), self.booster.feature_count, self.manifest["feature_count"]}
+        if len(counts) != 1:
+            raise BundleError(
+                f"{path}: model, encoder and manifest disagree on the number of features: {sorted(counts)}"
+            )
+
+    def _check_golden(self, path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+        if not rows:
+            raise BundleError(f"{path}: golden.json has no rows, so the model cannot be checked")
+        columns = {name: [row["features"][name] for row in rows] for name in self.feature_names}
+        expected = np.array([row["pd"] for row in rows], dtype=np.float64)
+        gaps = np.abs(self.score(self.encode(columns)) - expected)
+        if not (gaps <= GOLDEN_TOLERANCE).all():
+            worst = int(np.argmax(np.nan_to_num(gaps, nan=np.inf)))
+            raise BundleError(
+                f"{path}: golden row {worst} scores {gaps[worst]:.3g} away from its score at registration;"
+                " the library here is not the one the model was made with, or the bundle is broken"
+            )
+
+
+def round_to_float32(matrix: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.float64]:
+    """Round to float32 and back: the one precision in which training, batch and requests agree.
+
+    Raises
+    ------
+    EncodingError
+        A value is infinite. (A finite one past float32's range becomes its largest number: the order is kept.)
+    """
+    if (infinite := np.isinf(matrix)).any():
+        name = names[int(np.flatnonzero(infinite.any(axis=0))[0])]
+        raise EncodingError(
+            f"feature {name} is infinite in {int(infinite.any(axis=1).sum())} rows; mend its SQL (a division by zero?)"
+        )
+    return np.clip(matrix, -FLOAT32_LIMIT, FLOAT32_LIMIT).astype(np.float32).astype(np.float64)
+
+
+def follow(bundles: Path) -> Path | None:
+    """Find the published version.
+
+    Parameters
+    ----------
+    bundles
+        Directory of published bundles, `Settings.bundles`.
+
+    Returns
+    -------
+    Path or None
+        The directory the pointer names; None when nothing was published yet.
+
+    Raises
+    ------
+    BundleError
+        The pointer is damaged or names no version.
+    """
+    pointer = bundles / POINTER
+    try:
+        version = json.loads(pointer.read_text("utf-8"))["version"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"the pointer {pointer} is damaged; promote a version again") from error
+    if not isinstance(version, str) or not re.fullmatch(r"[0-9a-f]{16}", version):
+        raise BundleError(f"the pointer {pointer} names no model version; promote a version again")
+    return bundles / version
+
+
+def read_public_key(keys: Path) -> bytes:
+    """Read the public key written beside the local signing key (`Settings.keys`), 32 raw bytes.
+
+    Raises
+    ------
+    BundleError
+        There is none, or it is no Ed25519 key.
+    """
+    path = keys / PUBLIC_KEY_FILE
+    try:
+        return parse_public_key(path.read_text("ascii"))
+    except FileNotFoundError as error:
+        raise BundleError(
+            f"no public key at {path}; run `creditrisk run` once, or copy the key of the machine that trains"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise BundleError(
+            f"the public key {path} is damaged ({error}); copy it again from the machine that trains"
+        ) from error
+
+
+def parse_public_key(text: str) -> bytes:
+    """Decode a public key from base64.
+
+    Raises
+    ------
+    ValueError
+        It is not the base64 of 32 bytes.
+    """
+    raw = base64.b64decode(text.strip(), validate=True)
+    if len(raw) != 32:
+        raise ValueError("an Ed25519 public key has 32 bytes")
+    return raw
+
+
+def _verified_manifest(path: Path, public_key: bytes) -> dict[str, Any]:
+    raw = _read(path, MANIFEST)
+    try:
+        signature = json.loads(_read(path, SIGNATURE))
+        if signature["algorithm"] != "ed25519":
+            raise BundleError(f"{path}: signed by an unknown algorithm")
+        Ed25519PublicKey.from_public_bytes(public_key).verify(
+            base64.b64decode(signature["signature"], validate=True), raw
+        )
+    except InvalidSignature as error:
+        raise BundleError(
+            f"{path}: the signature is not by the trusted key, or the manifest was changed;"
+            " publish the version again, or trust its key"
+        ) from error
+    except (ValueError, KeyError, TypeError, binascii.Error) as error:
+        raise BundleError(f"{path}: {SIGNATURE} is damaged; publish the version again") from error
+    try:
+        manifest = json.loads(raw)
+        found, files = manifest["format"], manifest["files"]
+        manifest["model_version"], manifest["feature_count"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{path}: {MANIFEST} does not describe a bundle") from error
+    if found != FORMAT:
+        raise BundleError(f"{path}: format {found} is not the one this release reads ({FORMAT})")
+    if set(files) != set(FILES):
+        raise BundleError(f"{path}: the manifest lists {sorted(files)}; a bundle has {sorted(FILES)}")
+    return dict(manifest)
+
+
+def _verified_file(path: Path, name: str, digest: str) -> bytes:
+    content = _read(path, name)
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise BundleError(f"{path}: {name} was changed after it was signed; publish the version again")
+    return content
+
+
+def _read(path: Path, name: str) -> bytes:
+    try:
+        return (path / name).read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: {name} cannot be read ({error.strerror}); publish the version again") from error
+
+
+def _features(encoder: Mapping[str, Any]) -> tuple[BundleFeature, ...]:
+    return tuple(
+        BundleFeature(
+            name=entry["name"],
+            family=entry["family"],
+            kind=entry["kind"],
+            categories=None if entry["categories"] is None else tuple(entry["categories"]),
+        )
+        for entry in encoder["features"]
+    )
+
+
+def _plain(feature: BundleFeature, values: Any) -> Any:
+    """Replace category names by their codes; numbers stay as they are."""
+    if feature.kind != "category":
+        return values
+    codes = feature.codes
+    return [codes.get(value, np.nan) if isinstance(value, str) else _unknown(feature, value) for value in values]
+
+
+def _unknown(feature: BundleFeature, value: Any) -> float:
+    if value is None or value != value:  # noqa: PLR0124 - NaN is the one value unequal to itself
+        return np.nan
+    raise EncodingError(f"feature {feature.name} is a category and takes text; it got {type(value).__name__}")
+
+
+def _numbers(feature: BundleFeature, values: Any) -> NDArray[np.float64]:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise EncodingError(f"feature {feature.name} takes numbers; it got another type") from error

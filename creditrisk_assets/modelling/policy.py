@@ -1,0 +1,227 @@
+"""Credit and model policy: grades, cut-offs, prohibited attributes, gates, drift limits, retraining.
+
+What belongs here: the frozen models of `policy.yaml`, their hash, and the decision on a PD. What does not:
+hyper-parameters (`model.yaml`), how a gate's figures are measured (`evaluation`), which inputs have a prohibited
+lineage (`inputs`). The scoring service imports this module, so it depends on pydantic and yaml alone.
+"""
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+DEFAULT_PATH = Path(__file__).with_name("policy.yaml")
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Words = Annotated[str, Field(min_length=1, pattern=r"\S")]
+Outcome = Literal["approve", "refer", "decline"]
+
+
+class PolicyError(ValueError):
+    """A policy file is missing or does not parse; the message names the file and the field."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the policy says of one PD."""
+
+    decision: Outcome
+    band: str
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Band(_Frozen):
+    """A grade: PDs from the grade before it up to `below`, that value excluded; None closes the scale at 1."""
+
+    name: Words
+    below: Share | None
+
+
+class Decisions(_Frozen):
+    """Cut-offs: approve below one PD, decline from another, refer to a person between them."""
+
+    approve_below: Share
+    decline_from: Share
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.approve_below > self.decline_from:
+            raise ValueError("approve_below must not lie above decline_from")
+        return self
+
+
+class ProhibitedAttribute(_Frozen):
+    """A raw column no decision may rest on, with the law that says so."""
+
+    column: Words
+    attribute: Words
+    jurisdictions: Words
+
+
+class Allowance(_Frozen):
+    """A feature allowed in spite of its lineage: by name, with a reason, a person and an end."""
+
+    feature: Words
+    reason: Words
+    approver: Words
+    expires: date
+
+
+class Prohibited(_Frozen):
+    """Prohibited attributes and the allowances made."""
+
+    attributes: tuple[ProhibitedAttribute, ...]
+    allowances: tuple[Allowance, ...] = ()
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The raw columns named."""
+        return frozenset(attribute.column for attribute in self.attributes)
+
+    def allowed(self, today: date) -> dict[str, Allowance]:
+        """Return the allowances in force on a day, by feature; one that expired allows nothing."""
+        return {allowance.feature: allowance for allowance in self.allowances if today < allowance.expires}
+
+
+class Gates(_Frozen):
+    """What a candidate must reach on the test split to become champion."""
+
+    minimum_auc: Annotated[float, Field(ge=0.5, le=1)]
+    minimum_gini: Share
+    minimum_ks: Share
+    maximum_brier_to_constant: Annotated[float, Field(gt=0, le=1)]
+    minimum_calibration_slope: Annotated[float, Field(ge=0)]
+    maximum_calibration_slope: Annotated[float, Field(gt=0)]
+    maximum_auc_loss: Share
+    minimum_test_defaults: Annotated[int, Field(ge=1)]
+
+
+class DriftLimits(_Frozen):
+    """Effect sizes from which a distribution counts as moved."""
+
+    psi_warn: Annotated[float, Field(gt=0)]
+    psi_alert: Annotated[float, Field(gt=0)]
+    wasserstein_alert: Annotated[float, Field(gt=0)]
+    maximum_drifted_share: Share
+    minimum_rows: Annotated[int, Field(ge=1)]
+    sample_rows: Annotated[int, Field(ge=100)]
+    seed: int
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.psi_warn > self.psi_alert:
+            raise ValueError("psi_warn must not lie above psi_alert")
+        return self
+
+
+class RetrainPolicy(_Frozen):
+    """How often evidence may start a training."""
+
+    cooldown_hours: Annotated[float, Field(ge=0)]
+    maximum_per_30_days: Annotated[int, Field(ge=0)]
+    maximum_attempts: Annotated[int, Field(ge=1)]
+
+
+class Policy(_Frozen):
+    """The policy as one value; equal content has one `digest`."""
+
+    version: Annotated[int, Field(ge=1)]
+    bands: Annotated[tuple[Band, ...], Field(min_length=1)]
+    decisions: Decisions
+    prohibited: Prohibited
+    gates: Gates
+    drift: DriftLimits
+    retraining: RetrainPolicy
+
+    @model_validator(mode="after")
+    def _bands_cover_the_scale(self) -> Self:
+        limits = [band.below for band in self.bands]
+        names = [band.name for band in self.bands]
+        if limits[-1] is not None or None in limits[:-1]:
+            raise ValueError("bands: the last band, and no other, has `below: null`")
+        if any(low >= high for low, high in pairwise(limit for limit in limits if limit is not None)):
+            raise ValueError("bands: the limits must rise")
+        if len(set(names)) != len(names):
+            raise ValueError("bands: two bands have the same name")
+        return self
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content, whatever the file's comments and layout."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Render as canonical JSON: what the bundle carries and `digest` hashes."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1, ensure_ascii=False)
+
+    def decide(self, pd: float) -> Decision:
+        """Decide on a PD.
+
+        Parameters
+        ----------
+        pd
+            Probability of default, in [0, 1].
+
+        Raises
+        ------
+        ValueError
+            It is NaN or outside [0, 1]: no decision is made on a broken score.
+
+        Examples
+        --------
+        >>> load_policy().decide(0.05)
+        Decision(decision='approve', band='B')
+        """
+        if not 0 <= pd <= 1 or math.isnan(pd):
+            raise ValueError("a PD lies between 0 and 1; the score is broken, so nothing was decided")
+        band = next(band.name for band in self.bands if band.below is None or pd < band.below)
+        if pd < self.decisions.approve_below:
+            return Decision("approve", band)
+        return Decision("decline" if pd >= self.decisions.decline_from else "refer", band)
+
+
+def load_policy(path: Path | None = None) -> Policy:
+    """Read a policy file.
+
+    Parameters
+    ----------
+    path
+        A YAML file; None: the one beside this module.
+
+    Raises
+    ------
+    PolicyError
+        The file cannot be read or a field is wrong; the message names the file and the field.
+    """
+    where = path or DEFAULT_PATH
+    try:
+        content = yaml.safe_load(where.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PolicyError(f"the policy file {where} cannot be read: {error}") from error
+    return parse_policy(content, where=str(where))
+
+
+def parse_policy(content: Any, *, where: str) -> Policy:
+    """Check a policy already read (from YAML, or from a bundle's JSON).
+
+    Raises
+    ------
+    PolicyError
+        A field is missing, unknown or out of range.
+    """
+    try:
+        return Policy.model_validate(content)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'policy'}: {e['msg']}" for e in error.errors())
+        raise PolicyError(f"the policy in {where} is not valid: {problems}") from error
