@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from creditrisk_assets.contracts.source import ColumnSpec, TableContract
+from creditrisk_assets.contracts.table import ColumnSpec, TableContract
 from creditrisk_assets.defs.artefact import asset_key
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import duckdb
 
-from creditrisk_assets.contracts.source import ColumnSpec, SourceContract
+from creditrisk_assets.contracts.source import SourceContract
+from creditrisk_assets.contracts.table import ColumnSpec
 from creditrisk_assets.ingestion.files import IngestionError, SourceFile
 from creditrisk_assets.lake import sha256_file
 
