@@ -1,0 +1,92 @@
+"""The application: construction and wiring, nothing at import.
+
+What belongs here: `create_app`. What does not: logic of any route.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from creditrisk_serving import errors
+from creditrisk_serving.access import KeyFile
+from creditrisk_serving.decisions.endpoints import router as decisions
+from creditrisk_serving.decisions.log import DecisionLog
+from creditrisk_serving.health.endpoints import router as health
+from creditrisk_serving.middleware import Observed
+from creditrisk_serving.observability import Metrics
+from creditrisk_serving.scoring.champion import Follower
+from creditrisk_serving.scoring.endpoints import router as scoring
+from creditrisk_serving.scoring.parsing import Limits
+from creditrisk_serving.scoring.service import Scoring
+from creditrisk_serving.settings import ServingSettings
+from creditrisk_serving.state import Keys, Pool, Service
+
+VERSION = "1"
+
+
+def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = None) -> FastAPI:
+    """Build the application.
+
+    Parameters
+    ----------
+    settings
+        None: read from the environment.
+    keys
+        Who knows API keys; None: the file of the settings.
+
+    Returns
+    -------
+    FastAPI
+        It opens nothing before its lifespan starts.
+    """
+    settings = settings or ServingSettings()
+    metrics = Metrics(shared=settings.metrics_directory if settings.workers > 1 else None)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service = build_service(settings, metrics, keys or KeyFile(settings.api_keys_file))
+        app.state.service = service
+        try:
+            await asyncio.to_thread(service.follower.start)
+            yield
+        finally:
+            await asyncio.to_thread(close_service, service)
+
+    app = FastAPI(
+        title="Credit-risk scoring",
+        version=VERSION,
+        description="Probability of default and decision for raw loan applications, stored before they are answered.",
+        lifespan=lifespan,
+        docs_url=None,  # the page would load scripts from elsewhere; /openapi.json is there
+        redoc_url=None,
+    )
+    errors.install(app)
+    app.add_middleware(Observed, metrics=metrics, max_body_bytes=settings.max_body_bytes)
+    for router in (scoring, decisions, health):
+        app.include_router(router)
+    return app
+
+
+def build_service(settings: ServingSettings, metrics: Metrics, keys: Keys) -> Service:
+    """Make the parts of a running app."""
+    log = DecisionLog(settings.decision_log_url)
+    follower = Follower(settings, metrics)
+    limits = Limits(settings.max_applicants, settings.max_history_rows)
+    return Service(
+        settings=settings,
+        keys=keys,
+        metrics=metrics,
+        log=log,
+        follower=follower,
+        scoring=Scoring(follower, log, limits, metrics),
+        pool=Pool(settings.scoring_threads, settings.waiting_requests),
+    )
+
+
+def close_service(service: Service) -> None:
+    """Finish what runs, then let go of everything."""
+    service.pool.close()
+    service.follower.stop()
+    service.log.close()

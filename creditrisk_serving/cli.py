@@ -1,0 +1,160 @@
+"""The serving commands of `creditrisk`: they join by the entry point group `creditrisk.commands`.
+
+What belongs here: options, what is printed. What does not: the application (`app`). Everything heavy is imported
+inside a command.
+"""
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from creditrisk_assets.settings import SERVING_PREFIX, Settings
+from creditrisk_serving.settings import ServingSettings
+
+DEVELOPMENT_KEY = "development"
+OK = 200
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def commands() -> None:
+    """Serve decisions."""
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; default: this machine only.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; default 8000.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; default 1.")] = None,
+) -> None:
+    """Serve the published model over HTTP; it follows newly published models by itself."""
+    import uvicorn  # noqa: PLC0415 # only this command needs it
+
+    # LightGBM's threads spin while they wait: with more than one, a busy machine takes far longer for a single row.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    for name, value in (("HOST", host), ("PORT", port), ("WORKERS", workers)):
+        if value is not None:
+            os.environ[f"{SERVING_PREFIX}{name}"] = str(value)  # read again by every worker process
+    settings = ServingSettings()
+    console = Console(stderr=True, highlight=False)
+    if not settings.api_keys_file.exists():
+        key = first_key(settings)
+        console.print(
+            f"API key (shown this once, kept hashed in {settings.api_keys_file}):\n  [bold]{key}[/]", soft_wrap=True
+        )
+    console.print(
+        f"scoring API on http://{settings.host}:{settings.port}; send the key as X-API-Key; /ready says what is loaded",
+        soft_wrap=True,
+    )
+    if settings.workers > 1:
+        share_metrics(settings.metrics_directory)
+    uvicorn.run(
+        "creditrisk_serving.app:create_app",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        access_log=False,  # the application writes its own line, without paths
+        server_header=False,
+        timeout_graceful_shutdown=30,
+        log_config=log_config(),
+    )
+
+
+@app.command()
+def applicant(
+    applicant_id: Annotated[int, typer.Argument(help="SK_ID_CURR of an applicant whose features are published.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")] = False,
+) -> None:
+    """Score one known applicant through the service's own code; the decision is logged like any other."""
+    found = score_applicant(Settings(), applicant_id)
+    if as_json:
+        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+        return
+    console = Console(highlight=False)
+    console.print(
+        f"applicant {found['applicant_id']}: [bold]{found['decision']}[/], PD {found['pd']:.4f}, band {found['band']}"
+    )
+    console.print(f"  model {found['model_version']}, policy {found['policy_version']}")
+    console.print(
+        "  features: " + ", ".join(f"{name} {state}" for name, state in found["families"].items()), soft_wrap=True
+    )
+    console.print(f"  decision {found['decision_id']}")
+
+
+def score_applicant(settings: Settings, applicant_id: int) -> dict[str, Any]:
+    """Score one known applicant through the real application, in this process.
+
+    Parameters
+    ----------
+    settings
+        The platform's settings.
+    applicant_id
+        SK_ID_CURR of an applicant in the published features.
+
+    Returns
+    -------
+    dict
+        The applicant's part of the answer (pd, decision, band, decision_id, families, versions) and the request_id.
+
+    Raises
+    ------
+    RuntimeError
+        It was not scored; the message says why.
+    """
+    return asyncio.run(_score_applicant(ServingSettings(platform=settings), applicant_id))
+
+
+async def _score_applicant(settings: ServingSettings, applicant_id: int) -> dict[str, Any]:
+    from creditrisk_serving.access import Keyring, hash_key  # noqa: PLC0415 # heavy, and not needed by `serve --help`
+    from creditrisk_serving.app import create_app  # noqa: PLC0415
+    from creditrisk_serving.inprocess import call, running  # noqa: PLC0415
+
+    key = secrets.token_urlsafe(32)
+    application = create_app(settings, keys=Keyring({"command-line": hash_key(key)}))
+    headers = {"X-API-Key": key, "Content-Type": "application/json"}
+    body = json.dumps({"applicant_ids": [applicant_id]}).encode()
+    async with running(application):
+        reply = await call(application, "POST", "/predict", body=body, headers=headers)
+        answer = reply.json()
+        if reply.status == OK:
+            return {**answer["decisions"][0], "request_id": answer["request_id"]}
+        ready = (await call(application, "GET", "/ready")).json()
+    why = [error["message"] for error in answer.get("errors", ())] or ready["reasons"] or [answer["detail"]]
+    raise RuntimeError(f"applicant {applicant_id} was not scored: {'; '.join(why)}")
+
+
+def first_key(settings: ServingSettings) -> str:
+    """Make the development key."""
+    from creditrisk_serving.access import create_key  # noqa: PLC0415
+
+    return create_key(settings.api_keys_file, DEVELOPMENT_KEY)
+
+
+def share_metrics(directory: Path) -> None:
+    """Have the worker processes put their metrics together in an empty directory."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+
+
+def log_config() -> dict[str, Any]:
+    """Have everything logged as one JSON object per line on standard output."""
+    handler = {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}
+    quiet = {"handlers": ["out"], "level": "INFO", "propagate": False}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "creditrisk_serving.observability.JsonFormatter"}},
+        "handlers": {"out": handler},
+        "loggers": {"creditrisk_serving": quiet, "uvicorn": quiet},
+    }

@@ -1,0 +1,216 @@
+"""The errors callers see: one tree, one rendering (problem+json, RFC 9457).
+
+What belongs here: every way a request can fail, its status and its words. What does not: when it fails (the modules
+that raise), the rules of a row (`scoring.validation`). Nothing here ever carries a value an applicant or a caller
+sent.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from creditrisk_serving.observability import request_state
+
+MEDIA_TYPE = "application/problem+json"
+MAX_ERRORS = 1000  # listed in one answer; their number is always told
+
+
+class FieldError(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One broken rule of one field, named by place; the value is never repeated."""
+
+    table: str
+    rule: str
+    message: str
+    row: int | None = None
+    column: str | None = None
+
+
+class ServiceError(Exception):
+    """Root of all errors the service answers on purpose.
+
+    Parameters
+    ----------
+    detail
+        What happened and what the caller can do, without any value of the request.
+    errors
+        The fields at fault, when the request's content is.
+    """
+
+    status: ClassVar[int] = 500
+    kind: ClassVar[str] = "internal"
+    title: ClassVar[str] = "The service failed"
+    headers: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, detail: str, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = tuple(errors)
+
+
+class MalformedBodyError(ServiceError):
+    """The body is not JSON."""
+
+    status, kind, title = 400, "malformed-body", "The body cannot be read as JSON"
+
+
+class UnauthorizedError(ServiceError):
+    """No valid API key."""
+
+    status, kind, title = 401, "unauthorized", "An API key is required"
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'ApiKey header="X-API-Key"'}
+
+
+class DecisionNotFoundError(ServiceError):
+    """No decision has this id."""
+
+    status, kind, title = 404, "decision-not-found", "No such decision"
+
+
+class BodyTooLargeError(ServiceError):
+    """The body is larger than the limit."""
+
+    status, kind, title = 413, "body-too-large", "The body is too large"
+
+
+class TooManyRowsError(ServiceError):
+    """The request has more rows than the limit."""
+
+    status, kind, title = 413, "too-many-rows", "The request has too many rows"
+
+
+class UnsupportedMediaTypeError(ServiceError):
+    """The body is declared as something other than JSON."""
+
+    status, kind, title = 415, "unsupported-media-type", "The body must be JSON"
+
+
+class InvalidApplicationError(ServiceError):
+    """No row of the request could be scored; each broken rule is listed."""
+
+    status, kind, title = 422, "invalid-application", "The request breaks the contract"
+
+
+class NotReadyError(ServiceError):
+    """A model bundle, the lake or a table of it is not there yet."""
+
+    status, kind, title = 503, "not-ready", "The service is not ready"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
+
+
+class DecisionNotStoredError(ServiceError):
+    """The decision log cannot be written, so that no decision may leave."""
+
+    status, kind, title = 503, "decision-not-stored", "The decision could not be stored"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
+
+
+class OverloadedError(ServiceError):
+    """All threads are busy and the queue is full."""
+
+    status, kind, title = 503, "overloaded", "The service is busy"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+
+
+def problem(
+    status: int,
+    kind: str,
+    title: str,
+    detail: str,
+    *,
+    request_id: str,
+    errors: Sequence[FieldError] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Render an error as problem+json (RFC 9457)."""
+    body: dict[str, Any] = {
+        "type": f"urn:creditrisk:problem:{kind}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "request_id": request_id,
+    }
+    if errors:
+        body["errors"] = errors[:MAX_ERRORS]
+        body["errors_total"] = len(errors)
+    return Response(msgspec.json.encode(body), status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {}))
+
+
+async def _service_error(request: Request, error: Exception) -> Response:
+    """Answer an error of the tree."""
+    if not isinstance(error, ServiceError):
+        raise error
+    state = request_state(request.scope)
+    state.error = error.kind
+    return problem(
+        error.status,
+        error.kind,
+        error.title,
+        error.detail,
+        request_id=state.request_id,
+        errors=error.errors,
+        headers=error.headers,
+    )
+
+
+async def _routing_error(request: Request, error: Exception) -> Response:
+    """Answer what the router refuses (no such route, wrong method) in the same form."""
+    if not isinstance(error, HTTPException):
+        raise error
+    kind, title, detail = {
+        404: ("no-such-route", "No such route", "see /openapi.json for the routes"),
+        405: ("method-not-allowed", "Method not allowed", "see the Allow header and /openapi.json"),
+    }.get(error.status_code, ("refused", "The request was refused", "see /openapi.json"))
+    state = request_state(request.scope)
+    state.error = kind
+    return problem(
+        error.status_code, kind, title, detail, request_id=state.request_id, headers=dict(error.headers or {})
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Register the one handler of each root: the service's errors and the router's."""
+    app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(HTTPException, _routing_error)
+
+
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "request_id"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "request_id": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["table", "rule", "message"],
+                "properties": {
+                    "table": {"type": "string"},
+                    "row": {"type": "integer"},
+                    "column": {"type": "string"},
+                    "rule": {"type": "string"},
+                    "message": {"type": "string"},
+                },
+            },
+        },
+        "errors_total": {"type": "integer"},
+    },
+}
+
+
+def documented(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
+    """Render errors as the `responses` of a route, for OpenAPI; errors of one status share an entry."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for error in errors:
+        known = responses.setdefault(
+            error.status, {"description": "", "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}}}
+        )
+        known["description"] = "; ".join(filter(None, (known["description"], f"{error.kind}: {error.title}")))
+    return responses

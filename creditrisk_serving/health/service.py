@@ -1,0 +1,77 @@
+"""What the service tells of itself.
+
+What belongs here: readiness and its reasons, the description of the model in use. What does not: routes (`endpoints`).
+"""
+
+from typing import Any
+
+import msgspec
+
+from creditrisk_serving.access import KeyFileError
+from creditrisk_serving.scoring.champion import Champion
+from creditrisk_serving.state import Service
+
+SYNTHETIC_NOTE = (
+    "This model was trained on the synthetic portfolio: its AUC proves that the mechanics work,"
+    " and says nothing about real applicants."
+)
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether requests can be answered, why not, and what is not as it should be though they can."""
+
+    ready: bool
+    reasons: list[str]
+    warnings: list[str]
+    model_version: str | None
+
+
+def readiness(service: Service) -> Readiness:
+    """Probe what the service depends on.
+
+    A published bundle that was refused is a warning while the one before it is in use, and a reason when there is
+    none. The same holds for the feature tables.
+    """
+    standing = service.follower.standing
+    reasons: list[str] = []
+    warnings: list[str] = []
+    if standing.bundle_problem is not None:
+        (reasons if standing.champion is None else warnings).append(standing.bundle_problem)
+    if standing.champion is not None and standing.lake_problem is not None:
+        (reasons if standing.champion.published is None else warnings).append(standing.lake_problem)
+    if (problem := service.log.problem()) is not None:
+        reasons.append(problem)
+    try:
+        service.keys.caller(None)
+    except KeyFileError as error:
+        reasons.append(str(error))
+    version = standing.champion.bundle.version if standing.champion else None
+    return Readiness(not reasons, reasons, warnings, version)
+
+
+def metadata(champion: Champion) -> dict[str, Any]:
+    """Describe the model in use."""
+    bundle, policy = champion.bundle, champion.bundle.policy
+    manifest = bundle.manifest
+    synthetic = bool(bundle.metrics.get("synthetic"))
+    return {
+        "model": {
+            "name": manifest.get("name"),
+            "version": bundle.version,
+            "created_at": manifest.get("created_at"),
+            "code_version": manifest.get("code_version"),
+            "bundle_sha256": champion.bundle_sha256,
+            "features": [{"name": f.name, "family": f.family, "kind": f.kind} for f in bundle.features],
+        },
+        "policy": {
+            "version": champion.policy_version,
+            "sha256": policy.digest,
+            "bands": [band.model_dump() for band in policy.bands],
+            "decisions": policy.decisions.model_dump(),
+        },
+        "training": {"metrics": bundle.metrics, "note": SYNTHETIC_NOTE if synthetic else None},
+        "data": {
+            "trained_on": manifest.get("inputs", {}),
+            "looked_up_in": champion.published.versions if champion.published else None,
+        },
+    }

@@ -1,0 +1,121 @@
+"""What the service says about itself: request ids, JSON log lines, Prometheus metrics.
+
+What belongs here: the metrics, the log's format, what is known of a request while it runs. What does not: the
+middleware that fills them (`middleware`), what a request means (endpoints), how errors read (`errors`). No value of
+an application, no id of an applicant and no exception text ever reaches the log: exception texts of SQL engines quote
+the values they choke on.
+"""
+
+import logging
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+LOG = logging.getLogger("creditrisk_serving")
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+LATENCY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+PD_BUCKETS = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.18, 0.25, 0.35, 0.5, 0.7, 1.0)
+
+
+@dataclass(slots=True)
+class RequestState:
+    """What is known of one request while it runs; endpoints add to it, the middleware writes it out."""
+
+    request_id: str
+    entities: int = 0
+    model_version: str | None = None
+    error: str | None = None
+
+
+def request_state(scope: Mapping[str, Any]) -> RequestState:
+    """Return the request's state from its ASGI scope."""
+    state: RequestState = scope["creditrisk.request"]
+    return state
+
+
+def request_id_of(headers: list[tuple[bytes, bytes]]) -> str:
+    """Take the caller's X-Request-ID when it is well formed (letters, digits, `._:-`, at most 64), else make one."""
+    given = [value for name, value in headers if name == b"x-request-id"]
+    if len(given) == 1 and given[0].isascii() and REQUEST_ID.fullmatch(given[0].decode("ascii")):
+        return given[0].decode("ascii")
+    return uuid.uuid4().hex
+
+
+@dataclass
+class Metrics:
+    """The service's Prometheus metrics, in a registry of their own so that two apps in one process do not collide.
+
+    Parameters
+    ----------
+    shared
+        Directory in which several processes put their metrics together; none: one process.
+    """
+
+    shared: Path | None = None
+    registry: CollectorRegistry = field(default_factory=lambda: CollectorRegistry(auto_describe=True))
+
+    def __post_init__(self) -> None:
+        made: dict[str, Any] = {"registry": self.registry, "namespace": "creditrisk"}
+        self.latency = Histogram("request_seconds", "Time to answer.", ["route"], buckets=LATENCY_SECONDS, **made)
+        self.requests = Counter("requests", "Requests answered.", ["route", "status"], **made)
+        self.errors = Counter("errors", "Requests refused or failed, by kind.", ["kind"], **made)
+        self.field_errors = Counter("field_errors", "Broken rules of sent fields.", ["table", "rule"], **made)
+        self.decisions = Counter("decisions", "Decisions answered.", ["decision", "band"], **made)
+        self.pd = Histogram("pd", "Probability of default answered.", buckets=PD_BUCKETS, **made)
+        self.families = Counter("feature_family_states", "Where features came from.", ["family", "state"], **made)
+        self.swaps = Counter("bundle_loads", "Bundles loaded or refused.", ["outcome"], **made)
+        self.model = Gauge(
+            "model_info",
+            "1 for the bundle in use.",
+            ["model_version", "bundle_sha256", "policy_version"],
+            multiprocess_mode="max",
+            **made,
+        )
+
+    def in_use(self, model_version: str, bundle_sha256: str, policy_version: str) -> None:
+        """Note the bundle in use."""
+        self.model.clear()
+        self.model.labels(model_version, bundle_sha256, policy_version).set(1)
+
+    def render(self) -> bytes:
+        """Render all metrics in Prometheus' text format."""
+        if self.shared is None:
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together, path=str(self.shared))  # type: ignore[no-untyped-call] # its release has no types
+        return generate_latest(together)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line: time, level, event, and the fields given by `extra={"fields": …}`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render one record; a traceback is cut to the exception's type and place, because its text may quote data."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        line.update(getattr(record, "fields", {}))
+        if record.exc_info and record.exc_info[1] is not None:
+            line["exception"] = place_of(record.exc_info[1])
+        return msgspec.json.encode(line).decode()
+
+
+def place_of(error: BaseException) -> dict[str, str]:
+    """Name an exception's type and where it was raised, without its text."""
+    trace, place = error.__traceback__, "?"
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        place = f"{Path(code.co_filename).name}:{trace.tb_lineno} {code.co_name}"
+        trace = trace.tb_next
+    return {"type": type(error).__name__, "at": place}

@@ -1,0 +1,219 @@
+"""The bundle in use, and following the published one without a restart.
+
+What belongs here: loading, proving and swapping; what /ready tells of it. What does not: how a bundle is verified
+(`modelling.bundle`), scoring with it (`service`).
+"""
+
+import hashlib
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from creditrisk_assets.features.request import RequestFeatures
+from creditrisk_assets.lake import Lake
+from creditrisk_assets.modelling.bundle import MANIFEST, Bundle, BundleError, follow, parse_public_key, read_public_key
+from creditrisk_serving.observability import LOG, Metrics, place_of
+from creditrisk_serving.scoring.features import FeatureSource
+from creditrisk_serving.scoring.lookup import LookupUnavailableError, PublishedFeatures, current_versions, open_features
+from creditrisk_serving.scoring.rules import Rules, compile_rules
+from creditrisk_serving.settings import ServingSettings
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A proven bundle with everything compiled from it; never changed, only replaced."""
+
+    bundle: Bundle
+    bundle_sha256: str
+    policy_version: str
+    rules: Rules
+    source: FeatureSource
+
+    @property
+    def published(self) -> PublishedFeatures | None:
+        """The feature tables it looks applicants up in."""
+        return self.source.published
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is in use, and what stands against it."""
+
+    champion: Champion | None = None
+    bundle_problem: str | None = None  # why the published bundle is not the one in use
+    lake_problem: str | None = None  # why the published features are not those in use
+
+
+class Follower:
+    """Keeps the published bundle and feature tables in use; requests read one reference and are never interrupted.
+
+    Parameters
+    ----------
+    settings
+        Where bundles, lake and the trusted public key are.
+    metrics
+        Where loads are counted.
+    """
+
+    def __init__(self, settings: ServingSettings, metrics: Metrics) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._lake = Lake(settings.platform.lake)
+        self._refreshing = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="bundle-follower", daemon=True)
+        self._refused: tuple[Path, int] | None = None  # the bundle last refused, so that it is not loaded every second
+        self.standing = Standing()
+
+    def start(self) -> None:
+        """Load what is published, then keep following it."""
+        self.refresh()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop following."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def refresh(self) -> Standing:
+        """Look once at what is published and swap to it if it is proven; what is in use stays otherwise."""
+        with self._refreshing:
+            champion, bundle_problem = self._bundle()
+            champion, lake_problem = self._features(champion)
+            self.standing = Standing(champion, bundle_problem, lake_problem)
+            return self.standing
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._settings.poll_seconds):
+            try:
+                self.refresh()
+            except Exception as error:  # the follower must outlive any surprise; it says so and looks again
+                LOG.error("follow_failed", extra={"fields": {"exception": place_of(error)}})
+
+    def _bundle(self) -> tuple[Champion | None, str | None]:
+        """Return the champion to use, and why the published bundle is not it."""
+        old = self.standing.champion
+        try:
+            path = follow(self._settings.platform.bundles)
+            if path is None:
+                return old, "no model bundle was published; run `creditrisk run`"
+            stamp = (path, _modified(path))
+            if old is not None and path.name == old.bundle.version:
+                self._refused = None
+                return old, None
+            if stamp == self._refused:
+                return old, self.standing.bundle_problem
+            self._refused = stamp
+            champion = self._load(path)
+        except BundleError as error:
+            return old, self._refuse(str(error))
+        except (duckdb.Error, KeyError, TypeError, ValueError) as error:
+            return old, self._refuse(f"the bundle's plan does not run here ({type(error).__name__})", error)
+        self._refused = None
+        self._adopt(champion)
+        return champion, None
+
+    def _load(self, path: Path) -> Champion:
+        key = self._settings.bundle_public_key
+        try:
+            public = (
+                read_public_key(self._settings.platform.keys)
+                if key is None
+                else parse_public_key(key.read_text("ascii"))
+            )
+        except (OSError, ValueError) as error:
+            raise BundleError(f"the public key {key} cannot be read; copy it from the machine that trains") from error
+        bundle = Bundle.load(path, public)
+        engine = RequestFeatures(bundle.plan)
+        _prove(bundle, engine)
+        return Champion(
+            bundle=bundle,
+            bundle_sha256=hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest(),
+            policy_version=policy_version(bundle),
+            rules=compile_rules(bundle.plan),
+            source=FeatureSource(bundle.plan, engine, None),
+        )
+
+    def _adopt(self, champion: Champion) -> None:
+        version = champion.bundle.version
+        self._metrics.in_use(version, champion.bundle_sha256, champion.policy_version)
+        self._metrics.swaps.labels("loaded").inc()
+        fields = {"model_version": version, "bundle_sha256": champion.bundle_sha256}
+        LOG.info("bundle_loaded", extra={"fields": fields})
+
+    def _refuse(self, problem: str, error: Exception | None = None) -> str:
+        if problem != self.standing.bundle_problem:
+            self._metrics.swaps.labels("refused").inc()
+            old = self.standing.champion
+            fields: dict[str, Any] = {"problem": problem, "kept": old.bundle.version if old else None}
+            if error is not None:
+                fields["exception"] = place_of(error)
+            LOG.error("bundle_refused", extra={"fields": fields})
+        return problem
+
+    def _features(self, champion: Champion | None) -> tuple[Champion | None, str | None]:
+        """Pin the published feature tables to the champion when either is new."""
+        if champion is None:
+            return None, None
+        old = self.standing.champion.published if self.standing.champion else None
+        if old is not None and not _fits(old, champion):
+            old = None
+        if (
+            champion.published is not None
+            and current_versions(self._lake, champion.published.families) == champion.published.versions
+        ):
+            return champion, None
+        try:
+            published: PublishedFeatures | None = open_features(self._lake, champion.bundle.plan)
+            problem = None
+            LOG.info("features_pinned", extra={"fields": {"versions": published.versions if published else None}})
+        except LookupUnavailableError as error:
+            published, problem = old, str(error)
+            if problem != self.standing.lake_problem:
+                LOG.error("features_refused", extra={"fields": {"problem": problem, "kept": old is not None}})
+        source = FeatureSource(champion.bundle.plan, champion.source.engine, published)
+        return Champion(
+            champion.bundle, champion.bundle_sha256, champion.policy_version, champion.rules, source
+        ), problem
+
+
+def policy_version(bundle: Bundle) -> str:
+    """Name the policy inside a bundle: its number and the start of its hash."""
+    return f"{bundle.policy.version}-{bundle.policy.digest[:12]}"
+
+
+def _fits(published: PublishedFeatures, champion: Champion) -> bool:
+    """Tell whether pinned tables have every feature of a champion's plan."""
+    return all(
+        name in published.families
+        and {column for column, _ in family["columns"]} <= set(published.families[name].columns)
+        for name, family in champion.bundle.plan["families"].items()
+    )
+
+
+def _modified(path: Path) -> int:
+    try:
+        return (path / MANIFEST).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _prove(bundle: Bundle, engine: RequestFeatures) -> None:
+    """Check that the plan's SQL runs here and gives every feature the model takes.
+
+    Raises
+    ------
+    BundleError
+        A feature of the model comes from no family of the plan.
+    """
+    families = bundle.plan["families"]
+    given = {name for family in families.values() for name, _ in family["columns"]} | set(bundle.plan["presence"])
+    if missing := [name for name in bundle.feature_names if name not in given]:
+        raise BundleError(
+            f"{len(missing)} features of the model are in no family of its plan, among them {', '.join(missing[:3])}"
+        )
+    engine.compute([{"SK_ID_CURR": 1}], {})

@@ -1,0 +1,143 @@
+"""Routes of scoring: predict, validate, schema.
+
+What belongs here: paths, declared errors, how the body is taken. What does not: any logic (`service`).
+"""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+
+from creditrisk_serving.authentication import KnownCaller
+from creditrisk_serving.errors import (
+    BodyTooLargeError,
+    DecisionNotStoredError,
+    InvalidApplicationError,
+    MalformedBodyError,
+    NotReadyError,
+    OverloadedError,
+    TooManyRowsError,
+    UnauthorizedError,
+    UnsupportedMediaTypeError,
+    documented,
+)
+from creditrisk_serving.observability import request_state
+from creditrisk_serving.scoring.examples import PREDICT_EXAMPLES
+from creditrisk_serving.scoring.rules import json_schema
+from creditrisk_serving.scoring.schemas import Prediction, Validation
+from creditrisk_serving.state import service_of
+
+JSON = "application/json"
+router = APIRouter(tags=["scoring"])
+_BODY_ERRORS = (
+    UnauthorizedError,
+    MalformedBodyError,
+    BodyTooLargeError,
+    TooManyRowsError,
+    UnsupportedMediaTypeError,
+    NotReadyError,
+    OverloadedError,
+)
+
+
+def _answers(answer: type[msgspec.Struct], description: str) -> dict[str, Any]:
+    schema = _inline(msgspec.json.schema_components([answer], ref_template="{name}"), answer.__name__)
+    return {"description": description, "content": {JSON: {"schema": schema}}}
+
+
+def _inline(generated: Any, name: str) -> Any:
+    """Put referenced schemas in their place, so that a route's schema stands alone."""
+    _, components = generated
+
+    def resolve(node: Any) -> Any:
+        if isinstance(node, dict):
+            return resolve(components[node["$ref"]]) if "$ref" in node else {k: resolve(v) for k, v in node.items()}
+        return [resolve(item) for item in node] if isinstance(node, list) else node
+
+    return resolve(components[name])
+
+
+_REQUEST_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            JSON: {
+                "schema": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "description": "Columns, types and bounds of the rows are those of the model in use: GET /schema.",
+                    "properties": {
+                        "applications": {"type": "array", "items": {"type": "object"}},
+                        "histories": {
+                            "type": "object",
+                            "additionalProperties": {"type": "array", "items": {"type": "object"}},
+                        },
+                        "applicant_ids": {"type": "array", "items": {"type": "integer"}},
+                    },
+                },
+                "examples": PREDICT_EXAMPLES,
+            }
+        },
+    }
+}
+
+
+@router.post(
+    "/predict",
+    response_model=None,
+    responses={
+        200: _answers(
+            Prediction,
+            "At least one applicant was scored and stored; what could not be scored is listed in `errors`.",
+        ),
+        **documented(*_BODY_ERRORS, InvalidApplicationError, DecisionNotStoredError),
+    },
+    openapi_extra=_REQUEST_BODY,
+)
+async def predict(request: Request, caller: KnownCaller) -> Response:
+    """Score one or many applicants: raw applications with or without their histories, or the ids of known applicants.
+
+    A family of history features is looked up by SK_ID_CURR when an applicant comes without history rows, and computed
+    from the rows sent when any came. 200 when at least one applicant was scored (see `errors` for the others), 422
+    when none was.
+    """
+    service = service_of(request)
+    body = await _json_body(request)
+    # Shielded: a decision is finished and stored even when its caller hangs up.
+    answer = await asyncio.shield(service.pool.run(service.scoring.predict, body, request_state(request.scope), caller))
+    return Response(answer, media_type=JSON)
+
+
+@router.post(
+    "/validate",
+    response_model=None,
+    responses={
+        200: _answers(Validation, "What is wrong with the request's form, if anything."),
+        **documented(*_BODY_ERRORS),
+    },
+    openapi_extra=_REQUEST_BODY,
+)
+async def validate(request: Request, caller: KnownCaller) -> Response:
+    """Check a request for /predict against the contract: nothing is looked up, scored or stored."""
+    service = service_of(request)
+    body = await _json_body(request)
+    return Response(
+        await service.pool.run(service.scoring.validate, body, request_state(request.scope)), media_type=JSON
+    )
+
+
+@router.get("/schema", response_model=None, responses=documented(UnauthorizedError, NotReadyError))
+async def schema(request: Request, caller: KnownCaller) -> Response:
+    """Return the JSON Schema of a request, rendered from the contracts in the bundle in use."""
+    service = service_of(request)
+    rules = service.scoring.champion().rules
+    content = msgspec.json.encode(await service.pool.run(json_schema, rules))
+    return Response(content, media_type="application/schema+json")
+
+
+async def _json_body(request: Request) -> bytes:
+    declared = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    if declared != JSON:
+        raise UnsupportedMediaTypeError("send the body as JSON with `Content-Type: application/json`")
+    return await request.body()

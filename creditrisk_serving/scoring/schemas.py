@@ -1,0 +1,52 @@
+"""What POST /predict and POST /validate answer.
+
+What belongs here: the shapes of answers. What does not: the shape of requests (rendered from the bundle's plan by
+`rules`).
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from creditrisk_serving.errors import FieldError
+
+
+class ScoredApplicant(msgspec.Struct, frozen=True, kw_only=True):
+    """The decision on one applicant."""
+
+    decision_id: str
+    applicant_id: int
+    table: str  # where the request names it
+    row: int
+    pd: float
+    decision: str
+    band: str
+    families: Mapping[str, str]
+    model_version: str
+    policy_version: str
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to one request: the decisions, and the errors of applicants that could not be scored."""
+
+    request_id: str
+    model_version: str
+    bundle_sha256: str
+    policy_version: str
+    scored: int
+    failed: int
+    decisions: Sequence[ScoredApplicant]
+    errors: Sequence[FieldError]
+    errors_total: int
+
+
+class Validation(msgspec.Struct, frozen=True, kw_only=True):
+    """What POST /predict would say of a request's form: nothing is looked up, scored or stored."""
+
+    request_id: str
+    model_version: str
+    valid: bool
+    applicants: int
+    failed: int
+    errors: Sequence[FieldError]
+    errors_total: int

@@ -1,0 +1,72 @@
+"""Settings of the running service: `CREDITRISK_SERVING_<FIELD>`, on top of the platform's own settings.
+
+What belongs here: where the service listens, its limits, where its log and keys are. What does not: the platform's
+paths (`creditrisk_assets.settings`), cut-offs and bands (the policy inside the signed bundle; no setting and no
+caller can change them).
+"""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from creditrisk_assets.settings import SERVING_PREFIX, Settings, unknown_variables
+
+
+class ServingSettings(BaseSettings):
+    """What one deployment of the service is made of; with none set it is local, embedded and bound to this machine.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        A value cannot be parsed, or a variable with the prefix names no setting.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=SERVING_PREFIX, frozen=True, extra="forbid")
+
+    platform: Settings = Field(default_factory=Settings, description="The platform's settings (home, lake, bundles).")
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on; the default is this machine only.")
+    port: int = Field(8000, ge=1, le=65535)
+    workers: int = Field(1, ge=1, le=64, description="Processes.")
+    scoring_threads: int = Field(2, ge=1, le=64, description="Threads of one process that compute features and scores.")
+    waiting_requests: int = Field(
+        64, ge=0, description="Requests that may wait for a thread; past it: 503, retry later."
+    )
+    decisions_url: SecretStr | None = Field(
+        None, description="SQLAlchemy URL of the decision log; none: SQLite at home."
+    )
+    bundle_public_key: Path | None = Field(
+        None, description="Ed25519 public key (PEM) bundles must be signed with; none: the one of the home directory."
+    )
+    api_keys: Path | None = Field(None, description="File of hashed API keys; none: keys/api_keys.json of the home.")
+    max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="Past it: 413.")
+    max_applicants: int = Field(1000, ge=1, description="Applications and applicant ids of one request; past it: 413.")
+    max_history_rows: int = Field(100_000, ge=0, description="History rows of one request, all tables; past it: 413.")
+    poll_seconds: float = Field(
+        1.0, gt=0, description="How often the published bundle and feature tables are looked at."
+    )
+
+    @model_validator(mode="after")
+    def _refuse_unknown(self) -> Self:
+        known = {f"{SERVING_PREFIX}{name.upper()}" for name in type(self).model_fields if name != "platform"}
+        if unknown := unknown_variables(SERVING_PREFIX, known):
+            raise ValueError(f"no setting is named {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+        return self
+
+    @property
+    def decision_log_url(self) -> str:
+        """SQLAlchemy URL of the decision log."""
+        if self.decisions_url is not None:
+            return self.decisions_url.get_secret_value()
+        return f"sqlite:///{self.platform.root / 'decisions.db'}"
+
+    @property
+    def api_keys_file(self) -> Path:
+        """File of hashed API keys."""
+        return self.api_keys or self.platform.keys / "api_keys.json"
+
+    @property
+    def metrics_directory(self) -> Path:
+        """Where several processes put their metrics together."""
+        return self.platform.root / "metrics"
