@@ -1,0 +1,61 @@
+"""The plan a model bundle carries: the families' SQL and the raw tables' plain schemas, for the request path.
+
+What belongs here: rendering, from the registry and the contracts, to JSON values. What does not: running it (`request`), writing the
+bundle (`modelling.bundle_writer`). The service reads the plan; it never imports this.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from creditrisk_assets.contracts.source import SourceContract
+from creditrisk_assets.contracts.sources import SOURCES
+from creditrisk_assets.contracts.table import ColumnSpec, TableContract
+from creditrisk_assets.features.families import APPLICATION_VIEW, FAMILIES, PRESENCE, Family
+
+REQUEST_APPLICATION = "application_test"  # an application without its label is what a request carries
+
+
+def render_plan(
+    families: Mapping[str, Family] = FAMILIES, sources: Mapping[str, SourceContract] = SOURCES
+) -> dict[str, Any]:
+    """Render what the request path needs, as JSON values.
+
+    Returns
+    -------
+    dict
+        `families`: per family its input views, SQL and (name, type) columns; `presence`: flag of the joined table to the family it
+        is about; `tables`: per input view its columns with types, bounds and categories, and its key.
+    """
+    views = dict.fromkeys(view for family in families.values() for view in family.views)
+    return {
+        "families": {
+            name: {
+                "inputs": list(family.views),
+                "sql": family.sql,
+                "columns": [list(column) for column in family.columns],
+            }
+            for name, family in families.items()
+        },
+        "presence": {flag: name for flag, name in PRESENCE.items() if name in families},
+        "tables": {view: _table(sources[REQUEST_APPLICATION if view == APPLICATION_VIEW else view]) for view in views},
+    }
+
+
+def _table(contract: TableContract) -> dict[str, Any]:
+    return {"columns": [_column(column) for column in contract.columns], "key": list(contract.key)}
+
+
+def _column(column: ColumnSpec) -> dict[str, Any]:
+    return {
+        "name": column.name,
+        "type": column.type,
+        "sql_type": column.sql_type,
+        "nullable": column.nullable,
+        "minimum": column.minimum,
+        "maximum": column.maximum,
+        "categories": None if column.categories is None else list(column.categories),
+        "known_categories": None if column.known_categories is None else list(column.known_categories),
+        "sentinels": [{"value": value, "meaning": meaning} for value, meaning in column.sentinels.items()],
+        "unit": column.unit,
+        "description": column.description,
+    }

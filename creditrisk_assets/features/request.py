@@ -1,0 +1,216 @@
+"""The request path: the families' own SQL, computed for the applications in one request.
+
+What belongs here: running the plan of a model bundle on rows that a caller sent, in this process. What does not: whole tables
+(`engine`), validating what was sent (`creditrisk_serving`), encoding for the model (`modelling.bundle`). DuckDB and the standard
+library only: the scoring service imports this.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from queue import Empty, LifoQueue
+from typing import Any
+
+import duckdb
+
+from creditrisk_assets.features.statement import KEY, family_select, literal, quoted
+
+APPLICATION = "application"
+APPLICATION_KEY = "SK_ID_CURR"
+
+Row = Mapping[str, Any]
+
+
+class RequestError(ValueError):
+    """Features cannot be computed from what was sent; the message names the table and the column, never a value."""
+
+
+class RequestFeatures:
+    """Compute features for the applications in a request.
+
+    Statements are prepared once per worker; a worker is an in-memory database of its own that serves one call at a time, so calls
+    from several threads do not meet. A call's rows live in a transaction that is rolled back: nothing of an applicant stays behind.
+
+    Parameters
+    ----------
+    plan
+        `plan.json` of a model bundle (`features.plan.render_plan`).
+    threads
+        Threads of each worker. One is fastest for a handful of applicants.
+
+    Examples
+    --------
+    >>> plan = {
+    ...     "families": {"application": {"inputs": ["application"], "columns": [["application__credit_amt", "DOUBLE"]],
+    ...         "sql": "select sk_id_curr, amt_credit as application__credit_amt from application"}},
+    ...     "presence": {},
+    ...     "tables": {"application": {"columns": [{"name": "SK_ID_CURR", "sql_type": "BIGINT"},
+    ...         {"name": "AMT_CREDIT", "sql_type": "DOUBLE"}]}},
+    ... }
+    >>> RequestFeatures(plan).compute([{"SK_ID_CURR": 7, "AMT_CREDIT": 2.5}, {"SK_ID_CURR": 3}], {})
+    {'sk_id_curr': [7, 3], 'application__credit_amt': [2.5, None]}
+    """
+
+    def __init__(self, plan: Mapping[str, Any], threads: int = 1) -> None:
+        self._plan = plan
+        self._threads = threads
+        self._idle: LifoQueue[_Worker] = LifoQueue()
+        self._idle.put(_Worker(plan, threads))
+
+    def compute(self, applications: Sequence[Row], histories: Mapping[str, Sequence[Row]]) -> dict[str, list[Any]]:
+        """Compute every family.
+
+        Parameters
+        ----------
+        applications
+            Raw application rows by column name, each `SK_ID_CURR` once. A column that is missing is NULL.
+        histories
+            Raw table name to rows of any of these applicants (of any of their credits, for `bureau_balance`). A table that was not
+            sent is empty.
+
+        Returns
+        -------
+        dict
+            `sk_id_curr` and every feature of the joined table, one entry per application in the order given. An applicant without
+            rows in a family has None in its features and False in its `applicant__has_…`.
+
+        Raises
+        ------
+        RequestError
+            An application lacks its key or shares it with another, a table is not one the plan reads, or a value is not of its
+            column's type.
+        """
+        return self._compute(applications, histories, tuple(self._plan["families"]))
+
+    def compute_application(self, applications: Sequence[Row]) -> dict[str, list[Any]]:
+        """Compute the application family alone; arguments, result and errors as for `compute`."""
+        return self._compute(applications, {}, (APPLICATION,))
+
+    def _compute(
+        self, applications: Sequence[Row], histories: Mapping[str, Sequence[Row]], families: Sequence[str]
+    ) -> dict[str, list[Any]]:
+        keys = _keys(applications)
+        known = self._plan["tables"]
+        if unknown := sorted(set(histories) - set(known) | set(histories) & {APPLICATION}):
+            raise RequestError(
+                f"no history table is named {', '.join(unknown)}; known: {', '.join(sorted(set(known) - {APPLICATION}))}"
+            )
+        rows = {APPLICATION: applications, **{table: rows for table, rows in histories.items() if rows}}
+        with self._worker() as worker:
+            found = worker.run(rows, families)
+        columns: dict[str, list[Any]] = {KEY: list(keys)}
+        for name in families:
+            matched = [found[name].get(key) for key in keys]
+            for place, (column, _) in enumerate(self._plan["families"][name]["columns"]):
+                columns[column] = [None if row is None else row[place] for row in matched]
+        for flag, name in self._plan["presence"].items():
+            if name in families:
+                columns[flag] = [key in found[name] for key in keys]
+        return columns
+
+    @contextmanager
+    def _worker(self) -> Iterator["_Worker"]:
+        """Lend an idle worker, or a new one when all are busy; one that failed is closed, not lent again."""
+        try:
+            worker = self._idle.get_nowait()
+        except Empty:
+            worker = _Worker(self._plan, self._threads)
+        try:
+            yield worker
+        except BaseException:
+            worker.close()
+            if self._idle.empty():
+                self._idle.put(_Worker(self._plan, self._threads))
+            raise
+        self._idle.put(worker)
+
+
+class _Worker:
+    """One in-memory database with the plan's tables and prepared statements."""
+
+    def __init__(self, plan: Mapping[str, Any], threads: int) -> None:
+        self._connection = duckdb.connect(":memory:", config={"threads": threads})
+        # A statement prepared over an empty table is planned from the table's statistics, as one that never yields a row, and would
+        # go on yielding none once rows are there. Without this optimizer the plan is independent of the rows.
+        self._connection.execute("set disabled_optimizers = 'statistics_propagation'")
+        self._columns: dict[str, tuple[str, ...]] = {}
+        self._inputs = {name: tuple(family["inputs"]) for name, family in plan["families"].items()}
+        for table, schema in plan["tables"].items():
+            self._prepare_table(table, [(column["name"], column["sql_type"]) for column in schema["columns"]])
+        for name, family in plan["families"].items():
+            columns = [(column, kind) for column, kind in family["columns"]]
+            self._connection.execute(f"prepare family_{name} as {family_select(family['sql'], columns)}")
+
+    def _prepare_table(self, table: str, columns: Sequence[tuple[str, str]]) -> None:
+        self._columns[table] = tuple(name for name, _ in columns)
+        declared = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns)
+        structure = literal(json.dumps([dict(columns)]))
+        self._connection.execute(f"create table {quoted(table)} ({declared})")
+        self._connection.execute(
+            f"prepare {quoted('insert_' + table)} as insert into {quoted(table)} "
+            f"select unnest(from_json_strict($1::varchar::json, {structure}), recursive := true)"
+        )
+
+    def run(self, rows: Mapping[str, Sequence[Row]], families: Sequence[str]) -> dict[str, dict[int, tuple[Any, ...]]]:
+        """Return, per family, key to feature values in the plan's order."""
+        self._connection.execute("begin")
+        try:
+            for table, sent in rows.items():
+                self._insert(table, sent)
+            return {
+                name: self._family(name) if any(rows.get(table) for table in self._inputs[name]) else {}
+                for name in families
+            }
+        finally:
+            self._connection.execute("rollback")
+
+    def close(self) -> None:
+        """Drop the database."""
+        self._connection.close()
+
+    def _insert(self, table: str, rows: Sequence[Row]) -> None:
+        try:
+            sent = literal(_encode(rows, self._columns[table]))  # EXECUTE takes no bound parameters
+            self._connection.execute(f"execute {quoted('insert_' + table)}({sent})")
+        except duckdb.Error:
+            # DuckDB's message quotes the value, which must not reach a log or a caller.
+            raise RequestError(
+                f"{table}: a value is not of its column's type; check the rows against the schema"
+            ) from None
+
+    def _family(self, name: str) -> dict[int, tuple[Any, ...]]:
+        found = self._connection.execute(f"execute family_{name}").fetchall()
+        return {row[0]: row[1:] for row in found}
+
+
+def _keys(applications: Sequence[Row]) -> list[int]:
+    """Read the applications' keys: each there, a whole number, and once."""
+    keys: list[int] = []
+    for place, application in enumerate(applications):
+        key = application.get(APPLICATION_KEY)
+        if not isinstance(key, int) or isinstance(key, bool):
+            raise RequestError(
+                f"application {place + 1} of {len(applications)} has no whole number in {APPLICATION_KEY}"
+            )
+        keys.append(key)
+    if len(set(keys)) < len(keys):
+        raise RequestError(f"{APPLICATION_KEY} must differ between the applications of a request; send each one once")
+    return keys
+
+
+def _encode(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    """Render rows as JSON, every column in each; what is missing and what is NaN is unknown, hence null."""
+    complete = [{name: row.get(name) for name in columns} for row in rows]
+    try:
+        return json.dumps(complete, allow_nan=False)
+    except ValueError:
+        known = [{name: None if _is_nan(value) else value for name, value in row.items()} for row in complete]
+    try:
+        return json.dumps(known, allow_nan=False)
+    except ValueError:
+        raise RequestError("a value is infinite; send null for an unknown value") from None
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)

@@ -1,0 +1,255 @@
+-- family: application | grain: one row per sk_id_curr | owner: team:credit-features
+-- inputs: application | known at: application day
+with cleaned as (                 -- ages made positive, the sentinel of "not employed" made NULL, amounts as double
+    select
+        sk_id_curr, amt_income_total, amt_credit, amt_annuity, amt_goods_price, own_car_age, cnt_children,
+        cnt_fam_members, region_population_relative, region_rating_client, region_rating_client_w_city,
+        hour_appr_process_start, ext_source_1, ext_source_2, ext_source_3, apartments_avg, basementarea_avg,
+        years_beginexpluatation_avg, years_build_avg, commonarea_avg, elevators_avg, entrances_avg,
+        floorsmax_avg, floorsmin_avg, landarea_avg, livingapartments_avg, livingarea_avg,
+        nonlivingapartments_avg, nonlivingarea_avg, totalarea_mode, flag_own_car, flag_own_realty, flag_mobil,
+        flag_emp_phone, flag_work_phone, flag_cont_mobile, flag_phone, flag_email, reg_region_not_live_region,
+        reg_region_not_work_region, live_region_not_work_region, reg_city_not_live_city, reg_city_not_work_city,
+        live_city_not_work_city, flag_document_2, flag_document_3, flag_document_4, flag_document_5,
+        flag_document_6, flag_document_7, flag_document_8, flag_document_9, flag_document_10, flag_document_11,
+        flag_document_12, flag_document_13, flag_document_14, flag_document_15, flag_document_16,
+        flag_document_17, flag_document_18, flag_document_19, flag_document_20, flag_document_21, days_employed,
+        obs_30_cnt_social_circle, def_30_cnt_social_circle, obs_60_cnt_social_circle, def_60_cnt_social_circle,
+        amt_req_credit_bureau_hour, amt_req_credit_bureau_day, amt_req_credit_bureau_week,
+        amt_req_credit_bureau_mon, amt_req_credit_bureau_qrt, amt_req_credit_bureau_year, name_contract_type,
+        code_gender, name_type_suite, name_income_type, name_education_type, name_family_status,
+        name_housing_type, occupation_type, organization_type, weekday_appr_process_start, fondkapremont_mode,
+        housetype_mode, wallsmaterial_mode, emergencystate_mode,
+        cast(-days_birth as bigint) as age_days,
+        cast(case when days_employed <> 365243 then -days_employed end as bigint) as employed_days,
+        cast(-days_registration as bigint) as registration_days,
+        cast(-days_id_publish as bigint) as id_publish_days,
+        cast(-days_last_phone_change as bigint) as phone_change_days,
+        cast(amt_income_total as double) as income,
+        cast(amt_credit as double) as credit,
+        cast(amt_annuity as double) as annuity,
+        cast(amt_goods_price as double) as goods,
+        cast(ext_source_1 as double) as ext_1,
+        cast(ext_source_2 as double) as ext_2,
+        cast(ext_source_3 as double) as ext_3,
+        case when ext_source_1 is null then 1 else 0 end + case when ext_source_2 is null then 1 else 0 end
+            + case when ext_source_3 is null then 1 else 0 end as ext_missing,
+        case when apartments_avg is null then 1 else 0 end + case when basementarea_avg is null then 1 else 0 end
+        + case when years_beginexpluatation_avg is null then 1 else 0 end + case when years_build_avg is
+            null then 1 else 0 end
+        + case when commonarea_avg is null then 1 else 0 end + case when elevators_avg is null then 1 else 0
+            end
+            + case when entrances_avg is null then 1 else 0 end + case when floorsmax_avg is null then 1 else 0 end
+            + case when floorsmin_avg is null then 1 else 0 end + case when landarea_avg is null then 1 else 0 end
+        + case when livingapartments_avg is null then 1 else 0 end + case when livingarea_avg is null then 1
+            else 0 end
+        + case when nonlivingapartments_avg is null then 1 else 0 end + case when nonlivingarea_avg is null
+            then 1 else 0 end
+        + case when apartments_mode is null then 1 else 0 end + case when basementarea_mode is null then 1
+            else 0 end
+        + case when years_beginexpluatation_mode is null then 1 else 0 end + case when years_build_mode is
+            null then 1 else 0 end
+        + case when commonarea_mode is null then 1 else 0 end + case when elevators_mode is null then 1 else
+            0 end
+        + case when entrances_mode is null then 1 else 0 end + case when floorsmax_mode is null then 1 else
+            0 end
+        + case when floorsmin_mode is null then 1 else 0 end + case when landarea_mode is null then 1 else 0
+            end
+        + case when livingapartments_mode is null then 1 else 0 end + case when livingarea_mode is null then
+            1 else 0 end
+        + case when nonlivingapartments_mode is null then 1 else 0 end + case when nonlivingarea_mode is
+            null then 1 else 0 end
+        + case when apartments_medi is null then 1 else 0 end + case when basementarea_medi is null then 1
+            else 0 end
+        + case when years_beginexpluatation_medi is null then 1 else 0 end + case when years_build_medi is
+            null then 1 else 0 end
+        + case when commonarea_medi is null then 1 else 0 end + case when elevators_medi is null then 1 else
+            0 end
+        + case when entrances_medi is null then 1 else 0 end + case when floorsmax_medi is null then 1 else
+            0 end
+        + case when floorsmin_medi is null then 1 else 0 end + case when landarea_medi is null then 1 else 0
+            end
+        + case when livingapartments_medi is null then 1 else 0 end + case when livingarea_medi is null then
+            1 else 0 end
+        + case when nonlivingapartments_medi is null then 1 else 0 end + case when nonlivingarea_medi is
+            null then 1 else 0 end
+        + case when fondkapremont_mode is null then 1 else 0 end + case when housetype_mode is null then 1
+            else 0 end
+        + case when totalarea_mode is null then 1 else 0 end + case when wallsmaterial_mode is null then 1
+            else 0 end
+            + case when emergencystate_mode is null then 1 else 0 end as building_missing,
+        case when amt_annuity is null then 1 else 0 end + case when amt_goods_price is null then 1 else 0 end
+            + case when name_type_suite is null then 1 else 0 end + case when own_car_age is null then 1 else 0 end
+        + case when occupation_type is null then 1 else 0 end + case when cnt_fam_members is null then 1
+            else 0 end
+        + case when obs_30_cnt_social_circle is null then 1 else 0 end + case when def_30_cnt_social_circle
+            is null then 1 else 0 end
+        + case when obs_60_cnt_social_circle is null then 1 else 0 end + case when def_60_cnt_social_circle
+            is null then 1 else 0 end
+        + case when days_last_phone_change is null then 1 else 0 end + case when amt_req_credit_bureau_hour
+            is null then 1 else 0 end
+        + case when amt_req_credit_bureau_day is null then 1 else 0 end + case when
+            amt_req_credit_bureau_week is null then 1 else 0 end
+        + case when amt_req_credit_bureau_mon is null then 1 else 0 end + case when
+            amt_req_credit_bureau_qrt is null then 1 else 0 end
+            + case when amt_req_credit_bureau_year is null then 1 else 0 end as other_missing
+    from application
+)
+select
+    sk_id_curr,
+    cast(amt_income_total as double) as application__income_amt,
+    cast(amt_credit as double) as application__credit_amt,
+    cast(amt_annuity as double) as application__annuity_amt,
+    cast(amt_goods_price as double) as application__goods_price_amt,
+    age_days as application__age_days,
+    employed_days as application__employed_days,
+    registration_days as application__registration_days,
+    id_publish_days as application__id_publish_days,
+    phone_change_days as application__phone_change_days,
+    cast(own_car_age * 12 as bigint) as application__car_age_months,
+    cast(cnt_children as bigint) as application__children_count,
+    cast(cnt_fam_members as bigint) as application__family_members_count,
+    cast(region_population_relative as double) as application__region_population_ratio,
+    cast(region_rating_client as bigint) as application__region_rating_level,
+    cast(region_rating_client_w_city as bigint) as application__city_rating_level,
+    cast(hour_appr_process_start as bigint) as application__process_start_hours,
+    cast(ext_source_1 as double) as application__ext_1_score,
+    cast(ext_source_2 as double) as application__ext_2_score,
+    cast(ext_source_3 as double) as application__ext_3_score,
+    cast(apartments_avg as double) as application__building_apartments_score_avg,
+    cast(basementarea_avg as double) as application__building_basement_area_score_avg,
+    cast(years_beginexpluatation_avg as double) as application__building_years_in_use_score_avg,
+    cast(years_build_avg as double) as application__building_years_build_score_avg,
+    cast(commonarea_avg as double) as application__building_common_area_score_avg,
+    cast(elevators_avg as double) as application__building_elevators_score_avg,
+    cast(entrances_avg as double) as application__building_entrances_score_avg,
+    cast(floorsmax_avg as double) as application__building_floors_max_score_avg,
+    cast(floorsmin_avg as double) as application__building_floors_min_score_avg,
+    cast(landarea_avg as double) as application__building_land_area_score_avg,
+    cast(livingapartments_avg as double) as application__building_living_apartments_score_avg,
+    cast(livingarea_avg as double) as application__building_living_area_score_avg,
+    cast(nonlivingapartments_avg as double) as application__building_nonliving_apartments_score_avg,
+    cast(nonlivingarea_avg as double) as application__building_nonliving_area_score_avg,
+    cast(totalarea_mode as double) as application__building_total_area_score,
+    case flag_own_car when 'Y' then true when 'N' then false end as application__has_car,
+    case flag_own_realty when 'Y' then true when 'N' then false end as application__has_realty,
+    case flag_mobil when 1 then true when 0 then false end as application__has_mobile,
+    case flag_emp_phone when 1 then true when 0 then false end as application__has_employer_phone,
+    case flag_work_phone when 1 then true when 0 then false end as application__has_work_phone,
+    case flag_cont_mobile when 1 then true when 0 then false end as application__has_reachable_mobile,
+    case flag_phone when 1 then true when 0 then false end as application__has_home_phone,
+    case flag_email when 1 then true when 0 then false end as application__has_email,
+    case reg_region_not_live_region when 1 then true when 0 then false end as
+        application__is_reg_region_not_live_region,
+    case reg_region_not_work_region when 1 then true when 0 then false end as
+        application__is_reg_region_not_work_region,
+    case live_region_not_work_region when 1 then true when 0 then false end as
+        application__is_live_region_not_work_region,
+    case reg_city_not_live_city when 1 then true when 0 then false end as application__is_reg_city_not_live_city,
+    case reg_city_not_work_city when 1 then true when 0 then false end as application__is_reg_city_not_work_city,
+    case live_city_not_work_city when 1 then true when 0 then false end as application__is_live_city_not_work_city,
+    case flag_document_2 when 1 then true when 0 then false end as application__has_document_2,
+    case flag_document_3 when 1 then true when 0 then false end as application__has_document_3,
+    case flag_document_4 when 1 then true when 0 then false end as application__has_document_4,
+    case flag_document_5 when 1 then true when 0 then false end as application__has_document_5,
+    case flag_document_6 when 1 then true when 0 then false end as application__has_document_6,
+    case flag_document_7 when 1 then true when 0 then false end as application__has_document_7,
+    case flag_document_8 when 1 then true when 0 then false end as application__has_document_8,
+    case flag_document_9 when 1 then true when 0 then false end as application__has_document_9,
+    case flag_document_10 when 1 then true when 0 then false end as application__has_document_10,
+    case flag_document_11 when 1 then true when 0 then false end as application__has_document_11,
+    case flag_document_12 when 1 then true when 0 then false end as application__has_document_12,
+    case flag_document_13 when 1 then true when 0 then false end as application__has_document_13,
+    case flag_document_14 when 1 then true when 0 then false end as application__has_document_14,
+    case flag_document_15 when 1 then true when 0 then false end as application__has_document_15,
+    case flag_document_16 when 1 then true when 0 then false end as application__has_document_16,
+    case flag_document_17 when 1 then true when 0 then false end as application__has_document_17,
+    case flag_document_18 when 1 then true when 0 then false end as application__has_document_18,
+    case flag_document_19 when 1 then true when 0 then false end as application__has_document_19,
+    case flag_document_20 when 1 then true when 0 then false end as application__has_document_20,
+    case flag_document_21 when 1 then true when 0 then false end as application__has_document_21,
+    days_employed = 365243 as application__is_without_employment,
+    ext_source_1 is not null as application__has_ext_1_score,
+    ext_source_2 is not null as application__has_ext_2_score,
+    ext_source_3 is not null as application__has_ext_3_score,
+    own_car_age is not null as application__has_car_age,
+    cast(obs_30_cnt_social_circle as bigint) as application__circle_observed_30d_count,
+    cast(def_30_cnt_social_circle as bigint) as application__circle_default_30d_count,
+    cast(obs_60_cnt_social_circle as bigint) as application__circle_observed_60d_count,
+    cast(def_60_cnt_social_circle as bigint) as application__circle_default_60d_count,
+    cast(amt_req_credit_bureau_hour as bigint) as application__enquiries_hour_count,
+    cast(amt_req_credit_bureau_day as bigint) as application__enquiries_day_count,
+    cast(amt_req_credit_bureau_week as bigint) as application__enquiries_week_count,
+    cast(amt_req_credit_bureau_mon as bigint) as application__enquiries_month_count,
+    cast(amt_req_credit_bureau_qrt as bigint) as application__enquiries_quarter_count,
+    cast(amt_req_credit_bureau_year as bigint) as application__enquiries_year_count,
+    cast(amt_req_credit_bureau_hour + amt_req_credit_bureau_day + amt_req_credit_bureau_week +
+        amt_req_credit_bureau_mon + amt_req_credit_bureau_qrt + amt_req_credit_bureau_year as bigint) as
+        application__enquiries_count,
+    cast(flag_document_2 + flag_document_3 + flag_document_4 + flag_document_5 + flag_document_6 +
+        flag_document_7 + flag_document_8 + flag_document_9 + flag_document_10 + flag_document_11 +
+        flag_document_12 + flag_document_13 + flag_document_14 + flag_document_15 + flag_document_16 +
+        flag_document_17 + flag_document_18 + flag_document_19 + flag_document_20 + flag_document_21 as
+        bigint) as application__documents_count,
+    cast(flag_mobil + flag_emp_phone + flag_work_phone + flag_cont_mobile + flag_phone + flag_email as bigint)
+        as application__contacts_count,
+    cast(reg_region_not_live_region + reg_region_not_work_region + live_region_not_work_region +
+        reg_city_not_live_city + reg_city_not_work_city + live_city_not_work_city as bigint) as
+        application__mismatches_count,
+    ext_missing as application__ext_missing_count,
+    building_missing as application__building_missing_count,
+    ext_missing + building_missing + other_missing as application__missing_count,
+    name_contract_type as application__contract_type_category,
+    code_gender as application__gender_category,
+    name_type_suite as application__company_category,
+    name_income_type as application__income_type_category,
+    name_education_type as application__education_category,
+    name_family_status as application__family_status_category,
+    name_housing_type as application__housing_category,
+    occupation_type as application__occupation_category,
+    organization_type as application__organization_category,
+    weekday_appr_process_start as application__process_start_weekday_category,
+    fondkapremont_mode as application__building_fund_category,
+    housetype_mode as application__building_type_category,
+    wallsmaterial_mode as application__building_walls_category,
+    emergencystate_mode as application__building_emergency_category,
+    annuity / nullif(credit, 0) as application__annuity_credit_ratio,
+    credit / nullif(income, 0) as application__credit_income_ratio,
+    annuity / nullif(income, 0) as application__annuity_income_ratio,
+    goods / nullif(credit, 0) as application__goods_credit_ratio,
+    goods / nullif(income, 0) as application__goods_income_ratio,
+    credit - goods as application__credit_less_goods_amt,
+    income / nullif(cnt_fam_members, 0) as application__income_per_member_amt,
+    income / nullif(1 + cnt_children, 0) as application__income_per_dependant_amt,
+    income - annuity as application__income_less_annuity_amt,
+    cast(cnt_children as double) / nullif(cnt_fam_members, 0) as application__children_member_ratio,
+    cast(employed_days as double) / nullif(age_days, 0) as application__employed_age_ratio,
+    cast(registration_days as double) / nullif(age_days, 0) as application__registration_age_ratio,
+    cast(id_publish_days as double) / nullif(age_days, 0) as application__id_publish_age_ratio,
+    cast(phone_change_days as double) / nullif(age_days, 0) as application__phone_change_age_ratio,
+    365 * cast(own_car_age as double) / nullif(age_days, 0) as application__car_age_age_ratio,
+    365 * cast(own_car_age as double) / nullif(employed_days, 0) as application__car_age_employed_ratio,
+    cast(phone_change_days as double) / nullif(employed_days, 0) as application__phone_change_employed_ratio,
+    income / nullif(employed_days, 0) as application__income_employed_ratio,
+    cast(id_publish_days as double) / nullif(registration_days, 0) as application__id_publish_registration_ratio,
+    cast(amt_req_credit_bureau_hour + amt_req_credit_bureau_day + amt_req_credit_bureau_week +
+        amt_req_credit_bureau_mon + amt_req_credit_bureau_qrt as double) / nullif(amt_req_credit_bureau_hour +
+        amt_req_credit_bureau_day + amt_req_credit_bureau_week + amt_req_credit_bureau_mon +
+        amt_req_credit_bureau_qrt + amt_req_credit_bureau_year, 0) as application__enquiries_quarter_share,
+    cast(def_30_cnt_social_circle as double) / nullif(obs_30_cnt_social_circle, 0) as
+        application__circle_default_30d_ratio,
+    cast(def_60_cnt_social_circle as double) / nullif(obs_60_cnt_social_circle, 0) as
+        application__circle_default_60d_ratio,
+    (coalesce(ext_1, 0) + coalesce(ext_2, 0) + coalesce(ext_3, 0)) / nullif(3 - ext_missing, 0) as
+        application__ext_score_mean,
+    (coalesce(19 * ext_1, 0) + coalesce(21 * ext_2, 0) + coalesce(26 * ext_3, 0))
+        / nullif(case when ext_1 is null then 0 else 19 end + case when ext_2 is null then 0 else 21 end
+            + case when ext_3 is null then 0 else 26 end, 0) as application__ext_score_weighted_mean,
+    least(ext_1, ext_2, ext_3) as application__ext_score_min,
+    greatest(ext_1, ext_2, ext_3) as application__ext_score_max,
+    greatest(ext_1, ext_2, ext_3) - least(ext_1, ext_2, ext_3) as application__ext_score_range,
+    ext_1 * ext_2 * ext_3 as application__ext_score_product,
+    ext_2 * ext_3 as application__ext_2_3_score_product,
+    credit / nullif((annuity * ext_3), 0) as application__credit_annuity_ext_3_ratio,
+    annuity / nullif((income * ext_2), 0) as application__annuity_income_ext_2_ratio
+from cleaned
