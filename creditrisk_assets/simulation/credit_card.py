@@ -1,0 +1,197 @@
+"""credit_card_balance: monthly snapshots of credit cards, and the instalments that cards add to installments_payments.
+
+What belongs here: a card's limit, balance, drawings and payments month by month, kept consistent: a balance is last month's balance plus
+drawings and interest less payments. What does not: loans (`pos_cash`).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from creditrisk_assets.simulation.installments import draw_delays
+from creditrisk_assets.simulation.latent import Applicants
+from creditrisk_assets.simulation.loans import Cards
+from creditrisk_assets.simulation.sampling import (
+    MONTH_DAYS,
+    BoolArray,
+    Category,
+    FloatArray,
+    IntArray,
+    Table,
+    amount,
+    chance,
+    logistic,
+    mix,
+    ordered,
+    position_in_group,
+    take,
+    with_nulls,
+)
+
+COLUMNS = (
+    "SK_ID_PREV", "SK_ID_CURR", "MONTHS_BALANCE", "AMT_BALANCE", "AMT_CREDIT_LIMIT_ACTUAL", "AMT_DRAWINGS_ATM_CURRENT",
+    "AMT_DRAWINGS_CURRENT", "AMT_DRAWINGS_OTHER_CURRENT", "AMT_DRAWINGS_POS_CURRENT", "AMT_INST_MIN_REGULARITY",
+    "AMT_PAYMENT_CURRENT", "AMT_PAYMENT_TOTAL_CURRENT", "AMT_RECEIVABLE_PRINCIPAL", "AMT_RECIVABLE", "AMT_TOTAL_RECEIVABLE",
+    "CNT_DRAWINGS_ATM_CURRENT", "CNT_DRAWINGS_CURRENT", "CNT_DRAWINGS_OTHER_CURRENT", "CNT_DRAWINGS_POS_CURRENT",
+    "CNT_INSTALMENT_MATURE_CUM", "NAME_CONTRACT_STATUS", "SK_DPD", "SK_DPD_DEF",
+)  # fmt: skip
+
+STATUSES = ("Active", "Completed", "Signed", "Sent proposal", "Refused")
+IDLE = 0.32  # cards never drawn on: their drawings are null
+INTEREST = 0.021  # per month
+MINIMUM_PAYMENT = 0.05  # of the limit
+CASH_SHARE = 0.56  # drawings at machines, by amount
+EXTRA_PAYMENT = 0.42  # months with a second payment
+
+
+@dataclass(frozen=True)
+class CardMonths:
+    """Months of the chunk's cards, oldest first and consecutive per card; shape (months,) each."""
+
+    card: IntArray  # index into the cards
+    age: IntArray  # months before the application, from 1
+    first: BoolArray  # a card's first month
+    idle: BoolArray  # the card is never drawn on
+    limit: FloatArray
+    balance: FloatArray
+    drawn: FloatArray
+    paid: FloatArray
+    due: FloatArray  # minimum payment
+    matured: IntArray  # instalments so far
+
+
+def draw_card_months(rng: np.random.Generator, applicants: Applicants, cards: Cards) -> CardMonths:
+    """Draw the cards' balances and what moved them."""
+    size = len(cards.ids)
+    utilisation = mix(rng, (0.85, applicants.conduct.utilisation[cards.owner]))
+    idle = utilisation + 0.9 * rng.standard_normal(size) < -0.63
+    lifetime = np.clip(np.floor(cards.age / MONTH_DAYS), 1, 96).astype(np.int64)
+    long_lived = chance(rng, 0.34, size)
+    reach = np.where(long_lived, rng.integers(60, 130, size), rng.integers(4, 34, size))
+    counts = np.clip(np.minimum(lifetime, reach), 1, 96)
+    card = np.repeat(np.arange(size), counts)
+    place = position_in_group(counts)
+    age = counts[card] - place
+    limit = np.where(cards.limit > 0, cards.limit, 90_000.0)
+    raised = np.floor(rng.random(size) * counts * 1.6)[card] <= place
+    actual = np.where(raised, limit[card], np.rint(limit[card] * 0.6 / 4500) * 4500)
+    actual = np.where(chance(rng, 0.10, size)[card] & (age <= 6), 0.0, actual)
+    level = np.clip(0.36 + 0.27 * utilisation, 0.02, 1.02)[card]
+    start = np.floor(rng.random(size) * np.minimum(counts, 10))[card]
+    stop = np.where(chance(rng, 0.45, size), np.floor(rng.random(size) * counts), -1.0)[card]
+    wave = np.sin(place / (3.0 + 9.0 * rng.random(size)[card]) + 6.28 * rng.random(size)[card])
+    share = np.clip(level * (1.0 + 0.45 * wave) + 0.05 * rng.standard_normal(len(card)), 0.0, 1.12)
+    share = np.where(idle[card] | (place < start) | (age <= stop), 0.0, share)
+    balance = amount(share * limit[card])
+    previous = np.where(place == 0, 0.0, np.roll(balance, 1)) if len(card) else balance
+    interest = INTEREST * previous
+    moved = balance - previous - interest
+    due = np.where(previous > 0, amount(np.minimum(MINIMUM_PAYMENT * limit[card], previous)), 0.0)
+    least = np.where(previous > 0, due * np.where(chance(rng, 0.04, len(card)), 0.6, rng.uniform(1.0, 1.5, len(card))), 0.0)
+    paid = amount(np.maximum(-moved, np.minimum(least, previous)))
+    drawn = amount(np.maximum(moved + paid, 0.0))
+    drawn = np.where(drawn < 450.0, 0.0, drawn)
+    running = np.cumsum(due > 0)
+    started = running[np.cumsum(counts) - counts][card] if len(card) else running
+    return CardMonths(
+        card=card,
+        age=age,
+        first=place == 0,
+        idle=idle[card],
+        limit=actual,
+        balance=balance,
+        drawn=drawn,
+        paid=paid,
+        due=due,
+        matured=np.minimum(running - started, 119),
+    )
+
+
+def credit_card(rng: np.random.Generator, applicants: Applicants, cards: Cards, months: CardMonths) -> Table:
+    """Turn card months into rows, shuffled: the source's file has no order."""
+    size = len(months.card)
+    at_machine = chance(rng, np.clip(CASH_SHARE + 0.12 * applicants.conduct.utilisation[cards.owner], 0.05, 0.95)[months.card], size)
+    cash = np.where(at_machine, np.minimum(amount(months.drawn, 4500.0), months.drawn), 0.0)
+    other = np.where(chance(rng, 0.008, size) & ~at_machine, months.drawn, 0.0)
+    goods = amount(np.maximum(months.drawn - cash - other, 0.0))
+    cash_count = np.where(cash > 0, 1 + rng.poisson(0.8 + months.drawn / 90_000.0, size), 0).clip(0, 31)
+    goods_count = np.where(goods > 0, 1 + rng.poisson(3.0, size), 0).clip(0, 140)
+    other_count = (other > 0).astype(np.int64)
+    idle = months.idle | chance(rng, 0.02, size)
+    young = months.first | months.idle & chance(rng, 0.10, size)
+    past_due, defaulted = _past_due(rng, applicants, cards, months)
+    settled = amount(np.where(chance(rng, 0.07, size), months.paid * 0.6, months.paid))
+    credit_in_hand = (months.balance == 0) & ~months.idle & chance(rng, 0.03, size)
+    balance = np.where(credit_in_hand, -amount(rng.exponential(900.0, size)), months.balance) + 0.0
+    completed = (months.age <= 3) & chance(rng, 0.16, len(cards.ids))[months.card] | chance(rng, 0.02, size)
+    signed = months.first & chance(rng, 0.10, size)
+    rare = chance(rng, 0.0001, size)
+    status = np.select([signed, rare & (months.card % 2 == 0), rare, completed], [2, 3, 4, 1], 0)
+    principal = amount(balance * np.where(balance > 0, 0.962, 1.0))
+    rows: Table = {
+        "SK_ID_PREV": cards.ids[months.card],
+        "SK_ID_CURR": applicants.ids[cards.owner[months.card]],
+        "MONTHS_BALANCE": -months.age,
+        "AMT_BALANCE": balance,
+        "AMT_CREDIT_LIMIT_ACTUAL": np.rint(months.limit).astype(np.int64),
+        "AMT_DRAWINGS_ATM_CURRENT": with_nulls(cash, idle),
+        "AMT_DRAWINGS_CURRENT": amount(cash + other + goods),
+        "AMT_DRAWINGS_OTHER_CURRENT": with_nulls(other, idle),
+        "AMT_DRAWINGS_POS_CURRENT": with_nulls(goods, idle),
+        "AMT_INST_MIN_REGULARITY": with_nulls(months.due, young),
+        "AMT_PAYMENT_CURRENT": with_nulls(months.paid, idle | chance(rng, 0.012, size)),
+        "AMT_PAYMENT_TOTAL_CURRENT": settled,
+        "AMT_RECEIVABLE_PRINCIPAL": principal,
+        "AMT_RECIVABLE": amount(balance * 0.996),
+        "AMT_TOTAL_RECEIVABLE": amount(balance * 0.996),
+        "CNT_DRAWINGS_ATM_CURRENT": with_nulls(cash_count, idle),
+        "CNT_DRAWINGS_CURRENT": cash_count + goods_count + other_count,
+        "CNT_DRAWINGS_OTHER_CURRENT": with_nulls(other_count, idle),
+        "CNT_DRAWINGS_POS_CURRENT": with_nulls(goods_count, idle),
+        "CNT_INSTALMENT_MATURE_CUM": with_nulls(months.matured, young),
+        "NAME_CONTRACT_STATUS": Category(STATUSES, status),
+        "SK_DPD": past_due,
+        "SK_DPD_DEF": defaulted,
+    }
+    return take(ordered(rows, COLUMNS), rng.permutation(size))
+
+
+def _past_due(
+    rng: np.random.Generator, applicants: Applicants, cards: Cards, months: CardMonths
+) -> tuple[IntArray, IntArray]:
+    """Draw days past due: short spells of late payers, and cards on which a trifle has stayed unpaid for years."""
+    size = len(months.card)
+    lateness = mix(rng, (0.6, applicants.conduct.lateness[cards.owner]))
+    spell = (months.due > 0) & chance(rng, logistic(-4.2 + 0.9 * lateness)[months.card], size)
+    short = np.where(spell, rng.integers(1, 31, size), 0)
+    stuck = chance(rng, 0.010 * np.exp(0.7 * lateness - 0.25), len(cards.ids))
+    since = np.floor(rng.random(len(cards.ids)) * 80)[months.card]
+    lingering = np.where(stuck[months.card] & (months.age < since), (since - months.age) * MONTH_DAYS, 0.0)
+    defaulted = np.where(chance(rng, 0.5, size), short, 0)
+    return np.maximum(short, np.floor(lingering).astype(np.int64)), defaulted
+
+
+def card_instalments(rng: np.random.Generator, applicants: Applicants, cards: Cards, months: CardMonths) -> Table:
+    """Return the cards' rows of installments_payments: version 0, numbered through, one or two payments a month."""
+    owing = np.flatnonzero(months.due > 0)
+    twice = owing[chance(rng, EXTRA_PAYMENT, len(owing))]
+    month = np.sort(np.concatenate([owing, twice]))
+    repeated = np.concatenate([[False], month[1:] == month[:-1]]) if len(month) else np.zeros(0, dtype=np.bool_)
+    card = months.card[month]
+    number = position_in_group(np.bincount(card, minlength=len(cards.ids))[np.unique(card)]) + 1
+    due = np.minimum(np.floor((0.5 - months.age[month]) * MONTH_DAYS), -1.0)
+    lateness = mix(rng, (0.8, applicants.conduct.lateness[cards.owner]))
+    paid = due + draw_delays(rng, lateness[card] + 0.1)
+    amounts = np.where(repeated, amount(months.due[month] * rng.uniform(0.1, 0.9, len(month))), months.due[month])
+    payment = np.where(repeated, amounts, np.maximum(amounts, months.paid[month]))
+    unpaid = paid > -1.0
+    return {
+        "SK_ID_PREV": cards.ids[card],
+        "SK_ID_CURR": applicants.ids[cards.owner[card]],
+        "NUM_INSTALMENT_VERSION": np.zeros(len(month)),
+        "NUM_INSTALMENT_NUMBER": number,
+        "DAYS_INSTALMENT": due,
+        "DAYS_ENTRY_PAYMENT": with_nulls(np.maximum(paid, -2941.0), unpaid),
+        "AMT_INSTALMENT": amounts,
+        "AMT_PAYMENT": with_nulls(payment, unpaid),
+    }

@@ -1,0 +1,84 @@
+"""Measured marginals of previous_application, as data: columns in file order, products, terms, reasons, goods, channels.
+
+What belongs here: numbers about single columns. What does not: how columns hang together (`previous`).
+"""
+
+from creditrisk_assets.simulation.sampling import Marginal, Shares
+
+COLUMNS = (
+    "SK_ID_PREV", "SK_ID_CURR", "NAME_CONTRACT_TYPE", "AMT_ANNUITY", "AMT_APPLICATION", "AMT_CREDIT", "AMT_DOWN_PAYMENT",
+    "AMT_GOODS_PRICE", "WEEKDAY_APPR_PROCESS_START", "HOUR_APPR_PROCESS_START", "FLAG_LAST_APPL_PER_CONTRACT",
+    "NFLAG_LAST_APPL_IN_DAY", "RATE_DOWN_PAYMENT", "RATE_INTEREST_PRIMARY", "RATE_INTEREST_PRIVILEGED", "NAME_CASH_LOAN_PURPOSE",
+    "NAME_CONTRACT_STATUS", "DAYS_DECISION", "NAME_PAYMENT_TYPE", "CODE_REJECT_REASON", "NAME_TYPE_SUITE", "NAME_CLIENT_TYPE",
+    "NAME_GOODS_CATEGORY", "NAME_PORTFOLIO", "NAME_PRODUCT_TYPE", "CHANNEL_TYPE", "SELLERPLACE_AREA", "NAME_SELLER_INDUSTRY",
+    "CNT_PAYMENT", "NAME_YIELD_GROUP", "PRODUCT_COMBINATION", "DAYS_FIRST_DRAWING", "DAYS_FIRST_DUE", "DAYS_LAST_DUE_1ST_VERSION",
+    "DAYS_LAST_DUE", "DAYS_TERMINATION", "NFLAG_INSURED_ON_APPROVAL",
+)  # fmt: skip
+
+CONTRACT_TYPES = ("Cash loans", "Consumer loans", "Revolving loans", "XNA")
+CASH, CONSUMER, REVOLVING, UNNAMED = range(4)
+STATUSES = ("Approved", "Canceled", "Refused", "Unused offer")
+APPROVED, CANCELED, REFUSED, UNUSED = range(4)
+
+# Shares of an applicant's applications by type; the approved revolving loan (the card) is drawn apart, at most one per applicant.
+TYPE = Shares({"Cash loans": 0.492, "Consumer loans": 0.4455, "Revolving loans": 0.0622, "XNA": 0.0003})
+AGE = Marginal(  # days since the decision
+    {0: 2, 0.01: 15, 0.05: 65, 0.10: 135, 0.25: 285, 0.50: 575, 0.75: 1290, 0.90: 2240, 0.95: 2560, 0.99: 2839, 1: 2922}
+)
+CANCELED_AGE_FACTOR = 0.55  # offers that came to nothing are recent
+
+CASH_TERMS = Shares(
+    {"6": 0.05, "12": 0.25, "18": 0.12, "24": 0.22, "30": 0.05, "36": 0.14, "42": 0.03, "48": 0.06, "54": 0.01, "60": 0.065, "72": 0.005}
+)
+CONSUMER_TERMS = Shares(
+    {"4": 0.035, "5": 0.02, "6": 0.185, "8": 0.055, "10": 0.205, "12": 0.325, "14": 0.015, "18": 0.075, "24": 0.078, "36": 0.007}
+)
+CASH_AMOUNT = Marginal(
+    {0: 22500, 0.05: 45000, 0.25: 117000, 0.50: 238500, 0.75: 475000, 0.90: 800000, 0.97: 1_150_000, 0.99: 1_500_000, 1: 3_150_000}
+)
+CONSUMER_AMOUNT = Marginal(
+    {0: 2700, 0.05: 22000, 0.25: 46500, 0.50: 76000, 0.75: 128000, 0.90: 205000, 0.97: 340000, 0.99: 480000, 1: 1_400_000}
+)
+CARD_LIMITS = Shares({"45000": 0.12, "67500": 0.05, "90000": 0.08, "135000": 0.14, "180000": 0.38, "225000": 0.08, "270000": 0.10, "450000": 0.05})
+
+SHORTEST_RATE, LONGEST_RATE = 0.004, 0.065  # interest per month
+YIELD_EDGES = (0.012, 0.022, 0.034)  # upper bounds of low_action, low_normal, middle
+YIELDS = ("XNA", "low_action", "low_normal", "middle", "high")
+
+PURPOSES = Shares(
+    {"Repairs": 0.33, "Other": 0.22, "Urgent needs": 0.12, "Buying a used car": 0.04, "Everyday expenses": 0.035,
+     "Payments on other loans": 0.028, "Building a house or an annex": 0.038, "Medicine": 0.031, "Education": 0.022,
+     "Buying a new car": 0.014, "Journey": 0.017, "Purchase of electronic equipment": 0.015, "Furniture": 0.011,
+     "Wedding / gift / holiday": 0.014, "Buying a home": 0.012, "Car repairs": 0.011, "Business development": 0.006,
+     "Buying a holiday home / land": 0.007, "Gasification / water supply": 0.004, "Buying a garage": 0.002, "Hobby": 0.001}
+)  # fmt: skip
+REJECT_REASONS = Shares({"HC": 0.628, "LIMIT": 0.192, "SCO": 0.110, "SCOFR": 0.041, "XNA": 0.017, "VERIF": 0.0115, "SYSTEM": 0.0005})
+PAYMENT_TYPES = Shares({"Cash through the bank": 0.991, "Non-cash from your account": 0.0083, "Cashless from the account of the employer": 0.0007})
+TYPE_SUITES = Shares(
+    {"Unaccompanied": 0.608, "Family": 0.246, "Spouse, partner": 0.076, "Children": 0.036, "Other_B": 0.021, "Other_A": 0.011,
+     "Group of people": 0.003}
+)  # fmt: skip
+CLIENT_TYPES = Shares({"Repeater": 0.866, "Refreshed": 0.1335, "XNA": 0.0012})
+GOODS = Shares(
+    {"Mobile": 0.309, "Consumer Electronics": 0.167, "Computers": 0.150, "Audio/Video": 0.135, "Furniture": 0.075,
+     "Construction Materials": 0.036, "Clothing and Accessories": 0.036, "Photo / Cinema Equipment": 0.034, "Auto Accessories": 0.010,
+     "Jewelry": 0.009, "Homewares": 0.007, "Medical Supplies": 0.0053, "Vehicles": 0.0047, "Sport and Leisure": 0.0042,
+     "Gardening": 0.0037, "Other": 0.0035, "Office Appliances": 0.0032, "Tourism": 0.0023, "Medicine": 0.0021, "Direct Sales": 0.0006,
+     "Fitness": 0.0003, "Additional Service": 0.0002, "Education": 0.00015, "Weapon": 0.0001, "Insurance": 0.0001}
+)  # fmt: skip
+INDUSTRY_OF_GOODS = {  # the rest is sold by shops for consumer electronics
+    "Mobile": "Connectivity", "Furniture": "Furniture", "Construction Materials": "Construction",
+    "Clothing and Accessories": "Clothing", "Auto Accessories": "Auto technology", "Vehicles": "Auto technology", "Jewelry": "Jewelry",
+    "Homewares": "Industry", "Sport and Leisure": "Industry", "Gardening": "Construction", "Medicine": "MLM partners",
+    "Direct Sales": "MLM partners", "Tourism": "Tourism", "Medical Supplies": "Industry", "Other": "Industry",
+}  # fmt: skip
+INDUSTRIES = ("XNA", "Consumer electronics", "Connectivity", "Furniture", "Construction", "Clothing", "Industry", "Auto technology",
+              "Jewelry", "MLM partners", "Tourism")  # fmt: skip
+CASH_CHANNELS = Shares({"Credit and cash offices": 0.845, "Contact center": 0.083, "AP+ (Cash loan)": 0.063, "Channel of corporate sales": 0.006, "Country-wide": 0.003})
+SHOP_CHANNELS = Shares({"Country-wide": 0.60, "Stone": 0.262, "Regional / Local": 0.134, "Car dealer": 0.0008, "Credit and cash offices": 0.003})
+CHANNELS = ("Credit and cash offices", "Country-wide", "Stone", "Regional / Local", "Contact center", "AP+ (Cash loan)",
+            "Channel of corporate sales", "Car dealer")  # fmt: skip
+WEEKDAYS = Shares({"MONDAY": 0.151, "TUESDAY": 0.157, "WEDNESDAY": 0.152, "THURSDAY": 0.148, "FRIDAY": 0.153, "SATURDAY": 0.141, "SUNDAY": 0.097})
+SELLER_AREA = Marginal({0: 1, 0.05: 15, 0.25: 30, 0.50: 100, 0.75: 1200, 0.95: 2600, 0.99: 6000, 1: 9000})
+PRIMARY_RATE = Marginal({0: 0.0591352, 0.25: 0.1607, 0.5: 0.189136, 0.75: 0.1933, 0.98: 0.30, 1: 0.744985})
+PRIVILEGED_RATE = Marginal({0: 0.424419, 0.25: 0.7156, 0.5: 0.835095, 0.75: 0.8525, 1: 0.867336})
