@@ -15,7 +15,10 @@ from creditrisk_assets.settings import Settings
 COMMANDS = "creditrisk.commands"
 
 app = typer.Typer(
-    name="creditrisk", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    name="creditrisk",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
     help="A governed probability-of-default platform: raw lending tables to a served, auditable score.",
 )
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")]
@@ -41,8 +44,12 @@ def sample(
 
 @app.command()
 def run(
-    source: Annotated[Path | None, typer.Option(help="Directory of raw tables (CSV, .gz, .zip or Parquet); remembered.")] = None,
-    scale: Annotated[float | None, typer.Option(help="Use the sample portfolio of this scale, made first if needed.")] = None,
+    source: Annotated[
+        Path | None, typer.Option(help="Directory of raw tables (CSV, .gz, .zip or Parquet); remembered.")
+    ] = None,
+    scale: Annotated[
+        float | None, typer.Option(help="Use the sample portfolio of this scale, made first if needed.")
+    ] = None,
     select: Annotated[str, typer.Option(help="Asset keys, separated by commas, or a Dagster selection.")] = "*",
     as_json: Json = False,
 ) -> None:
@@ -80,7 +87,9 @@ def doctor(as_json: Json = False) -> None:
 
 @app.command()
 def ui(
-    host: Annotated[str, typer.Option(help="The webserver has no authentication: keep it on this machine.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="The webserver has no authentication: keep it on this machine.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option()] = 3000,
 ) -> None:
     """Open the Dagster UI with its daemon on both code locations."""
@@ -96,7 +105,9 @@ def main() -> None:
     try:
         app()
     except pydantic.ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))} {e['msg']}".strip() for e in error.errors(include_input=False))
+        problems = "; ".join(
+            f"{'.'.join(map(str, e['loc']))} {e['msg']}".strip() for e in error.errors(include_input=False)
+        )
         _fail(f"settings: {problems}")
     except (RuntimeError, ValueError, OSError) as error:
         _fail(str(error))

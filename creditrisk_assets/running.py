@@ -95,7 +95,9 @@ def exclusive(settings: Settings) -> Iterator[None]:
         yield
 
 
-def materialize(settings: Settings, select: str = EVERYTHING, listener: Listener = lambda _key, _result: None) -> RunResult:
+def materialize(
+    settings: Settings, select: str = EVERYTHING, listener: Listener = lambda _key, _result: None
+) -> RunResult:
     """Materialize the graph, or a part of it, in this process.
 
     Parameters
@@ -155,7 +157,9 @@ def _select(select: str, locations: Mapping[str, dg.Definitions]) -> dict[str, s
     return chosen
 
 
-def _run_location(instance: dg.DagsterInstance, definitions: dg.Definitions, keys: set[dg.AssetKey], result: RunResult) -> None:
+def _run_location(
+    instance: dg.DagsterInstance, definitions: dg.Definitions, keys: set[dg.AssetKey], result: RunResult
+) -> None:
     job = definitions.resolve_implicit_global_asset_job_def()
     outcome = job.execute_in_process(
         instance=instance,
@@ -248,9 +252,13 @@ def close_dead_runs(instance: dg.DagsterInstance) -> Sequence[str]:
 
 
 def _dead_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    open_runs = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING])
+    open_runs = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
+    )
     return [
-        run for run in instance.get_runs(filters=open_runs) if PROCESS_TAG in run.tags and not _alive(run.tags[PROCESS_TAG])
+        run
+        for run in instance.get_runs(filters=open_runs)
+        if PROCESS_TAG in run.tags and not _alive(run.tags[PROCESS_TAG])
     ]
 
 
@@ -260,7 +268,7 @@ def _process_identity(pid: int) -> str:
 
 def _alive(identity: str) -> bool:
     try:
-        return _process_identity(int(identity.split(":")[0])) == identity
+        return _process_identity(int(identity.split(":", maxsplit=1)[0])) == identity
     except psutil.NoSuchProcess:
         return False
 
@@ -287,7 +295,11 @@ def instance_status(settings: Settings) -> dict[str, Any]:
     prepare_instance(settings)
     with dg.DagsterInstance.get() as instance:
         records = instance.get_run_records(limit=1)
-        last = f"{records[0].dagster_run.status.value.lower()} at {records[0].update_timestamp:%Y-%m-%d %H:%M} UTC" if records else None
+        last = (
+            f"{records[0].dagster_run.status.value.lower()} at {records[0].update_timestamp:%Y-%m-%d %H:%M} UTC"
+            if records
+            else None
+        )
         keys = list(instance.all_asset_keys())
         states = instance.get_freshness_state_records(keys)
         stale = sorted(_name(key) for key, record in states.items() if record.freshness_state.value in ("WARN", "FAIL"))

@@ -44,7 +44,9 @@ def choose_source(settings: Settings, source: Path | None, scale: float | None, 
         raise running.RunError("give --source (your data) or --scale (the sample portfolio), not both")
     if source is not None:
         if not source.is_dir():
-            raise running.RunError(f"--source {source} is not a directory; give the directory that holds the raw tables")
+            raise running.RunError(
+                f"--source {source} is not a directory; give the directory that holds the raw tables"
+            )
         remember_source(settings, source)
     elif scale is not None:
         directory = sample_directory(settings, scale)
@@ -111,7 +113,9 @@ def _line(asset: AssetResult) -> str:
     rows = f"{asset.rows:>12,} rows" if asset.rows is not None else " " * 17
     if asset.outcome == "reused":
         return f"  [dim]= {asset.key:<32} {rows}  skipped: {asset.reason}[/]"
-    return f"  [green]✓[/] {asset.key:<32} {rows} {asset.seconds:>8.1f} s {asset.peak_memory_mb:>7,.0f} MB  {asset.reason}"
+    return (
+        f"  [green]✓[/] {asset.key:<32} {rows} {asset.seconds:>8.1f} s {asset.peak_memory_mb:>7,.0f} MB  {asset.reason}"
+    )
 
 
 def _summary(settings: Settings, result: RunResult, select: str) -> dict[str, Any]:
@@ -193,7 +197,9 @@ def _print_summary(summary: Mapping[str, Any]) -> None:
         if summary["not_run"]:
             console.print(f"  not run: {', '.join(summary['not_run'])}", soft_wrap=True)
     else:
-        console.print("  go on with: [bold]make ui[/] (the graph), [bold]make serve[/] (the API), [bold]creditrisk status[/]")
+        console.print(
+            "  go on with: [bold]make ui[/] (the graph), [bold]make serve[/] (the API), [bold]creditrisk status[/]"
+        )
 
 
 def _applicant_words(answer: Mapping[str, Any]) -> str:
@@ -237,7 +243,9 @@ def print_status(found: Mapping[str, Any]) -> None:
         console.print(f"{name:<9} {found[name] or 'none yet: run `creditrisk run`'}")
     console.print(f"last run  {found['last_run'] or 'none yet'}")
     console.print(f"stale     {', '.join(found['stale']) or 'nothing known to be stale'}")
-    console.print(f"disk      {found['disk']['home_bytes'] / 1e9:.2f} GB used, {found['disk']['free_bytes'] / 1e9:.1f} GB free\n")
+    console.print(
+        f"disk      {found['disk']['home_bytes'] / 1e9:.2f} GB used, {found['disk']['free_bytes'] / 1e9:.1f} GB free\n"
+    )
     table = Table("asset", "version", "built", "rows", "warnings", box=None, pad_edge=False)
     for asset in found["assets"]:
         rows = f"{asset['rows']:,}" if asset["rows"] is not None else ""
@@ -256,12 +264,37 @@ def examine(settings: Settings) -> list[dict[str, str]]:
     free = _free(settings.root)
     findings = [
         _finding("Python", sys.version_info >= (3, 11), sys.version.split()[0], "install Python 3.11 or later"),
-        _finding("home is writable", _writable(settings.root), str(settings.root), "set CREDITRISK_HOME to a writable directory"),
-        _finding("free disk", free > 2e9, f"{free / 1e9:.1f} GB", "free space, or set CREDITRISK_HOME to a larger disk", warn=True),
-        _finding("lock file", _locked_versions_installed(), "installed versions against requirements.lock", "run `make setup`", warn=True),
+        _finding(
+            "home is writable",
+            _writable(settings.root),
+            str(settings.root),
+            "set CREDITRISK_HOME to a writable directory",
+        ),
+        _finding(
+            "free disk",
+            free > 2e9,
+            f"{free / 1e9:.1f} GB",
+            "free space, or set CREDITRISK_HOME to a larger disk",
+            warn=True,
+        ),
+        _finding(
+            "lock file",
+            _locked_versions_installed(),
+            "installed versions against requirements.lock",
+            "run `make setup`",
+            warn=True,
+        ),
     ]
     source = source_directory(settings)
-    findings.append(_finding("source", source.is_dir(), str(source), "run `creditrisk run` (it makes the sample) or give --source", warn=True))
+    findings.append(
+        _finding(
+            "source",
+            source.is_dir(),
+            str(source),
+            "run `creditrisk run` (it makes the sample) or give --source",
+            warn=True,
+        )
+    )
     for package in ("dagster", "duckdb", "lightgbm", "mlflow", "pandera", "fastapi"):
         findings.append(_finding(package, _importable(package), "importable", "run `make setup`"))
     findings += _lake_findings(Lake(settings.lake), settings)
@@ -285,7 +318,20 @@ def serve_ui(settings: Settings, host: str, port: int) -> int:
     running.recover()
     workspace = Path(running.DAGSTER_YAML).with_name("workspace.yaml")
     console.print(f"Dagster UI on http://{host}:{port} (no authentication: keep it on this machine); Ctrl-C stops it")
-    command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-h", host, "-p", str(port), "--log-level", "warning"]
+    command = [
+        sys.executable,
+        "-m",
+        "dagster",
+        "dev",
+        "-w",
+        str(workspace),
+        "-h",
+        host,
+        "-p",
+        str(port),
+        "--log-level",
+        "warning",
+    ]
     process = subprocess.Popen(command, cwd=workspace.parent, env=os.environ | {"CREDITRISK_HOME": str(settings.root)})  # noqa: S603  # fixed command
     try:
         return process.wait()
@@ -327,7 +373,9 @@ def _locked_versions_installed() -> bool:
     lock = running.DAGSTER_YAML.with_name("requirements.lock")
     if not lock.is_file():
         return False
-    pins = [line.split("==") for line in lock.read_text("utf-8").splitlines() if "==" in line and not line.startswith(" ")]
+    pins = [
+        line.split("==") for line in lock.read_text("utf-8").splitlines() if "==" in line and not line.startswith(" ")
+    ]
     for name, rest in pins:
         try:
             if version(name.split("[")[0]) != rest.split()[0].rstrip(";"):
@@ -345,5 +393,3 @@ def _free(directory: Path) -> int:
     while not directory.exists():
         directory = directory.parent
     return shutil.disk_usage(directory).free
-
-

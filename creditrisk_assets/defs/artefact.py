@@ -176,7 +176,11 @@ def _materialize(artefact: Artefact, context: dg.AssetExecutionContext) -> Event
             code_version=artefact.code_version,
             inputs=made_from,
             version=made.version,
-            metadata={"facts": dict(made.facts), "checks": [vars(check) for check in made.checks], "usage": vars(usage)},
+            metadata={
+                "facts": dict(made.facts),
+                "checks": [vars(check) for check in made.checks],
+                "usage": vars(usage),
+            },
         )
     yield from _report(artefact, version, made.checks, reused=False, why=why)
 
@@ -232,7 +236,9 @@ def table_of(rows: Sequence[Json]) -> dg.TableMetadataValue:
     """Render rows as a table in the UI."""
     return dg.MetadataValue.table(
         records=[
-            dg.TableRecord({name: value if isinstance(value, (int, float, bool)) else str(value) for name, value in row.items()})
+            dg.TableRecord(
+                {name: value if isinstance(value, (int, float, bool)) else str(value) for name, value in row.items()}
+            )
             for row in rows
         ],
         schema=dg.TableSchema(columns=[dg.TableColumn(name, _column_type(rows, name)) for name in rows[0]]),

@@ -32,11 +32,13 @@ def column_of(spec: ColumnSpec) -> dg.TableColumn:
     )
 
 
-def lineage_of(lineage: Mapping[str, frozenset[tuple[str, str]]], *, layer: str) -> dg.TableColumnLineage:
+def lineage_of(lineage: Mapping[str, frozenset[tuple[str, str]]], *, layer: str) -> dg.MetadataValue:
     """Render column lineage: output column -> (table, column)s of one layer."""
-    return dg.TableColumnLineage(
-        {
-            column: [dg.TableColumnDep(asset_key=asset_key(f"{layer}/{table}"), column_name=name) for table, name in sorted(sources)]
-            for column, sources in lineage.items()
-        }
-    )
+    deps = {
+        column: [
+            dg.TableColumnDep(asset_key=asset_key(f"{layer}/{table}"), column_name=name)
+            for table, name in sorted(sources)
+        ]
+        for column, sources in lineage.items()
+    }
+    return dg.MetadataValue.column_lineage(dg.TableColumnLineage(deps))

@@ -1,42 +1,61 @@
 """Contract reports as asset checks, readable in the UI: rule, column, count, share, sample keys."""
 
-from creditrisk_assets.contracts.check import ContractReport, RuleResult
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from creditrisk_assets.contracts import relaxations
+from creditrisk_assets.contracts.features import APPLICANT, FEATURES
+from creditrisk_assets.contracts.relaxations import Relaxations
+from creditrisk_assets.contracts.report import ContractReport, RuleResult
+from creditrisk_assets.contracts.sources import SOURCES
 from creditrisk_assets.defs.artefact import CheckOutcome
+from creditrisk_assets.settings import Settings
 
 CONTRACT = {"contract": "Columns, types, keys, bounds, categories, relations and volume are as the contract declares."}
 
 
+def relaxations_of(settings: Settings) -> Relaxations:
+    """Read the deployment's relaxations; they may name any table with a contract."""
+    contracts = {contract.table: contract for contract in (*SOURCES.values(), *FEATURES.values(), APPLICANT)}
+    return relaxations.load(settings.relaxations, contracts)
+
+
+def relaxed(settings: Settings, table: str) -> Mapping[str, str]:
+    """Fingerprint the relaxations in force for a table, so that one that begins or expires is felt at the next run."""
+    today = datetime.now(UTC).date()
+    entries = [entry for entry in relaxations_of(settings).entries if entry.table == table and not entry.expired(today)]
+    if not entries:
+        return {}
+    return {"relaxations": hashlib.sha256("".join(entry.model_dump_json() for entry in entries).encode()).hexdigest()}
+
+
 def contract_outcomes(report: ContractReport) -> tuple[CheckOutcome, ...]:
-    """Render a report as the outcome of the `contract` check."""
-    failures, warnings = report.failures, report.warnings
-    worst = "ERROR" if failures else "WARN"
-    words = f"{len(report.results)} rules over {report.rows:,} rows: {len(failures)} broken, {len(warnings)} warnings"
-    if failures:
-        words += ". " + "; ".join(_sentence(result) for result in failures[:3])
-    facts: dict[str, object] = {"description": words, "rules": len(report.results), "rows": report.rows}
-    if failures:
-        facts["broken"] = [_row(result) for result in failures]
-    if warnings:
-        facts["warnings"] = [_row(result) for result in warnings]
-    return (CheckOutcome("contract", passed=report.passed and not warnings, facts=facts, severity=worst),)
-
-
-def _sentence(result: RuleResult) -> str:
-    where = f" on {result.column}" if result.column else ""
-    keys = f" (for example {result.sample_keys[0]})" if result.sample_keys else ""
-    return f"{result.rule}{where}: {result.failed:,} rows, {result.share:.2%}{keys}"
+    """Render a report as the outcome of the `contract` check; a broken rule that only warns is shown as a warning."""
+    failures, warnings, undecided = report.failures, report.warnings, report.not_applicable
+    words = f"{report.checked} rules over {report.rows:,} rows: {len(failures)} broken, {len(warnings)} warnings"
+    if failures or warnings:
+        words += f". {report.summary(limit=3)}"
+    facts: dict[str, object] = {"description": words, "rules": report.checked, "rows": report.rows}
+    for name, results in (("broken", failures), ("warnings", warnings)):
+        if results:
+            facts[name] = [_row(result) for result in results]
+    if undecided:
+        facts["not_applicable"] = [f"{result.rule} {result.column or ''}: {result.observed}" for result in undecided]
+    severity = "ERROR" if failures else "WARN"
+    return (CheckOutcome("contract", passed=not failures and not warnings, facts=facts, severity=severity),)
 
 
 def _row(result: RuleResult) -> dict[str, object]:
-    row: dict[str, object] = {
+    relaxed_by = ""
+    if result.relaxation is not None:
+        relaxed_by = f"{result.relaxation.reason} (until {result.relaxation.expires}, {result.relaxation.owner})"
+    return {
         "rule": result.rule,
         "column": result.column or "",
         "count": result.failed,
         "share": result.share,
         "sample_keys": ", ".join(result.sample_keys),
         "meaning": result.description,
-        "relaxed": "",
+        "relaxed": relaxed_by,
     }
-    if result.relaxation is not None:
-        row["relaxed"] = f"{result.relaxation.reason} (until {result.relaxation.expires}, {result.relaxation.owner})"
-    return row

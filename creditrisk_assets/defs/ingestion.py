@@ -6,14 +6,16 @@ from pathlib import Path
 
 import dagster as dg
 
-from creditrisk_assets.contracts import relaxations
-from creditrisk_assets.contracts.check import Profile, check, parquet_relation
+from creditrisk_assets.contracts.check import check
 from creditrisk_assets.contracts.fingerprint import code_version
+from creditrisk_assets.contracts.render.sql import parquet
+from creditrisk_assets.contracts.report import Profile
 from creditrisk_assets.contracts.source import SourceContract
 from creditrisk_assets.contracts.sources import SOURCES
+from creditrisk_assets.contracts.table import Exclusion
 from creditrisk_assets.defs.artefact import Artefact, Made, Work
 from creditrisk_assets.defs.columns import schema_of
-from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
+from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes, relaxations_of, relaxed
 from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.ingestion import reader
 from creditrisk_assets.ingestion.files import find_table, require_free_space, unpack
@@ -31,12 +33,15 @@ def raw_key(table: str) -> str:
 
 def raw_artefact(source: SourceContract) -> Artefact:
     """Describe the asset of one raw table."""
-    parents = tuple(raw_key(table) for table in source.parents)
+    parents = tuple(raw_key(table) for table in _related_tables(source))
+    grain, _, what = source.description.removeprefix("Grain: ").partition(" Source: ")
 
     def make(work: Work) -> Made:
         directory = source_directory(work.settings)
         file = find_table(directory, source.table, source.stem)
-        require_free_space(work.draft.path, SPACE_FACTOR * file.path.stat().st_size, f"{source.table}: reading {file.path.name}")
+        require_free_space(
+            work.draft.path, SPACE_FACTOR * file.path.stat().st_size, f"{source.table}: reading {file.path.name}"
+        )
         with work.connection() as con:
             plain = unpack(file, work.draft.path)
             read = reader.read_table(con, file, plain, source, work.draft.data)
@@ -44,14 +49,14 @@ def raw_artefact(source: SourceContract) -> Artefact:
                 plain.unlink()
             last = work.lake.current(work.draft.key)
             same_source = last is not None and last.manifest.metadata["facts"]["directory"] == str(directory)
-            baseline = Profile(**last.manifest.metadata["facts"]["profile"]) if last and same_source else None
+            baseline = Profile.from_dict(last.manifest.metadata["facts"]["profile"]) if last and same_source else None
             report = check(
                 con,
-                parquet_relation(work.draft.data),
+                parquet(work.draft.data),
                 source,
                 baseline=baseline,
-                parents={key.removeprefix("raw/"): parquet_relation(work.inputs[key].data) for key in parents},
-                relaxations=relaxations.load(work.settings.relaxations),
+                parents={key.removeprefix("raw/"): parquet(work.inputs[key].data) for key in parents},
+                relaxations=relaxations_of(work.settings),
             )
         return Made(
             facts={
@@ -71,8 +76,8 @@ def raw_artefact(source: SourceContract) -> Artefact:
         group="ingestion",
         kinds=frozenset({"duckdb", "parquet"}),
         describe=Describe(
-            what=f"{source.title}, as delivered: typed once, otherwise untouched.",
-            grain=source.grain,
+            what=f"{what.partition('.csv. ')[2] or what} As delivered: typed once, otherwise untouched.",
+            grain=grain,
             built_from=f"`{source.stem}.csv` (plain, .gz, .zip) or .parquet in the source directory",
             known_at="the application day; every day and month is relative to it",
             consumed_by="the feature families that name it as input",
@@ -93,11 +98,15 @@ def _fingerprint(settings: Settings, source: SourceContract) -> Mapping[str, str
     """Name what the source looks like without reading it, and the relaxations in force."""
     file = find_table(source_directory(settings), source.table, source.stem)
     stat = file.path.stat()
-    active = relaxations.load(settings.relaxations).active(source.table)
-    return {
-        "source": f"{file.path}:{stat.st_size}:{stat.st_mtime_ns}",
-        "relaxations": code_version(*(str(relaxation) for relaxation in active)),
-    }
+    return {"source": f"{file.path}:{stat.st_size}:{stat.st_mtime_ns}", **relaxed(settings, source.table)}
+
+
+def _related_tables(source: SourceContract) -> tuple[str, ...]:
+    """List the tables its relations are checked against."""
+    tables = [
+        table for tie in source.relations for table, _ in ([tie.other] if isinstance(tie, Exclusion) else tie.parents)
+    ]
+    return tuple(dict.fromkeys(tables))
 
 
 def _show(version: Version) -> Mapping[str, dg.MetadataValue]:

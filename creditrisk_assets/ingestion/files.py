@@ -93,7 +93,9 @@ def unpack(file: SourceFile, into: Path) -> Path:
                     )
                 sink.write(block)
     except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
-        raise IngestionError(f"{file.table}: the archive {file.path} is truncated or damaged; fetch it again") from error
+        raise IngestionError(
+            f"{file.table}: the archive {file.path} is truncated or damaged; fetch it again"
+        ) from error
     return target
 
 

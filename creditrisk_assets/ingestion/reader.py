@@ -36,7 +36,9 @@ class ReadResult:
     source_bytes: int
 
 
-def read_table(con: duckdb.DuckDBPyConnection, file: SourceFile, plain: Path, contract: SourceContract, out: Path) -> ReadResult:
+def read_table(
+    con: duckdb.DuckDBPyConnection, file: SourceFile, plain: Path, contract: SourceContract, out: Path
+) -> ReadResult:
     """Read a raw table into one zstd Parquet file, in the source's row order.
 
     Parameters
@@ -63,7 +65,7 @@ def read_table(con: duckdb.DuckDBPyConnection, file: SourceFile, plain: Path, co
         digest = pool.submit(sha256_file, plain)
         try:
             rows = con.execute(
-                f"COPY (SELECT {select} FROM {scan}) TO {_text(out)} "
+                f"COPY (SELECT {select} FROM {scan}) TO {_text(out)} "  # noqa: S608 -- names of the contract, quoted paths
                 f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
             ).fetchone()
         except duckdb.Error as error:
@@ -74,13 +76,16 @@ def read_table(con: duckdb.DuckDBPyConnection, file: SourceFile, plain: Path, co
 def _column_names(con: duckdb.DuckDBPyConnection, file: SourceFile, plain: Path) -> list[str]:
     try:
         if file.layout == "parquet":
-            return [row[0] for row in con.execute(f"DESCRIBE SELECT * FROM read_parquet({_text(plain)})").fetchall()]
+            described = con.execute(f"DESCRIBE FROM read_parquet({_text(plain)})")
+            return [row[0] for row in described.fetchall()]
         with plain.open(encoding="utf-8-sig", newline="") as stream:
             line = stream.readline(1 << 20)
     except UnicodeDecodeError:
         raise _wrong_encoding(file, 1) from None
     except OSError as error:
-        raise IngestionError(f"{file.table}: {file.path} cannot be read ({error.strerror}); check its permissions") from error
+        raise IngestionError(
+            f"{file.table}: {file.path} cannot be read ({error.strerror}); check its permissions"
+        ) from error
     except duckdb.Error:
         raise IngestionError(f"{file.table}: {file.path} is not a readable Parquet file; fetch it again") from None
     if not line.strip():
@@ -142,38 +147,53 @@ def _explain(
     if "not utf-8" in text:
         return _wrong_encoding(file, line)
     if "No space left" in text:
-        return IngestionError(f"{where}: the disk is full; free space or set CREDITRISK_HOME to a larger disk, then run again")
+        return IngestionError(
+            f"{where}: the disk is full; free space or set CREDITRISK_HOME to a larger disk, then run again"
+        )
     if "Out of Memory" in text:
         return IngestionError(f"{where}: does not fit CREDITRISK_MEMORY_LIMIT; raise it")
     if found := re.search(r"not whole: (\w+)", text):
         column = found.group(1)
         at = _first_line_not_whole(con, plain, names, column) if file.layout == "csv" else "a row"
-        return IngestionError(f"{where}, {at}, column {column}: not a whole number; the contract declares {types[column]}")
+        return IngestionError(
+            f"{where}, {at}, column {column}: not a whole number; the contract declares {types[column]}"
+        )
     if found := _COLUMN.search(text):
         column = found.group(1)
-        return IngestionError(f"{where}, line {line}, column {column}: not a {types.get(column, 'value of its type')}; correct the row")
+        return IngestionError(
+            f"{where}, line {line}, column {column}: not a {types.get(column, 'value of its type')}; correct the row"
+        )
     if found := _WIDTH.search(text):
-        return IngestionError(f"{where}, line {line}: {found.group(2)} columns instead of {found.group(1)}; truncated or damaged file")
+        return IngestionError(
+            f"{where}, line {line}: {found.group(2)} columns instead of {found.group(1)}; truncated or damaged file"
+        )
     if "unterminated quote" in text:
         return IngestionError(f"{where}, line {line}: a quoted text does not end; truncated or damaged file")
     if isinstance(error, duckdb.ConversionException):
-        return IngestionError(f"{where}: a column is not of its declared type and cannot be converted; correct the file")
+        return IngestionError(
+            f"{where}: a column is not of its declared type and cannot be converted; correct the file"
+        )
     place = f", line {line}" if line else ""
-    return IngestionError(f"{where}{place}: cannot be parsed ({type(error).__name__}); check that it is a comma-separated table")
+    return IngestionError(
+        f"{where}{place}: cannot be parsed ({type(error).__name__}); check that it is a comma-separated table"
+    )
 
 
 def _first_line_not_whole(con: duckdb.DuckDBPyConnection, plain: Path, names: Sequence[str], column: str) -> str:
     types = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in names)
     found = con.execute(
-        f"SELECT min(n) FROM (SELECT row_number() OVER () + 1 AS n, TRY_CAST(\"{column}\" AS DOUBLE) AS x FROM "
-        f"read_csv({_text(plain)}, columns = {{{types}}}, header = true, auto_detect = false, nullstr = '')) WHERE x <> floor(x)"
+        f'SELECT min(n) FROM (SELECT row_number() OVER () + 1 AS n, TRY_CAST("{column}" AS DOUBLE) AS x FROM '  # noqa: S608
+        f"read_csv({_text(plain)}, columns = {{{types}}}, header = true, auto_detect = false, nullstr = '')) "
+        "WHERE x <> floor(x)"  # names of the contract, quoted paths
     ).fetchone()
     return f"line {found[0]}" if found and found[0] else "a row"
 
 
 def _wrong_encoding(file: SourceFile, line: int | None) -> IngestionError:
     place = f", line {line}" if line else ""
-    return IngestionError(f"{file.table}: {file.path}{place}: not UTF-8; convert the file (for example with iconv) and run again")
+    return IngestionError(
+        f"{file.table}: {file.path}{place}: not UTF-8; convert the file (for example with iconv) and run again"
+    )
 
 
 def _printable(name: str) -> str:

@@ -38,7 +38,9 @@ def test_the_services_variables_are_the_services_business(monkeypatch: pytest.Mo
     Settings()
 
 
-@pytest.mark.parametrize(("name", "value"), [("THREADS", "0"), ("THREADS", "two"), ("MEMORY_LIMIT", "lots"), ("MLFLOW_EXPERIMENT", "")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("THREADS", "0"), ("THREADS", "two"), ("MEMORY_LIMIT", "lots"), ("MLFLOW_EXPERIMENT", "")]
+)
 def test_an_impossible_value_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"CREDITRISK_{name}", value)
     with pytest.raises(ValidationError, match=name.lower()):

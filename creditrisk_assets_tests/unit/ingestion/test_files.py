@@ -89,5 +89,7 @@ def test_a_missing_directory_is_named(tmp_path: Path) -> None:
 
 
 def test_too_little_space_is_said_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(IngestionError, match=r"reading needs about .* GB below .* are free; free space or set CREDITRISK_HOME"):
+    with pytest.raises(
+        IngestionError, match=r"reading needs about .* GB below .* are free; free space or set CREDITRISK_HOME"
+    ):
         require_free_space(tmp_path, 1 << 60, "reading")

@@ -12,9 +12,7 @@ from creditrisk_assets.ingestion.files import IngestionError, find_table
 from creditrisk_assets.ingestion.reader import ReadResult, read_table
 
 TABLE = "installments_payments"
-HEADER = (
-    "SK_ID_PREV,SK_ID_CURR,NUM_INSTALMENT_VERSION,NUM_INSTALMENT_NUMBER,DAYS_INSTALMENT,DAYS_ENTRY_PAYMENT,AMT_INSTALMENT,AMT_PAYMENT\n"
-)
+HEADER = "SK_ID_PREV,SK_ID_CURR,NUM_INSTALMENT_VERSION,NUM_INSTALMENT_NUMBER,DAYS_INSTALMENT,DAYS_ENTRY_PAYMENT,AMT_INSTALMENT,AMT_PAYMENT\n"
 ROW = "1054186,161674,1.0,6,-1180.0,-1187.0,6948.36,6948.36\n"
 SECRET = "77777.77"
 
@@ -37,7 +35,10 @@ def rows(con: duckdb.DuckDBPyConnection, directory: Path) -> list[tuple]:
 
 def test_values_are_typed_exactly_and_empty_is_null(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     result = read(con, tmp_path, HEADER + ROW + "1,2,0.0,1,-5.0,,0.045,\n")
-    assert rows(con, tmp_path) == [(1054186, 161674, 1.0, 6, -1180.0, -1187.0, 6948.36, 6948.36), (1, 2, 0.0, 1, -5.0, None, 0.045, None)]
+    assert rows(con, tmp_path) == [
+        (1054186, 161674, 1.0, 6, -1180.0, -1187.0, 6948.36, 6948.36),
+        (1, 2, 0.0, 1, -5.0, None, 0.045, None),
+    ]
     assert result.rows == 2
     assert result.sha256 == hashlib.sha256((tmp_path / f"{TABLE}.csv").read_bytes()).hexdigest()
 
@@ -62,7 +63,9 @@ def test_parquet_is_read_to_the_same_table_as_csv(con: duckdb.DuckDBPyConnection
     read(con, tmp_path, HEADER + ROW)
     from_csv = rows(con, tmp_path)
     source = tmp_path / f"{TABLE}.parquet"
-    con.execute(f"copy (select * replace (cast(SK_ID_PREV as double) as SK_ID_PREV) from '{tmp_path}/out.parquet') to '{source}'")
+    con.execute(
+        f"copy (select * replace (cast(SK_ID_PREV as double) as SK_ID_PREV) from '{tmp_path}/out.parquet') to '{source}'"
+    )
     (tmp_path / f"{TABLE}.csv").unlink()
     read_table(con, find_table(tmp_path, TABLE, TABLE), source, SOURCES[TABLE], tmp_path / "out.parquet")
     assert rows(con, tmp_path) == from_csv
@@ -72,7 +75,10 @@ def test_parquet_is_read_to_the_same_table_as_csv(con: duckdb.DuckDBPyConnection
     ("content", "message"),
     [
         (HEADER.replace("AMT_PAYMENT", "PAID") + ROW, "missing column AMT_PAYMENT; unknown column PAID"),
-        (HEADER.replace("AMT_PAYMENT", "AMT_INSTALMENT") + ROW, "missing column AMT_PAYMENT; repeated column AMT_INSTALMENT"),
+        (
+            HEADER.replace("AMT_PAYMENT", "AMT_INSTALMENT") + ROW,
+            "missing column AMT_PAYMENT; repeated column AMT_INSTALMENT",
+        ),
         (HEADER + ROW + ROW.replace("-1180.0", "soon"), "line 3, column DAYS_INSTALMENT: not a DOUBLE"),
         (HEADER + ROW + ROW.replace("161674", "x" + SECRET), "line 3, column SK_ID_CURR: not a BIGINT"),
         (HEADER + ROW * 3 + ROW.replace("161674", "161674.5"), "line 5, column SK_ID_CURR: not a whole number"),
@@ -84,7 +90,9 @@ def test_parquet_is_read_to_the_same_table_as_csv(con: duckdb.DuckDBPyConnection
         ("\n", "is empty; expected a header line"),
     ],
 )
-def test_a_bad_file_is_refused_with_its_place(con: duckdb.DuckDBPyConnection, tmp_path: Path, content: str | bytes, message: str) -> None:
+def test_a_bad_file_is_refused_with_its_place(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, content: str | bytes, message: str
+) -> None:
     with pytest.raises(IngestionError) as caught:
         read(con, tmp_path, content)
     text = str(caught.value)
@@ -100,11 +108,19 @@ def test_a_header_alone_is_a_table_without_rows(con: duckdb.DuckDBPyConnection, 
 def test_a_file_that_is_not_parquet_is_refused(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     (tmp_path / f"{TABLE}.parquet").write_bytes(b"PAR1 but not really PAR1")
     with pytest.raises(IngestionError, match="not a readable Parquet file"):
-        read_table(con, find_table(tmp_path, TABLE, TABLE), tmp_path / f"{TABLE}.parquet", SOURCES[TABLE], tmp_path / "out.parquet")
+        read_table(
+            con,
+            find_table(tmp_path, TABLE, TABLE),
+            tmp_path / f"{TABLE}.parquet",
+            SOURCES[TABLE],
+            tmp_path / "out.parquet",
+        )
 
 
 def test_the_same_file_gives_the_same_bytes_with_one_thread_and_two(tmp_path: Path) -> None:
-    (tmp_path / f"{TABLE}.csv").write_text(HEADER + "".join(f"{n},{n % 997},1.0,6,-1180.0,,{n / 7:.3f},1.5\n" for n in range(400_000)))
+    (tmp_path / f"{TABLE}.csv").write_text(
+        HEADER + "".join(f"{n},{n % 997},1.0,6,-1180.0,,{n / 7:.3f},1.5\n" for n in range(400_000))
+    )
     digests = set()
     for threads in (1, 2):
         with duckdb.connect(config={"threads": threads}) as con:

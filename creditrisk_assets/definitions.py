@@ -1,0 +1,46 @@
+"""Code location 1. Wiring only: which assets, jobs, schedules, sensors and resources there are."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from creditrisk_assets.defs import features, governance, ingestion, jobs, monitoring, training
+from creditrisk_assets.defs.artefact import asset_of
+from creditrisk_assets.resources.duckdb import EmbeddedDuckDB
+from creditrisk_assets.resources.mlflow import mlflow_run
+from creditrisk_assets.resources.platform import Platform
+
+ARTEFACTS = (
+    *ingestion.ARTEFACTS,
+    *features.ARTEFACTS,
+    *training.ARTEFACTS,
+    *monitoring.ARTEFACTS,
+    *governance.ARTEFACTS,
+)
+
+
+def build_defs(
+    *, resources: Mapping[str, Any] | None = None, loggers: Mapping[str, dg.LoggerDefinition] | None = None
+) -> dg.Definitions:
+    """Build the location's definitions; production is the call without arguments, tests swap resources.
+
+    Parameters
+    ----------
+    resources
+        Replace or add resources by name.
+    loggers
+        Loggers of the runs; by default the console at INFO.
+    """
+    return dg.Definitions(
+        assets=[asset_of(artefact) for artefact in ARTEFACTS],
+        jobs=jobs.JOBS,
+        schedules=jobs.SCHEDULES,
+        sensors=monitoring.SENSORS,
+        resources={"platform": Platform(), "duckdb": EmbeddedDuckDB(), "mlflow": mlflow_run, **(resources or {})},
+        executor=dg.in_process_executor,
+        loggers=dict(loggers or {"console": dg.colored_console_logger.configured({"log_level": "INFO"})}),
+    )
+
+
+defs = build_defs()
