@@ -1,7 +1,7 @@
 """Declarations of the columns that recur in raw lending tables, so that a contract reads as one line per column.
 
 What belongs here: a field builder per kind of quantity, with the metadata every column carries. What does not: the
-columns themselves (`sources`, `features`), the meaning of a rule (`checks`, Pandera).
+columns themselves (`sources`, `features`), the meaning of a rule (`kinds`, Pandera).
 
 Metadata of a column
 --------------------
@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import pandera.ibis as pa
 
-from creditrisk_assets.contracts import checks
+from creditrisk_assets.contracts import kinds
 
 Dating = Literal["key", "event", "plan", "snapshot"]
 
@@ -141,7 +141,7 @@ def category(
     protected: bool = False,
     sentinels: Mapping[str, str] | None = None,
 ) -> Any:
-    """Declare a text from a closed list: features read its values by name, so an unknown one is an error, never a new level."""
+    """Declare a text from a closed list: features read its values by name, so an unknown one is an error."""
     metadata = _metadata("category", dating, protected=protected, sentinels=sentinels)
     return pa.Field(isin=list(values), nullable=nullable, description=description, metadata=metadata)
 
@@ -158,7 +158,7 @@ def vocabulary(
 
     It fails once more than 5 % of the values are unknown, which is another code list rather than a new entry.
     """
-    rule = {"known": list(known), "unknown_share_limit": checks.UNKNOWN_SHARE_LIMIT}
+    rule = {"known": list(known), "unknown_share_limit": kinds.UNKNOWN_SHARE_LIMIT}
     metadata = _metadata("category", dating, sentinels=sentinels)
     return pa.Field(vocabulary=rule, nullable=nullable, description=description, metadata=metadata)
 

@@ -1,4 +1,4 @@
-"""Kinds of rule that Pandera does not have: declared here once, for the Ibis backend, and rendered to SQL like the built-in ones.
+"""Kinds of rule that Pandera does not have: declared once, for the Ibis backend, and rendered to SQL like its own.
 
 What belongs here: the Pandera meaning of a rule kind (the oracle). What does not: its SQL (`render.sql`), which
 column uses it (the models), what happens when it fails (`check`).
@@ -15,7 +15,7 @@ UNKNOWN_SHARE_LIMIT = 0.05
 
 
 def range_or_sentinel(data: Any, *, minimum: float, maximum: float, sentinels: Sequence[float]) -> Any:
-    """Hold when a value lies between two bounds or is one of the codes that stand outside the scale (365243 for "none")."""
+    """Hold when a value lies between two bounds or is one of the codes outside the scale (365243 for "none")."""
     column = data.table[data.key]
     return column.between(minimum, maximum) | column.isin(list(sentinels))
 

@@ -5,12 +5,14 @@ and a class may not derive from an unknown; so mypy is shown the one method that
 own class.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
 
     class DataFrameModel:
         """Pandera's declaration of a table on the Ibis backend."""
+
+        __fields__: ClassVar[dict[str, Any]]
 
         @classmethod
         def to_schema(cls) -> Any:

@@ -16,6 +16,9 @@ class SourceContract(TableContract):
     ----------
     stem
         Name of its file without suffix, as the source spells it (`POS_CASH_balance`).
+    title
+        What it holds, in a few words.
     """
 
     stem: str
+    title: str

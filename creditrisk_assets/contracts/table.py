@@ -1,9 +1,10 @@
-"""What a table contract is: a Pandera model with the facts that a model cannot hold (its name, its relations to other tables).
+"""What a table contract is: a Pandera model with what a model cannot hold (its name, its ties to other tables).
 
 What belongs here: reading columns, keys and bounds off a model, for every renderer and for the check. What does not:
 the models (`sources`, `features`, …), checking data (`check`).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -31,7 +32,7 @@ _TYPES: dict[str, tuple[LogicalType, str]] = {
 
 
 class ContractError(ValueError):
-    """A contract is declared in a way that cannot be checked; the message names the table, the column and what to change."""
+    """A contract is declared so that it cannot be checked; the message names table, column and what to change."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,11 @@ class Relation:
     column: str
     parents: tuple[tuple[str, str], ...]
     max_orphan_share: float
+
+    @property
+    def name(self) -> str:
+        """Its name in a profile."""
+        return f"{self.column} -> {' or '.join(table for table, _ in self.parents)}"
 
 
 @dataclass(frozen=True)
@@ -134,9 +140,25 @@ class TableContract:
         raise ContractError(f"{self.table} has no column {name}; it has {', '.join(c.name for c in self.columns)}")
 
     @property
+    def parents(self) -> tuple[str, ...]:
+        """Tables its relations need, each once."""
+        tables = [
+            table
+            for tie in self.relations
+            for table, _ in ((tie.other,) if isinstance(tie, Exclusion) else tie.parents)
+        ]
+        return tuple(dict.fromkeys(tables))
+
+    @property
     def description(self) -> str:
-        """What the table is: the model's docstring."""
+        """What the table is: the model's docstring in one line."""
         return " ".join((self.model.__doc__ or "").split())
+
+    @property
+    def grain(self) -> str:
+        """What one row is: the sentence after `Grain:` in the model's docstring."""
+        found = re.search(r"Grain: (.*?)\.(?: |$)", self.description)
+        return found[1] if found else ""
 
 
 def _column(table: str, name: str, column: Any) -> ColumnSpec:

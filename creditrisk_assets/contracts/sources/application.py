@@ -74,8 +74,11 @@ class _Applicant(DataFrameModel):
     NAME_TYPE_SUITE: dt.String = f.vocabulary("who came along to the application", COMPANIONS, nullable=True)
     NAME_INCOME_TYPE: dt.String = f.category(
         "where the income comes from",
-        ["Working", "Commercial associate", "Pensioner", "State servant", "Unemployed", "Student", "Businessman", "Maternity leave"],
-    )  # fmt: skip
+        [
+            *("Working", "Commercial associate", "Pensioner", "State servant"),
+            *("Unemployed", "Student", "Businessman", "Maternity leave"),
+        ],
+    )
     NAME_EDUCATION_TYPE: dt.String = f.category(
         "highest education",
         [
@@ -94,8 +97,11 @@ class _Applicant(DataFrameModel):
     )
     NAME_HOUSING_TYPE: dt.String = f.category(
         "housing",
-        ["House / apartment", "With parents", "Municipal apartment", "Rented apartment", "Office apartment", "Co-op apartment"],
-    )  # fmt: skip
+        [
+            *("House / apartment", "With parents", "Municipal apartment"),
+            *("Rented apartment", "Office apartment", "Co-op apartment"),
+        ],
+    )
     REGION_POPULATION_RELATIVE: dt.Float64 = f.share(
         "population of the region of residence, normalised", nullable=False
     )

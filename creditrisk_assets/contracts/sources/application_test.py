@@ -21,6 +21,7 @@ class ApplicationTest(ApplicationAttributes, ApplicationKey):
 CONTRACT = SourceContract(
     table="application_test",
     stem="application_test",
+    title="Applications to be scored",
     model=ApplicationTest,
     relations=(Exclusion("SK_ID_CURR", ("application_train", "SK_ID_CURR")),),
 )

@@ -27,4 +27,9 @@ class ApplicationTrain(ApplicationAttributes, _Label, ApplicationKey):
         unique = ("SK_ID_CURR",)
 
 
-CONTRACT = SourceContract(table="application_train", stem="application_train", model=ApplicationTrain)
+CONTRACT = SourceContract(
+    table="application_train",
+    stem="application_train",
+    title="Applications whose outcome is known",
+    model=ApplicationTrain,
+)

@@ -69,4 +69,6 @@ class Bureau(DataFrameModel):
         unique = ("SK_ID_BUREAU",)
 
 
-CONTRACT = SourceContract(table="bureau", stem="bureau", model=Bureau, relations=(applicant(),))
+CONTRACT = SourceContract(
+    table="bureau", stem="bureau", title="Credits at other lenders", model=Bureau, relations=(applicant(),)
+)

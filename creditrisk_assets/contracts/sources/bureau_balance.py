@@ -12,7 +12,7 @@ from creditrisk_assets.contracts.table import Relation
 
 
 class BureauBalance(DataFrameModel):
-    """Grain: one row per SK_ID_BUREAU and MONTHS_BALANCE. Source: bureau_balance.csv. Monthly state of credits elsewhere."""
+    """Grain: one row per SK_ID_BUREAU and MONTHS_BALANCE. Source: bureau_balance.csv. State of credits elsewhere."""
 
     SK_ID_BUREAU: dt.Int64 = f.key("credit at another lender (key)")
     MONTHS_BALANCE: dt.Int32 = f.month("month of the balance (key)")
@@ -33,6 +33,7 @@ class BureauBalance(DataFrameModel):
 CONTRACT = SourceContract(
     table="bureau_balance",
     stem="bureau_balance",
+    title="Monthly state of credits at other lenders",
     model=BureauBalance,
     relations=(Relation("SK_ID_BUREAU", (("bureau", "SK_ID_BUREAU"),), max_orphan_share=0.07),),
 )

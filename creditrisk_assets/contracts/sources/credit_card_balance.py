@@ -15,7 +15,7 @@ OWED_TO_CLIENT = -1e9
 
 
 class CreditCardBalance(DataFrameModel):
-    """Grain: one row per SK_ID_PREV and MONTHS_BALANCE. Source: credit_card_balance.csv. Monthly state of credit cards."""
+    """Grain: one row per SK_ID_PREV and MONTHS_BALANCE. Source: credit_card_balance.csv. State of the cards."""
 
     SK_ID_PREV: dt.Int64 = f.key("previous credit (key)")
     SK_ID_CURR: dt.Int64 = f.key("applicant")
@@ -74,6 +74,7 @@ class CreditCardBalance(DataFrameModel):
 CONTRACT = SourceContract(
     table="credit_card_balance",
     stem="credit_card_balance",
+    title="Monthly state of earlier credit cards",
     model=CreditCardBalance,
     relations=(applicant(), previous_credit(max_orphan_share=0.15)),
 )

@@ -44,6 +44,7 @@ class InstallmentsPayments(DataFrameModel):
 CONTRACT = SourceContract(
     table="installments_payments",
     stem="installments_payments",
+    title="Instalments due and payments made",
     model=InstallmentsPayments,
     relations=(applicant(), previous_credit(max_orphan_share=0.06)),
 )

@@ -17,7 +17,7 @@ STATUSES = (
 
 
 class PosCashBalance(DataFrameModel):
-    """Grain: one row per SK_ID_PREV and MONTHS_BALANCE. Source: POS_CASH_balance.csv. Monthly state of instalment loans."""
+    """Grain: one row per SK_ID_PREV and MONTHS_BALANCE. Source: POS_CASH_balance.csv. State of instalment loans."""
 
     SK_ID_PREV: dt.Int64 = f.key("previous credit (key)")
     SK_ID_CURR: dt.Int64 = f.key("applicant")
@@ -42,6 +42,7 @@ class PosCashBalance(DataFrameModel):
 CONTRACT = SourceContract(
     table="pos_cash_balance",
     stem="POS_CASH_balance",
+    title="Monthly state of earlier instalment loans",
     model=PosCashBalance,
     relations=(applicant(), previous_credit(max_orphan_share=0.06)),
 )

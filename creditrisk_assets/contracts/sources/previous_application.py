@@ -51,7 +51,7 @@ PAYMENT_TYPES = (
 
 
 class PreviousApplication(DataFrameModel):
-    """Grain: one row per SK_ID_PREV. Source: previous_application.csv. Earlier applications at this lender, granted or not."""
+    """Grain: one row per SK_ID_PREV. Source: previous_application.csv. Applications, granted or not."""
 
     SK_ID_PREV: dt.Int64 = f.key("previous application (key)")
     SK_ID_CURR: dt.Int64 = f.key("applicant")
@@ -150,6 +150,7 @@ class PreviousApplication(DataFrameModel):
 CONTRACT = SourceContract(
     table="previous_application",
     stem="previous_application",
+    title="Earlier applications at this lender",
     model=PreviousApplication,
     relations=(applicant(),),
 )

@@ -1,0 +1,130 @@
+"""Code versions: a short hash of everything that decides what an artefact contains, and of nothing else.
+
+What belongs here: normalising and hashing declarations. What does not: which declarations an artefact depends on (its
+asset).
+
+Comments, docstrings, blank lines and formatting do not change the hash: a version that changes with a comment makes
+people distrust it, one that misses a changed rule makes them trust a stale table.
+"""
+
+import ast
+import hashlib
+import inspect
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import FunctionType, ModuleType
+
+from creditrisk_assets.contracts.model import DataFrameModel
+from creditrisk_assets.contracts.rules import column_rules
+from creditrisk_assets.contracts.table import TableContract
+
+LENGTH = 16
+
+
+def code_version(*parts: object) -> str:
+    """Hash the parts an artefact is made by, in the order given.
+
+    Parameters
+    ----------
+    *parts
+        Table contracts, Pandera models, modules, functions and classes (their source), paths of SQL or other text
+        files, SQL texts and other plain values (compared as they are).
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+
+    Raises
+    ------
+    TypeError
+        A part has no stable text.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        text = _text(part)
+        digest.update(f"{len(text)}:{text};".encode())
+    return digest.hexdigest()[:LENGTH]
+
+
+def _text(part: object) -> str:
+    """Write a part in its normal form."""
+    match part:
+        case TableContract():
+            text = _contract(part)
+        case type() if issubclass(part, DataFrameModel):
+            text = _contract(TableContract(table=part.__name__, model=part))
+        case ModuleType() | type() | FunctionType():
+            text = _python(inspect.getsource(part))
+        case Path():
+            text = {".py": _python, ".sql": _sql}.get(part.suffix, str)(part.read_text("utf-8"))
+        case str():
+            text = _sql(part) if re.search(r"\bselect\b", part, re.IGNORECASE) else part
+        case None | bool() | int() | float() | bytes():
+            text = repr(part)
+        case Mapping():
+            text = json.dumps(sorted((str(name), _text(value)) for name, value in part.items()))
+        case list() | tuple():
+            text = json.dumps([_text(each) for each in part])
+        case set() | frozenset():
+            text = json.dumps(sorted(_text(each) for each in part))
+        case _:
+            raise TypeError(
+                f"a {type(part).__name__} has no stable text to hash; pass its module, its source or plain values"
+            )
+    return text
+
+
+def _contract(contract: TableContract) -> str:
+    """Write what a contract demands: types, nullability, rules, key, ties. Words are left out."""
+    return json.dumps(
+        {
+            "columns": [[spec.name, spec.sql_type, spec.nullable] for spec in contract.columns],
+            "rules": [
+                [rule.name, rule.aggregate, rule.severity, rule.tolerated_share] for rule in column_rules(contract)
+            ],
+            "key": contract.key,
+            "strict": contract.schema.strict,
+            "ties": [repr(tie) for tie in contract.relations],
+            "may_be_empty": contract.may_be_empty,
+        }
+    )
+
+
+class _WithoutDocstrings(ast.NodeTransformer):
+    """Drop docstrings: they are text for people."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        """Visit a node, then drop its docstring."""
+        super().generic_visit(node)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
+            first = node.body[0]
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+        return node
+
+
+def _python(source: str) -> str:
+    """Write Python source as its syntax tree, without comments, docstrings and layout."""
+    return ast.dump(_WithoutDocstrings().visit(ast.parse(inspect.cleandoc(source))), include_attributes=False)
+
+
+def _sql(text: str) -> str:
+    """Write SQL without comments and layout; what stands in quotes is kept."""
+    tokens = re.findall(
+        r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/|\s+|[^\s'\"/-]+|.", text, flags=re.DOTALL
+    )
+    out: list[str] = []
+    for token in tokens:
+        blank = token.isspace() or token.startswith(("--", "/*"))
+        if not blank:
+            out.append(token)
+        elif out and out[-1] != " ":
+            out.append(" ")
+    return "".join(out).strip()
