@@ -100,7 +100,7 @@ def unpack(file: SourceFile, into: Path) -> Path:
 
 
 @contextmanager
-def _opened(file: SourceFile) -> Iterator[IO[bytes]]:
+def _opened(file: SourceFile) -> Iterator[IO[bytes] | gzip.GzipFile]:
     """Open the one table inside a compressed file; member names are never used as paths."""
     if file.compression == "gzip":
         with gzip.open(file.path) as stream:

@@ -1,7 +1,6 @@
 """The lake: what is published is whole, what is not is never seen."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,9 +33,14 @@ def test_equal_content_is_the_same_version(tmp_path: Path) -> None:
 def test_a_draft_that_is_not_published_leaves_the_last_good_version(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     good = publish(lake, "good")
-    with pytest.raises(RuntimeError, match="broken on the way"), lake.draft("raw/bureau") as draft:
-        draft.data.write_text("half")
-        raise RuntimeError("broken on the way")
+
+    def break_on_the_way() -> None:
+        with lake.draft("raw/bureau") as draft:
+            draft.data.write_text("half")
+            raise RuntimeError("broken on the way")
+
+    with pytest.raises(RuntimeError, match="broken on the way"):
+        break_on_the_way()
     assert lake.require("raw/bureau").version == good
     assert not list((tmp_path / "raw" / "bureau").glob(".draft-*"))
 
@@ -108,7 +112,7 @@ def test_a_damaged_pointer_is_named_and_rebuilt(tmp_path: Path, content: str) ->
     lake = Lake(tmp_path)
     publish(lake)
     (tmp_path / "raw" / "bureau" / "CURRENT").write_text(content)
-    with pytest.raises(LakeError, match="the pointer .* is damaged"):
+    with pytest.raises(LakeError, match=r"the pointer .* is damaged"):
         lake.current("raw/bureau")
     assert lake.reusable("raw/bureau", code_version="c1", inputs={})[0] is None
     publish(lake)
@@ -142,4 +146,4 @@ def test_a_small_file_is_replaced_whole(tmp_path: Path) -> None:
     write_atomically(path, json.dumps({"a": 1}))
     write_atomically(path, json.dumps({"a": 2}))
     assert json.loads(path.read_text()) == {"a": 2}
-    assert os.listdir(path.parent) == ["summary.json"]
+    assert [file.name for file in path.parent.iterdir()] == ["summary.json"]
