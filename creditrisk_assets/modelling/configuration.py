@@ -1,0 +1,97 @@
+"""Hyper-parameters of the model: the frozen form of `model.yaml`.
+
+What belongs here: what is tuned. What does not: cut-offs and gates (`policy`), threads and paths (settings).
+"""
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+DEFAULT_PATH = Path(__file__).with_name("model.yaml")
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class ConfigurationError(ValueError):
+    """A model configuration is missing or does not parse; the message names the file and the field."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Resampling(_Frozen):
+    """What is done to the classes before the fit, inside the training folds only."""
+
+    method: Literal["none", "undersample", "smote", "smote_undersample"]
+    minority_share: Annotated[float, Field(gt=0, le=0.5)]
+    smote_share: Annotated[float, Field(gt=0, le=0.5)]
+    neighbours: Count
+
+
+class LightGBM(_Frozen):
+    """Parameters handed to LightGBM under its own names."""
+
+    learning_rate: Positive
+    num_leaves: Annotated[int, Field(ge=2)]
+    min_child_samples: Count
+    min_child_weight: NotNegative
+    feature_fraction: Share
+    bagging_fraction: Share
+    bagging_freq: Annotated[int, Field(ge=0)]
+    lambda_l1: NotNegative
+    lambda_l2: NotNegative
+    max_bin: Annotated[int, Field(ge=15, le=255)]
+    path_smooth: NotNegative
+
+
+class Trees(_Frozen):
+    """How the number of trees is found."""
+
+    maximum: Count
+    stop_after: Count
+    validation_share: Annotated[float, Field(gt=0, lt=1)]
+    minimum_defaults: Count
+    fallback: Count
+    refit_factor: Annotated[float, Field(ge=1, le=2)]
+
+
+class ModelConfig(_Frozen):
+    """The configuration as one value; equal content has one `digest`."""
+
+    version: Count
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    resampling: Resampling
+    lightgbm: LightGBM
+    trees: Trees
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content, whatever the file's comments and layout."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+def load_configuration(path: Path | None = None) -> ModelConfig:
+    """Read a model configuration; None: the one beside this module.
+
+    Raises
+    ------
+    ConfigurationError
+        The file cannot be read or a field is wrong.
+    """
+    where = path or DEFAULT_PATH
+    try:
+        return ModelConfig.model_validate(yaml.safe_load(where.read_text("utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"the model configuration {where} cannot be read: {error}") from error
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        raise ConfigurationError(f"the model configuration {where} is not valid: {problems}") from error

@@ -1,0 +1,85 @@
+"""Which features the model may use.
+
+What belongs here: the choice of inputs by lineage and policy. What does not: the lineage itself (`features.lineage`),
+the policy's content (`policy`), dropping features that say nothing (`training`).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from creditrisk_assets.modelling.bundle import Kind
+from creditrisk_assets.modelling.policy import Policy
+
+Lineage = Mapping[str, frozenset[tuple[str, str]]]  # feature -> the (raw table, RAW_COLUMN)s it is made from
+
+
+class InputError(ValueError):
+    """The inputs cannot be chosen; the message names the feature."""
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """A feature as the model sees it."""
+
+    name: str
+    family: str
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class InputChoice:
+    """The inputs, and what is kept out of the model for tests only."""
+
+    allowed: tuple[ModelInput, ...]
+    prohibited: tuple[ModelInput, ...]
+    attributes: Mapping[str, tuple[str, ...]]  # prohibited or allowed feature -> the prohibited columns it reaches
+    reasons: Mapping[str, str]  # feature allowed in spite of its lineage -> the policy's reason
+
+    @property
+    def all(self) -> tuple[ModelInput, ...]:
+        """Allowed and prohibited inputs together, for the comparison."""
+        return (*self.allowed, *self.prohibited)
+
+
+def choose_inputs(features: Iterable[ModelInput], lineage: Lineage, policy: Policy, today: date) -> InputChoice:
+    """Part the features into inputs of the model and those kept for testing only.
+
+    Parameters
+    ----------
+    features
+        Every feature of the store, in order.
+    lineage
+        Of every feature; a feature without known lineage is not taken to be clean.
+    policy
+        Prohibited attributes and the allowances made.
+    today
+        Allowances that expired by this day allow nothing.
+
+    Raises
+    ------
+    InputError
+        A feature has no lineage, an allowance names no feature, or no feature is left.
+    """
+    features = tuple(features)
+    if unknown := [f.name for f in features if f.name not in lineage]:
+        raise InputError(
+            f"the lineage of {', '.join(unknown[:5])} is unknown; features.lineage must cover every feature"
+        )
+    allowances = policy.prohibited.allowed(today)
+    names = {f.name for f in features}
+    if strangers := sorted({a.feature for a in policy.prohibited.allowances} - names):
+        raise InputError(
+            f"the policy allows {', '.join(strangers)}, which no family makes; mend its name in the policy file"
+        )
+    reached = {f.name: sorted({c for _, c in lineage[f.name]} & policy.prohibited.columns) for f in features}
+    prohibited = tuple(f for f in features if reached[f.name] and f.name not in allowances)
+    allowed = tuple(f for f in features if f not in set(prohibited))
+    if not allowed:
+        raise InputError("every feature reaches a prohibited attribute; nothing is left to train on")
+    return InputChoice(
+        allowed=allowed,
+        prohibited=prohibited,
+        attributes={name: tuple(columns) for name, columns in reached.items() if columns},
+        reasons={f.name: allowances[f.name].reason for f in allowed if reached[f.name]},
+    )

@@ -1,0 +1,224 @@
+"""Fitting the model: number of trees, final fit, what was dropped and why.
+
+What belongs here: the course of a training on the training part. What does not: estimators (`pipeline`), figures on the
+test part (`evaluation`), MLflow (`registry`).
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from creditrisk_assets.modelling.bundle import BundleFeature, EncodingError
+from creditrisk_assets.modelling.bundle_writer import Row, golden_rows
+from creditrisk_assets.modelling.configuration import ModelConfig
+from creditrisk_assets.modelling.inputs import InputChoice, ModelInput
+from creditrisk_assets.modelling.pipeline import ApplicantEncoder, build_pipeline, classifier, resampling_steps
+from creditrisk_assets.modelling.tables import Part
+
+MINIMUM_DEFAULTS = 2
+GOLDEN_REFERENCE_ROWS = 1000
+
+
+class TrainingError(ValueError):
+    """No model can be trained on this; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class TreeSearch:
+    """How the number of trees came about."""
+
+    trees: int
+    reason: str
+    validation_auc: float | None  # at the best iteration of the inner fit
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """One fitted pipeline and its account."""
+
+    pipeline: Any = field(repr=False)
+    inputs: tuple[ModelInput, ...]
+    dropped: Mapping[str, str]  # input -> why the model does not use it
+    search: TreeSearch
+    rows: int
+    defaults: int
+    config: ModelConfig
+
+    @cached_property
+    def model_text(self) -> str:
+        """LightGBM's text; what depends on the machine alone (threads) is set to 0 in it, so equal models have equal texts."""
+        text: str = self.pipeline.named_steps["classify"].booster_.model_to_string()
+        return re.sub(r"\[num_threads: \d+\]", "[num_threads: 0]", text)
+
+    @property
+    def model_hash(self) -> str:
+        """SHA-256 of the model text."""
+        return hashlib.sha256(self.model_text.encode()).hexdigest()
+
+    @property
+    def features(self) -> tuple[BundleFeature, ...]:
+        """The encoder as the bundle carries it."""
+        categories = self.pipeline.named_steps["encode"].categories_
+        return tuple(BundleFeature(i.name, i.family, i.kind, categories.get(i.name)) for i in self.inputs)
+
+    @property
+    def importance(self) -> dict[str, float]:
+        """Input -> its share of the gain of all splits, largest first."""
+        gains = self.pipeline.named_steps["classify"].booster_.feature_importance("gain")
+        total = float(gains.sum()) or 1.0
+        pairs = [(i.name, float(gain) / total) for i, gain in zip(self.inputs, gains, strict=True)]
+        return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
+
+    def predict(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """Compute PDs by the training library; the frame may hold more columns than the model uses."""
+        return self._scores(frame[[i.name for i in self.inputs]])
+
+    def golden(self, part: Part) -> list[Row]:
+        """Make the bundle's golden rows from training applicants, mixed beyond recognition."""
+        reference = part.frame.iloc[:: max(1, len(part) // GOLDEN_REFERENCE_ROWS)]
+        values = {i.name: reference[i.name].astype(object).tolist() for i in self.inputs}
+        order = [i.name for i in self.inputs]
+        return golden_rows(self.features, values, lambda columns: self._scores(_frame(columns, order, self.inputs)))
+
+    def _scores(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        matrix = self.pipeline.named_steps["encode"].transform(frame)
+        booster = self.pipeline.named_steps["classify"].booster_
+        scores: NDArray[np.float64] = booster.predict(matrix, num_threads=self.pipeline.named_steps["classify"].n_jobs)
+        return scores
+
+
+@dataclass(frozen=True)
+class Training:
+    """The model, and the one with the prohibited inputs that tells what leaving them out costs (never served)."""
+
+    model: TrainedModel
+    comparison: TrainedModel | None
+
+
+def train(part: Part, choice: InputChoice, config: ModelConfig, *, threads: int) -> Training:
+    """Fit the model and, where inputs are prohibited, the comparison with them.
+
+    Parameters
+    ----------
+    part
+        The training part with every input of the choice.
+    choice
+        Inputs allowed and prohibited.
+    config
+        Hyper-parameters.
+    threads
+        Threads of LightGBM; the model does not depend on them.
+
+    Raises
+    ------
+    TrainingError
+        No rows, one class, too few defaults, or no input with any information.
+    """
+    model = fit_model(part, choice.allowed, config, threads=threads)
+    if not choice.prohibited:
+        return Training(model, None)
+    return Training(model, fit_model(part, choice.all, config, threads=threads, search=model.search))
+
+
+def fit_model(
+    part: Part, inputs: Sequence[ModelInput], config: ModelConfig, *, threads: int, search: TreeSearch | None = None
+) -> TrainedModel:
+    """Fit one pipeline on all rows of a part.
+
+    Parameters
+    ----------
+    part, inputs, config, threads
+        As in `train`.
+    search
+        The number of trees, if it is known already; None: it is found by early stopping inside the part.
+    """
+    target = _checked_target(part)
+    dropped = uninformative(part.frame[[i.name for i in inputs]])
+    used = tuple(i for i in inputs if i.name not in dropped)
+    if not used:
+        raise TrainingError("every input is constant or empty; nothing can be learned, so check the features")
+    frame = part.frame[[i.name for i in used]]
+    search = search or find_trees(frame, target, config, threads=threads)
+    pipeline = build_pipeline(config, trees=search.trees, threads=threads)
+    try:
+        pipeline.fit(frame, target, classify__feature_name=[i.name for i in used])
+    except EncodingError as error:
+        raise TrainingError(f"the training part cannot be encoded: {error}") from error
+    return TrainedModel(pipeline, used, dropped, search, len(part), int(target.sum()), config)
+
+
+def uninformative(frame: pd.DataFrame) -> dict[str, str]:
+    """Find columns that cannot tell applicants apart: column -> why."""
+    dropped = {}
+    for name in frame:
+        column = frame[name]
+        known = column.notna()
+        if not known.any():
+            dropped[str(name)] = "no value in any training row"
+        elif known.all() and column.nunique() == 1:
+            dropped[str(name)] = "one value in all training rows"
+    return dropped
+
+
+def find_trees(frame: pd.DataFrame, target: NDArray[np.int64], config: ModelConfig, *, threads: int) -> TreeSearch:
+    """Find the number of trees by early stopping on a validation part of the rows.
+
+    The encoder and the resampling are fitted on the other rows alone, as they will be in the final fit.
+    """
+    rules = config.trees
+    expected = int(target.sum() * rules.validation_share)
+    if expected < rules.minimum_defaults:
+        reason = f"fixed: {expected} defaults would be too few to stop on (limit {rules.minimum_defaults})"
+        return TreeSearch(rules.fallback, reason, None)
+    from lightgbm import early_stopping  # noqa: PLC0415 - seconds of imports, for training alone
+    from sklearn.model_selection import StratifiedShuffleSplit  # noqa: PLC0415
+
+    folds = StratifiedShuffleSplit(n_splits=1, test_size=rules.validation_share, random_state=config.seed)
+    fit_rows, validation_rows = next(folds.split(np.zeros((len(target), 1)), target))
+    encoder = ApplicantEncoder().fit(frame.iloc[fit_rows])
+    matrix = encoder.transform(frame)
+    x, y = matrix[fit_rows], target[fit_rows]
+    x_validation = matrix[validation_rows]
+    del matrix
+    for _, step in resampling_steps(config):
+        x, y = step.fit_resample(x, y)
+    model = classifier(config, rules.maximum, threads)
+    stop = early_stopping(rules.stop_after, first_metric_only=True, verbose=False)
+    model.fit(x, y, eval_X=x_validation, eval_y=target[validation_rows], eval_metric="auc", callbacks=[stop])
+    best = int(model.best_iteration_)
+    trees = min(rules.maximum, round(best * rules.refit_factor))
+    auc = float(model.best_score_["valid_0"]["auc"])
+    reason = (
+        f"early stopping: best AUC on {len(validation_rows)} validation rows at {best} trees, × {rules.refit_factor}"
+    )
+    return TreeSearch(trees, reason, auc)
+
+
+def _checked_target(part: Part) -> NDArray[np.int64]:
+    if not len(part):
+        raise TrainingError(
+            "the training part has no rows; materialize training/split_train from a source with applications"
+        )
+    target = part.labels
+    defaults = int(target.sum())
+    if defaults < MINIMUM_DEFAULTS or len(target) - defaults < MINIMUM_DEFAULTS:
+        raise TrainingError(
+            f"the training part has {defaults} defaults among {len(target)} applicants; a model needs"
+            f" {MINIMUM_DEFAULTS} of each class at least, so give a larger source"
+        )
+    return target
+
+
+def _frame(columns: Mapping[str, list[Any]], order: Sequence[str], inputs: Sequence[ModelInput]) -> pd.DataFrame:
+    """Make a data frame of lists with None, in the types the encoder was fitted on."""
+    kinds = {i.name: i.kind for i in inputs}
+    return pd.DataFrame(
+        {n: pd.Series(columns[n], dtype=object if kinds[n] == "category" else np.float64) for n in order}
+    )
