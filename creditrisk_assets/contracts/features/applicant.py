@@ -52,7 +52,9 @@ def _joined() -> type[DataFrameModel]:
         "__annotations__": annotations,
         "Config": type("Config", (), {"strict": True, "unique": ("sk_id_curr",)}),
     }
-    return type(DataFrameModel)("Applicant", (DataFrameModel,), {**body, **members})
+    metaclass: Any = type(DataFrameModel)
+    model: type[DataFrameModel] = metaclass("Applicant", (DataFrameModel,), {**body, **members})
+    return model
 
 
 Applicant = _joined()

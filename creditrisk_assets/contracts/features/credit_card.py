@@ -1,6 +1,7 @@
 """Contract of the feature family credit_card.
 
-What belongs here: what each feature is (description, unit, bounds). What does not: how it is computed (`features/sql/credit_card.sql`).
+What belongs here: what each feature is (description, unit, bounds). What does not: how it is computed
+(`features/sql/credit_card.sql`).
 """
 
 import ibis.expr.datatypes as dt

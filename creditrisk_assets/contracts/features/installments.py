@@ -1,6 +1,7 @@
 """Contract of the feature family installments.
 
-What belongs here: what each feature is (description, unit, bounds). What does not: how it is computed (`features/sql/installments.sql`).
+What belongs here: what each feature is (description, unit, bounds). What does not: how it is computed
+(`features/sql/installments.sql`).
 """
 
 import ibis.expr.datatypes as dt

@@ -1,6 +1,7 @@
 """Contract of the feature family pos_cash.
 
-What belongs here: what each feature is (description, unit, bounds). What does not: how it is computed (`features/sql/pos_cash.sql`).
+What belongs here: what each feature is (description, unit, bounds). What does not: how it is computed
+(`features/sql/pos_cash.sql`).
 """
 
 import ibis.expr.datatypes as dt

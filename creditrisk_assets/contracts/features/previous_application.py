@@ -1,6 +1,7 @@
 """Contract of the feature family previous_application.
 
-What belongs here: what each feature is (description, unit, bounds). What does not: how it is computed (`features/sql/previous_application.sql`).
+What belongs here: what each feature is (description, unit, bounds). What does not: how it is computed
+(`features/sql/previous_application.sql`).
 """
 
 import ibis.expr.datatypes as dt
