@@ -119,6 +119,6 @@ def _check(connection: duckdb.DuckDBPyConnection, name: str, path: Path, columns
     present = {column[0] for column in described or ()}
     if missing := [column for column in (KEY, *columns) if column not in present]:
         raise LookupUnavailableError(
-            f"features/{name}: {len(missing)} columns of the model's plan are missing,"
-            f" among them {', '.join(missing[:3])}; train and publish a model on these features, or build the features the model knows"
+            f"features/{name}: {len(missing)} columns of the model's plan are missing, among them"
+            f" {', '.join(missing[:3])}; publish a model trained on these features, or build the features the model knows"
         )

@@ -231,8 +231,8 @@ def _named(found: _Body) -> dict[int, list[tuple[str, int]]]:
     for index, applicant in found.applicant_ids:
         named[applicant].append((APPLICANT_IDS, index))
     for (table, index), sent in found.broken.items():
-        if table == APPLICATIONS and (applicant := _identifier(sent, APPLICANT)) is not None:
-            named[applicant].append((table, index))
+        if table == APPLICATIONS and (readable := _identifier(sent, APPLICANT)) is not None:
+            named[readable].append((table, index))
     return named
 
 

@@ -1,0 +1,76 @@
+"""Fixtures of the serving tests: one portfolio and its published artefacts, made once and copied for each test that changes them."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from creditrisk_assets.lake import Lake
+from creditrisk_assets_tests.serving.client import Client
+from creditrisk_assets_tests.serving.portfolio import (
+    Portfolio,
+    draw_portfolio,
+    publish,
+    publish_features,
+    train_bundle,
+    write_raw,
+)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A home directory with a lake, a published champion, and a challenger not published yet."""
+
+    home: Path
+    portfolio: Portfolio
+    champion: str
+    challenger: str
+
+    @property
+    def challenger_bundle(self) -> Path:
+        return self.home / "made" / "challenger"
+
+    @property
+    def joined(self) -> Path:
+        return Lake(self.home / "lake").require("features/applicant").data
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    home = tmp_path_factory.mktemp("home")
+    portfolio = draw_portfolio()
+    (home / "raw").mkdir()
+    joined = publish_features(Lake(home / "lake"), write_raw(portfolio, home / "raw"))
+    champion = train_bundle(joined, home, home / "made" / "champion", seed=1)
+    challenger = train_bundle(joined, home, home / "made" / "challenger", seed=2)
+    publish(home / "made" / "champion", home)
+    return Published(home, portfolio, champion.version, challenger.version)
+
+
+@pytest.fixture(scope="session")
+def portfolio(template: Published) -> Portfolio:
+    return template.portfolio
+
+
+@pytest.fixture
+def published(template: Published, tmp_path: Path) -> Published:
+    """A copy a test may change."""
+    home = tmp_path / "home"
+    shutil.copytree(template.home, home)
+    return Published(home, template.portfolio, template.champion, template.challenger)
+
+
+@pytest.fixture
+def client(published: Published) -> Iterator[Client]:
+    """A started application of its own."""
+    with Client(published.home) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def shared(template: Published) -> Iterator[Client]:
+    """One started application for tests that change nothing."""
+    with Client(template.home) as started:
+        yield started
