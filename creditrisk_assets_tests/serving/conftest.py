@@ -70,7 +70,9 @@ def client(published: Published) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="session")
-def shared(template: Published) -> Iterator[Client]:
+def shared(template: Published, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """One started application for tests that change nothing."""
-    with Client(template.home) as started:
+    home = tmp_path_factory.mktemp("shared") / "home"
+    shutil.copytree(template.home, home)
+    with Client(home) as started:
         yield started

@@ -76,9 +76,7 @@ def _draw_histories(random: np.random.Generator, tables: dict[str, Rows], applic
         )
         for month in range(1, 4):
             ids = {"SK_ID_CURR": applicant, "SK_ID_PREV": previous, "MONTHS_BALANCE": -month}
-            tables["bureau_balance"].append(
-                _draw(random, "bureau_balance", SK_ID_BUREAU=credit, MONTHS_BALANCE=-month)
-            )
+            tables["bureau_balance"].append(_draw(random, "bureau_balance", SK_ID_BUREAU=credit, MONTHS_BALANCE=-month))
             tables["pos_cash_balance"].append(_draw(random, "pos_cash_balance", **ids))
             tables["credit_card_balance"].append(_draw(random, "credit_card_balance", **ids))
             tables["installments_payments"].append(
@@ -135,7 +133,15 @@ def publish_features(lake: Lake, raw: Mapping[str, Path]) -> Path:
             return lake.publish(draft, code_version="test", inputs={}).data
 
 
-def train_bundle(applicant: Path, home: Path, out: Path, *, seed: int = 1, metrics: dict[str, Any] | None = None) -> Bundle:
+def train_bundle(
+    applicant: Path,
+    home: Path,
+    out: Path,
+    *,
+    seed: int = 1,
+    metrics: Mapping[str, Any] | None = None,
+    plan: Mapping[str, Any] | None = None,
+) -> Bundle:
     """Train a small model on the joined table and write it as a signed bundle."""
     with duckdb.connect() as connection:
         cursor = connection.execute(f"select * from read_parquet('{applicant}')")
@@ -172,7 +178,7 @@ def train_bundle(applicant: Path, home: Path, out: Path, *, seed: int = 1, metri
         name="credit-risk-pd",
         model_text=booster.model_to_string(),
         features=features,
-        plan=render_plan(),
+        plan=plan or render_plan(),
         policy=load_policy(),
         metrics={"auc": 0.5, "synthetic": True} if metrics is None else metrics,
         golden=golden,

@@ -1,0 +1,45 @@
+"""Code location 2. Wiring only. It reads what location 1 published; the scoring API is a process of its own (`creditrisk serve`)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from creditrisk_assets.defs import monitoring
+from creditrisk_assets.defs.artefact import asset_of
+from creditrisk_assets.resources.duckdb import EmbeddedDuckDB
+from creditrisk_assets.resources.platform import Platform
+from creditrisk_serving.defs import batch
+
+ARTEFACTS = batch.ARTEFACTS
+
+score_applicants = dg.define_asset_job(
+    "score_applicants",
+    selection=dg.AssetSelection.groups("serving"),
+    description="Batch scores of the scoring portfolio by the champion.",
+)
+
+
+def build_defs(
+    *, resources: Mapping[str, Any] | None = None, loggers: Mapping[str, dg.LoggerDefinition] | None = None
+) -> dg.Definitions:
+    """Build the location's definitions; production is the call without arguments, tests swap resources.
+
+    Parameters
+    ----------
+    resources
+        Replace or add resources by name.
+    loggers
+        Loggers of the runs; by default the console at INFO.
+    """
+    return dg.Definitions(
+        assets=[asset_of(artefact) for artefact in ARTEFACTS],
+        jobs=[score_applicants],
+        sensors=[monitoring.on_freshness_change],
+        resources={"platform": Platform(), "duckdb": EmbeddedDuckDB(), **(resources or {})},
+        executor=dg.in_process_executor,
+        loggers=dict(loggers or {"console": dg.colored_console_logger.configured({"log_level": "INFO"})}),
+    )
+
+
+defs = build_defs()
