@@ -52,6 +52,7 @@ def post(webhook: SecretStr, alerts: Sequence[Alert], *, timeout_seconds: float)
         with urllib.request.urlopen(request, timeout=timeout_seconds):  # noqa: S310 -- the scheme was checked
             return
     except urllib.error.HTTPError as error:
+        error.close()
         raise DeliveryError(f"the alert webhook answered {error.code}; alerts will be sent again") from None
     except (urllib.error.URLError, TimeoutError, OSError, ValueError) as error:
         raise DeliveryError(
