@@ -78,9 +78,9 @@ def check(
             shares[tie.name] = share
     null_shares = {name: facts.nulls[name] / facts.rows if facts.rows else 0.0 for name in facts.nulls}
     profile = Profile(facts.rows, null_shares, shares)
-    results += bands.compare(contract.table, profile, baseline)
+    results += bands.compare(contract.lake_key, profile, baseline)
     day = today or dt.datetime.now(dt.UTC).date()
-    judged = tuple(_relax(contract.table, result, relaxations, day) for result in results)
+    judged = tuple(_relax(contract, result, relaxations, day) for result in results)
     return ContractReport(contract.table, facts.rows, judged, profile, sum(result.applicable for result in judged))
 
 
@@ -212,11 +212,11 @@ def _samples(
     }
 
 
-def _relax(table: str, result: RuleResult, relaxations: Relaxations, today: dt.date) -> RuleResult:
+def _relax(contract: TableContract, result: RuleResult, relaxations: Relaxations, today: dt.date) -> RuleResult:
     """Attach the relaxation of a broken rule: in force it makes a warning of it, expired it is only shown."""
     if not result.broken:
         return result
-    found = relaxations.find(table, result.rule, result.column, today)
+    found = relaxations.find(contract, result.rule, result.column, today)
     if found is None:
         return result
     return replace(result, relaxation=found, severity=result.severity if found.expired(today) else "warn")

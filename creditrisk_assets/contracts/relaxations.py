@@ -9,7 +9,7 @@ reason. Rules without which nothing downstream can be computed (`STRUCTURAL`) ca
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -28,7 +28,9 @@ class Relaxation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
-    table: str = Field(min_length=1, description="Table in lower case, as in the lake.")
+    table: str = Field(
+        min_length=1, description="Table by its lake key (`raw/bureau`), or by name where only one table has it."
+    )
     rule: str = Field(min_length=1, description="Name of the rule, as in the contract's report.")
     column: str | None = Field(None, description="Column; none: the rule on every column of the table.")
     reason: str = Field(min_length=10, description="Why the rule may fail for now.")
@@ -39,9 +41,13 @@ class Relaxation(BaseModel):
         """Tell whether its last day has passed."""
         return today > self.expires
 
-    def covers(self, table: str, rule: str, column: str | None) -> bool:
+    def is_about(self, contract: TableContract) -> bool:
+        """Tell whether it names this table."""
+        return self.table in (contract.table, contract.lake_key)
+
+    def covers(self, contract: TableContract, rule: str, column: str | None) -> bool:
         """Tell whether it is about this rule."""
-        return (self.table, self.rule) == (table, rule) and self.column in (None, column)
+        return self.is_about(contract) and self.rule == rule and self.column in (None, column)
 
 
 class Relaxations(BaseModel):
@@ -51,15 +57,15 @@ class Relaxations(BaseModel):
 
     entries: tuple[Relaxation, ...] = ()
 
-    def find(self, table: str, rule: str, column: str | None, today: dt.date) -> Relaxation | None:
+    def find(self, contract: TableContract, rule: str, column: str | None, today: dt.date) -> Relaxation | None:
         """Return the relaxation about a rule, one in force before an expired one; None when there is none."""
-        found = [entry for entry in self.entries if entry.covers(table, rule, column)]
+        found = [entry for entry in self.entries if entry.covers(contract, rule, column)]
         return min(found, key=lambda entry: entry.expired(today), default=None)
 
-    def active(self, table: str, today: dt.date | None = None) -> tuple[Relaxation, ...]:
+    def active(self, contract: TableContract, today: dt.date | None = None) -> tuple[Relaxation, ...]:
         """List those in force for a table; on the present day (UTC) unless told another."""
         day = today or dt.datetime.now(dt.UTC).date()
-        return tuple(entry for entry in self.entries if entry.table == table and not entry.expired(day))
+        return tuple(entry for entry in self.entries if entry.is_about(contract) and not entry.expired(day))
 
     def expired(self, today: dt.date) -> tuple[Relaxation, ...]:
         """List those that no longer count and should be renewed or removed."""
@@ -69,7 +75,7 @@ class Relaxations(BaseModel):
 NONE = Relaxations()
 
 
-def load(path: Path, contracts: Mapping[str, TableContract] | None = None) -> Relaxations:
+def load(path: Path, contracts: Iterable[TableContract] | Mapping[str, TableContract] | None = None) -> Relaxations:
     """Read the relaxations file.
 
     Parameters
@@ -77,7 +83,7 @@ def load(path: Path, contracts: Mapping[str, TableContract] | None = None) -> Re
     path
         A YAML list of entries; an absent file relaxes nothing.
     contracts
-        The tables that exist, by name; by default the raw tables.
+        The tables that exist; by default the raw tables, the feature families and the joined table.
 
     Raises
     ------
@@ -100,25 +106,35 @@ def load(path: Path, contracts: Mapping[str, TableContract] | None = None) -> Re
             f"{path}: entry {where}: {first['msg']}; "
             "an entry has table, rule, column (optional), reason, owner, expires"
         ) from error
-    if contracts is None:
-        from creditrisk_assets.contracts.sources import SOURCES  # noqa: PLC0415 -- compiling eight models is not free
-
-        contracts = dict(SOURCES)
+    if isinstance(contracts, Mapping):
+        contracts = contracts.values()
+    tables = _known_tables() if contracts is None else tuple(contracts)
     for position, entry in enumerate(entries):
-        if problem := _problem(entry, contracts):
+        if problem := _problem(entry, tables):
             raise RelaxationError(f"{path}: entry {position}: {problem}")
     return Relaxations(entries=entries)
 
 
-def _problem(entry: Relaxation, contracts: Mapping[str, TableContract]) -> str | None:
+def _known_tables() -> tuple[TableContract, ...]:
+    """List the tables whose contracts are declared."""
+    from creditrisk_assets.contracts.features import APPLICANT, FEATURES  # noqa: PLC0415 -- compiling models is not free
+    from creditrisk_assets.contracts.sources import SOURCES  # noqa: PLC0415
+
+    return (*SOURCES.values(), *FEATURES.values(), APPLICANT)
+
+
+def _problem(entry: Relaxation, contracts: Sequence[TableContract]) -> str | None:
     """Say what is wrong with an entry, if anything."""
-    if entry.table not in contracts:
-        return f"there is no table {entry.table}; there are {', '.join(sorted(contracts))}"
+    meant = [contract for contract in contracts if entry.is_about(contract)]
+    if not meant:
+        return f"there is no table {entry.table}; there are {', '.join(sorted(each.lake_key for each in contracts))}"
+    if len(meant) > 1:
+        return f"{entry.table} may be {' or '.join(each.lake_key for each in meant)}; name one of them"
     if entry.rule in STRUCTURAL:
         return f"{entry.rule} cannot be relaxed: {STRUCTURAL[entry.rule]}"
     if entry.rule not in RULES:
         return f"there is no rule {entry.rule}; there are {', '.join(sorted(set(RULES) - set(STRUCTURAL)))}"
-    columns = [column.name for column in contracts[entry.table].columns]
+    columns = [column.name for column in meant[0].columns]
     if entry.column is not None and entry.rule != "unknown_column" and entry.column not in columns:
         return f"{entry.table} has no column {entry.column}"
     return None

@@ -22,3 +22,4 @@ class SourceContract(TableContract):
 
     stem: str
     title: str
+    layer: str = "raw"

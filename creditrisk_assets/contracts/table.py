@@ -104,12 +104,20 @@ class TableContract:
         Ties to other tables.
     may_be_empty
         Whether no row at all is a valid table.
+    layer
+        First part of its key in the lake; a raw table and a family may share a name.
     """
 
     table: str
     model: type[DataFrameModel]
     relations: tuple[Relation | Exclusion, ...] = ()
     may_be_empty: bool = False
+    layer: str = "features"
+
+    @property
+    def lake_key(self) -> str:
+        """Its key in the lake, which no other table has."""
+        return f"{self.layer}/{self.table}"
 
     @cached_property
     def schema(self) -> Any:
