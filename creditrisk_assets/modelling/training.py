@@ -24,6 +24,7 @@ from creditrisk_assets.modelling.tables import Part
 
 MINIMUM_DEFAULTS = 2
 GOLDEN_REFERENCE_ROWS = 1000
+CELLS_WORTH_THREADS = 20_000_000  # below, threads wait for one another longer than they work
 
 
 class TrainingError(ValueError):
@@ -140,6 +141,7 @@ def fit_model(
         The number of trees, if it is known already; None: it is found by early stopping inside the part.
     """
     target = _checked_target(part)
+    threads = threads if len(part) * len(inputs) >= CELLS_WORTH_THREADS else 1
     dropped = uninformative(part.frame[[i.name for i in inputs]])
     used = tuple(i for i in inputs if i.name not in dropped)
     if not used:
