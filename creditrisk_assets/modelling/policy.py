@@ -112,10 +112,10 @@ class DriftLimits(_Frozen):
 
     psi_warn: Annotated[float, Field(gt=0)]
     psi_alert: Annotated[float, Field(gt=0)]
-    wasserstein_alert: Annotated[float, Field(gt=0)]
     maximum_drifted_share: Share
     minimum_rows: Annotated[int, Field(ge=1)]
     sample_rows: Annotated[int, Field(ge=100)]
+    reported_inputs: Annotated[int, Field(ge=1, le=100)]
     seed: int
 
     @model_validator(mode="after")
@@ -130,7 +130,6 @@ class RetrainPolicy(_Frozen):
 
     cooldown_hours: Annotated[float, Field(ge=0)]
     maximum_per_30_days: Annotated[int, Field(ge=0)]
-    maximum_attempts: Annotated[int, Field(ge=1)]
 
 
 class Policy(_Frozen):

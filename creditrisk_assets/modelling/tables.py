@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from creditrisk_assets.features.statement import KEY, literal, quoted
 from creditrisk_assets.modelling.bundle import FLOAT32_LIMIT, EncodingError
 from creditrisk_assets.modelling.inputs import ModelInput
-from creditrisk_assets.modelling.split import KEY, TARGET
+from creditrisk_assets.modelling.split import TARGET
 
 
 @dataclass(frozen=True)
@@ -60,15 +62,57 @@ def read_part(path: Path, inputs: Sequence[ModelInput]) -> Part:
     EncodingError
         A column is missing, of another kind than declared, or holds infinity.
     """
-    file = pq.ParquetFile(path)
-    present = set(file.schema_arrow.names)
+    labelled = _labelled(path, inputs)
+    text = [i.name for i in inputs if i.kind == "category"]
+    columns = [KEY, *labelled, *(i.name for i in inputs)]
+    return _part(pq.read_table(path, columns=columns, read_dictionary=text), inputs)
+
+
+def sample_part(
+    con: duckdb.DuckDBPyConnection,
+    path: Path,
+    inputs: Sequence[ModelInput],
+    *,
+    rows: int,
+    seed: int,
+    among: Path | None = None,
+) -> Part:
+    """Read a random sample of a split or feature table, the same one every time.
+
+    Parameters
+    ----------
+    con
+        A DuckDB connection.
+    path, inputs
+        As in `read_part`.
+    rows
+        Size of the sample; a smaller table is read whole.
+    seed
+        Another seed draws others.
+    among
+        Parquet with a column SK_ID_CURR: only these applicants are drawn.
+    """
+    labelled = _labelled(path, inputs)
+    table, condition = f"read_parquet({literal(str(path))})", ""
+    if among is not None:
+        condition = f"where {KEY} in (select SK_ID_CURR from read_parquet({literal(str(among))}))"  # noqa: S608 - quoted
+    drawn = f"select {KEY} from {table} {condition} order by md5('{int(seed)}:' || {KEY}), {KEY} limit {int(rows)}"  # noqa: S608
+    columns = ", ".join(quoted(name) for name in (KEY, *labelled, *(i.name for i in inputs)))
+    query = f"select {columns} from {table} where {KEY} in ({drawn}) order by {KEY}"  # noqa: S608 - quoted names and paths
+    return _part(con.execute(query).to_arrow_table(), inputs)
+
+
+def _labelled(path: Path, inputs: Sequence[ModelInput]) -> list[str]:
+    """Check that the inputs are there; return the name of TARGET if it is."""
+    present = set(pq.ParquetFile(path).schema_arrow.names)
     if missing := [i.name for i in inputs if i.name not in present]:
         raise EncodingError(f"{path} lacks {len(missing)} inputs of the model, among them {', '.join(missing[:5])}")
-    text = [i.name for i in inputs if i.kind == "category"]
-    labelled = [TARGET] if TARGET in present else []
-    table = pq.read_table(path, columns=[KEY, *labelled, *(i.name for i in inputs)], read_dictionary=text)
+    return [TARGET] if TARGET in present else []
+
+
+def _part(table: pa.Table, inputs: Sequence[ModelInput]) -> Part:
     ids = table.column(KEY).to_numpy()
-    target = table.column(TARGET).to_numpy().astype(np.int64) if labelled else None
+    target = table.column(TARGET).to_numpy().astype(np.int64) if TARGET in table.column_names else None
     columns: dict[str, Any] = {}
     for item in inputs:  # each Arrow column is let go as soon as it is converted
         column = table.column(item.name)
@@ -78,6 +122,8 @@ def read_part(path: Path, inputs: Sequence[ModelInput]) -> Part:
 
 
 def _category(item: ModelInput, column: pa.ChunkedArray) -> pd.Categorical:
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        column = column.dictionary_encode()
     if not pa.types.is_dictionary(column.type):
         raise EncodingError(f"feature {item.name} is declared a category; its column is {column.type}")
     values: pd.Categorical = column.combine_chunks().to_pandas().array
