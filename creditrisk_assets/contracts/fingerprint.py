@@ -12,6 +12,7 @@ import hashlib
 import inspect
 import json
 import re
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -112,7 +113,7 @@ class _WithoutDocstrings(ast.NodeTransformer):
 
 def _python(source: str) -> str:
     """Write Python source as its syntax tree, without comments, docstrings and layout."""
-    return ast.dump(_WithoutDocstrings().visit(ast.parse(inspect.cleandoc(source))), include_attributes=False)
+    return ast.dump(_WithoutDocstrings().visit(ast.parse(textwrap.dedent(source))), include_attributes=False)
 
 
 def _sql(text: str) -> str:

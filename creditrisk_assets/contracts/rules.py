@@ -162,4 +162,4 @@ def _row_rule(
     severity: Severity = "error",
     tolerated_share: float = 0.0,
 ) -> Rule:
-    return Rule(name, column, description, f"count_if({violation})", violation, severity, tolerated_share)
+    return Rule(name, column, description, sql.count_where(violation), violation, severity, tolerated_share)

@@ -45,8 +45,7 @@ def put(
     declared = ", ".join(f"{sql.identifier(column)} {kind}" for column, kind in columns.items())
     con.execute(f"create or replace table {name} ({declared})")
     if rows:
-        marks = ", ".join("?" for _ in columns)
-        con.executemany(
-            f"insert into {name} values ({marks})", [[row.get(column) for column in columns] for row in rows]
-        )
+        row_marks = f"({', '.join('?' for _ in columns)})"
+        marks = ", ".join([row_marks] * len(rows))
+        con.execute(f"insert into {name} values {marks}", [row.get(column) for row in rows for column in columns])
     return name

@@ -137,10 +137,17 @@ def _shown(value: object) -> str:
     return f"{value:,.15g}" if isinstance(value, float) else str(value)
 
 
+def count_where(condition: str) -> str:
+    """Write the aggregate that counts rows; `count_if` alone is NULL where every row, or no row, leaves it undecided."""
+    return f"coalesce(count_if({condition}), 0)"
+
+
 def absent_values(column: str, expected: Iterable[object]) -> str:
     """Write the aggregate that counts which of the expected values do not occur."""
     quoted = identifier(column)
-    terms = [f"(count_if({quoted} = {text}) = 0)::integer" for text in sorted(literal(item) for item in expected)]
+    terms = [
+        f"({count_where(f'{quoted} = {text}')} = 0)::integer" for text in sorted(literal(item) for item in expected)
+    ]
     return " + ".join(terms)
 
 
