@@ -83,12 +83,14 @@ class Artefact:
         Turns a published version into metadata for the UI; also used when the version is reused.
     deps
         Keys of the artefacts it is made from.
-    optional_deps
-        Keys it may be made without (they are ordered before it all the same).
+    after
+        Keys it is ordered after without being made from them: a new version of theirs alone does not make it anew.
     checks
         Names and descriptions of its checks; `blocking` names those that keep it from being published.
     also_from
         What else it depends on (a source file, a policy), as name -> fingerprint.
+    export
+        Writes the named reports auditors ask for, from a published version.
     """
 
     key: str
@@ -99,10 +101,11 @@ class Artefact:
     make: Callable[[Work], Made]
     show: Callable[[Version], Mapping[str, dg.MetadataValue]] = lambda _: {}
     deps: tuple[str, ...] = ()
-    optional_deps: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     checks: Mapping[str, str] = field(default_factory=dict)
     advisory: frozenset[str] = frozenset()
     also_from: Callable[[Settings, Lake], Mapping[str, str]] = lambda _settings, _lake: {}
+    export: Callable[[Settings, Lake, Version], None] = lambda _settings, _lake, _version: None
     columns: dg.TableSchema | None = None
     resources: frozenset[str] = frozenset()
     retry: dg.RetryPolicy | None = None
@@ -118,7 +121,7 @@ def asset_of(artefact: Artefact) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=asset_key(artefact.key),
-        deps=[asset_key(key) for key in (*artefact.deps, *artefact.optional_deps)],
+        deps=[asset_key(key) for key in (*artefact.deps, *artefact.after)],
         group_name=artefact.group,
         kinds=set(artefact.kinds),
         owners=[OWNERS[artefact.group]],
@@ -157,11 +160,11 @@ def _materialize(artefact: Artefact, context: dg.AssetExecutionContext) -> Event
     platform: Platform = context.resources.platform
     settings, lake = platform.settings, platform.lake
     inputs = {key: lake.require(key) for key in artefact.deps}
-    inputs |= {key: found for key in artefact.optional_deps if (found := lake.current(key))}
     made_from = {key: version.version for key, version in inputs.items()} | dict(artefact.also_from(settings, lake))
     reused, why = lake.reusable(artefact.key, code_version=artefact.code_version, inputs=made_from)
     if reused is not None:
         context.log.info(f"{artefact.key}: reused, {why}")
+        artefact.export(settings, lake, reused)
         checks = [CheckOutcome(**check) for check in reused.manifest.metadata["checks"]]
         yield from _report(artefact, reused, checks, reused=True, why=why)
         return
@@ -182,6 +185,7 @@ def _materialize(artefact: Artefact, context: dg.AssetExecutionContext) -> Event
                 "usage": vars(usage),
             },
         )
+    artefact.export(settings, lake, version)
     yield from _report(artefact, version, made.checks, reused=False, why=why)
 
 

@@ -2,32 +2,22 @@
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from creditrisk_assets.contracts import relaxations
-from creditrisk_assets.contracts.features import APPLICANT, FEATURES
-from creditrisk_assets.contracts.relaxations import Relaxations
 from creditrisk_assets.contracts.report import ContractReport, RuleResult
-from creditrisk_assets.contracts.sources import SOURCES
+from creditrisk_assets.contracts.table import TableContract
 from creditrisk_assets.defs.artefact import CheckOutcome
 from creditrisk_assets.settings import Settings
 
 CONTRACT = {"contract": "Columns, types, keys, bounds, categories, relations and volume are as the contract declares."}
 
 
-def relaxations_of(settings: Settings) -> Relaxations:
-    """Read the deployment's relaxations; they may name any table with a contract."""
-    contracts = {contract.table: contract for contract in (*SOURCES.values(), *FEATURES.values(), APPLICANT)}
-    return relaxations.load(settings.relaxations, contracts)
-
-
-def relaxed(settings: Settings, table: str) -> Mapping[str, str]:
+def relaxed(settings: Settings, contract: TableContract) -> Mapping[str, str]:
     """Fingerprint the relaxations in force for a table, so that one that begins or expires is felt at the next run."""
-    today = datetime.now(UTC).date()
-    entries = [entry for entry in relaxations_of(settings).entries if entry.table == table and not entry.expired(today)]
-    if not entries:
+    active = relaxations.load(settings.relaxations).active(contract)
+    if not active:
         return {}
-    return {"relaxations": hashlib.sha256("".join(entry.model_dump_json() for entry in entries).encode()).hexdigest()}
+    return {"relaxations": hashlib.sha256("".join(entry.model_dump_json() for entry in active).encode()).hexdigest()}
 
 
 def contract_outcomes(report: ContractReport) -> tuple[CheckOutcome, ...]:
@@ -42,7 +32,7 @@ def contract_outcomes(report: ContractReport) -> tuple[CheckOutcome, ...]:
             facts[name] = [_row(result) for result in results]
     if undecided:
         facts["not_applicable"] = [f"{result.rule} {result.column or ''}: {result.observed}" for result in undecided]
-    severity = "ERROR" if failures else "WARN"
+    severity = "WARN" if warnings and not failures else "ERROR"
     return (CheckOutcome("contract", passed=not failures and not warnings, facts=facts, severity=severity),)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import dagster as dg
 import duckdb
 
+from creditrisk_assets.contracts import relaxations
 from creditrisk_assets.contracts.check import check
 from creditrisk_assets.contracts.features import APPLICANT
 from creditrisk_assets.contracts.fingerprint import code_version
@@ -12,7 +13,7 @@ from creditrisk_assets.contracts.render.sql import parquet
 from creditrisk_assets.contracts.table import TableContract
 from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work, asset_key
 from creditrisk_assets.defs.columns import lineage_of, schema_of
-from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes, relaxations_of, relaxed
+from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes, relaxed
 from creditrisk_assets.defs.ingestion import raw_key
 from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.features import engine, lineage
@@ -58,14 +59,16 @@ def family_artefact(family: Family) -> Artefact:
         show=lambda _version: {"dagster/column_lineage": lineage_of(lineage.lineage(family), layer="raw")},
         deps=inputs,
         checks=CONTRACT | ONE_ROW,
-        also_from=lambda settings, _lake: relaxed(settings, family.contract.table),
+        also_from=lambda settings, _lake: relaxed(settings, family.contract),
         columns=schema_of(family.contract),
     )
 
 
 def _checks(con: duckdb.DuckDBPyConnection, work: Work, contract: TableContract, rows: int) -> tuple[CheckOutcome, ...]:
     relation = parquet(work.draft.data)
-    report = check(con, relation, contract, baseline=None, parents={}, relaxations=relaxations_of(work.settings))
+    report = check(
+        con, relation, contract, baseline=None, parents={}, relaxations=relaxations.load(work.settings.relaxations)
+    )
     found = con.execute(f"SELECT count(DISTINCT {KEY}) FROM {relation}").fetchone()  # noqa: S608 -- quoted path
     distinct = int(found[0]) if found else 0
     one_row = CheckOutcome(
@@ -121,7 +124,7 @@ APPLICANT_ARTEFACT = Artefact(
     show=_show_applicant,
     deps=tuple(feature_key(name) for name in FAMILIES),
     checks=CONTRACT | ONE_ROW | EVERY_APPLICATION,
-    also_from=lambda settings, _lake: relaxed(settings, APPLICANT.table),
+    also_from=lambda settings, _lake: relaxed(settings, APPLICANT),
     columns=schema_of(APPLICANT),
 )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from creditrisk_assets.contracts import relaxations
 from creditrisk_assets.contracts.check import check
 from creditrisk_assets.contracts.fingerprint import code_version
 from creditrisk_assets.contracts.render.sql import parquet
@@ -15,7 +16,7 @@ from creditrisk_assets.contracts.sources import SOURCES
 from creditrisk_assets.contracts.table import Exclusion
 from creditrisk_assets.defs.artefact import Artefact, Made, Work
 from creditrisk_assets.defs.columns import schema_of
-from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes, relaxations_of, relaxed
+from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes, relaxed
 from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.ingestion import reader
 from creditrisk_assets.ingestion.files import find_table, require_free_space, unpack
@@ -56,7 +57,7 @@ def raw_artefact(source: SourceContract) -> Artefact:
                 source,
                 baseline=baseline,
                 parents={key.removeprefix("raw/"): parquet(work.inputs[key].data) for key in parents},
-                relaxations=relaxations_of(work.settings),
+                relaxations=relaxations.load(work.settings.relaxations),
             )
         return Made(
             facts={
@@ -90,6 +91,7 @@ def raw_artefact(source: SourceContract) -> Artefact:
         deps=parents,
         checks=CONTRACT,
         also_from=lambda settings, _lake: _fingerprint(settings, source),
+        export=lambda settings, lake, _version: write_ingestion_summary(lake, settings.reports),
         columns=schema_of(source),
     )
 
@@ -98,7 +100,7 @@ def _fingerprint(settings: Settings, source: SourceContract) -> Mapping[str, str
     """Name what the source looks like without reading it, and the relaxations in force."""
     file = find_table(source_directory(settings), source.table, source.stem)
     stat = file.path.stat()
-    return {"source": f"{file.path}:{stat.st_size}:{stat.st_mtime_ns}", **relaxed(settings, source.table)}
+    return {"source": f"{file.path}:{stat.st_size}:{stat.st_mtime_ns}", **relaxed(settings, source)}
 
 
 def _related_tables(source: SourceContract) -> tuple[str, ...]:
@@ -118,7 +120,7 @@ def _show(version: Version) -> Mapping[str, dg.MetadataValue]:
     }
 
 
-def write_ingestion_summary(lake: Lake, reports: Path) -> Path:
+def write_ingestion_summary(lake: Lake, reports: Path) -> None:
     """Export what was ingested (source, size, hash, rows, seconds per table) for auditors."""
     tables = {}
     for table in SOURCES:
@@ -132,9 +134,7 @@ def write_ingestion_summary(lake: Lake, reports: Path) -> Path:
                 "seconds": round(usage["seconds"], 3),
                 "ingested_at": version.manifest.created_at,
             }
-    path = reports / "ingestion_summary.json"
-    write_atomically(path, json.dumps({"tables": tables}, indent=1))
-    return path
+    write_atomically(reports / "ingestion_summary.json", json.dumps({"tables": tables}, indent=1))
 
 
 ARTEFACTS = tuple(raw_artefact(source) for source in SOURCES.values())

@@ -1,0 +1,130 @@
+"""Stage 3a: the split into training and test applicants."""
+
+import os
+import shutil
+from pathlib import Path
+
+import duckdb
+
+from creditrisk_assets.contracts import relaxations
+from creditrisk_assets.contracts.check import check
+from creditrisk_assets.contracts.fingerprint import code_version
+from creditrisk_assets.contracts.render.sql import parquet
+from creditrisk_assets.contracts.splits import SPLITS
+from creditrisk_assets.contracts.table import TableContract
+from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work
+from creditrisk_assets.defs.columns import schema_of
+from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes, relaxed
+from creditrisk_assets.defs.features import APPLICANT_KEY
+from creditrisk_assets.defs.ingestion import raw_key
+from creditrisk_assets.defs.vocabulary import Describe
+from creditrisk_assets.features.families import applicant_features
+from creditrisk_assets.modelling import split
+from creditrisk_assets.modelling.split import CheckResult
+
+SPLIT_TRAIN, SPLIT_TEST = "training/split_train", "training/split_test"
+TEST_PART = "test.parquet"
+TRAIN_CONTRACT, TEST_CONTRACT = SPLITS["split_train"], SPLITS["split_test"]
+CHECKS = CONTRACT | {
+    "one_row_per_applicant": "No applicant is twice in the part, and none is without an id.",
+    "numbers_finite": "No number is NaN or infinite: an unknown value is NULL.",
+    "no_feature_missing": "Every feature of the store is a column.",
+}
+
+
+def _make_train(work: Work) -> Made:
+    with work.connection() as con:
+        counts = split.split_applicants(
+            con,
+            work.inputs[APPLICANT_KEY].data,
+            work.inputs[raw_key("application_train")].data,
+            work.draft.data,
+            work.draft.path / TEST_PART,
+        )
+        checks = [
+            split.one_row_per_applicant(con, work.draft.data),
+            split.numbers_finite(con, work.draft.data),
+            split.no_feature_missing(con, work.draft.data, _feature_names()),
+            split.default_rates_equal(counts),
+        ]
+        contract = _contract(con, work, TRAIN_CONTRACT)
+    return Made({"rows": counts.train_rows, **vars(counts)}, [*contract, *map(_outcome, checks)])
+
+
+def _make_test(work: Work) -> Made:
+    train = work.inputs[SPLIT_TRAIN]
+    _link(train.path / TEST_PART, work.draft.data)
+    with work.connection() as con:
+        checks = [
+            split.one_row_per_applicant(con, work.draft.data),
+            split.numbers_finite(con, work.draft.data),
+            split.no_feature_missing(con, work.draft.data, _feature_names()),
+            split.train_test_disjoint(con, train.data, work.draft.data),
+        ]
+        contract = _contract(con, work, TEST_CONTRACT)
+    return Made({"rows": train.manifest.metadata["facts"]["test_rows"]}, [*contract, *map(_outcome, checks)])
+
+
+def _contract(con: duckdb.DuckDBPyConnection, work: Work, contract: TableContract) -> tuple[CheckOutcome, ...]:
+    allowed = relaxations.load(work.settings.relaxations)
+    return contract_outcomes(check(con, parquet(work.draft.data), contract, relaxations=allowed))
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a file a second name, or copy it where the file system cannot."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _outcome(result: CheckResult) -> CheckOutcome:
+    facts = {"description": result.words, "measured": result.measured, "limit": result.limit}
+    return CheckOutcome(result.claim, passed=result.passed, facts=facts)
+
+
+def _feature_names() -> list[str]:
+    return [feature.name for feature in applicant_features()]
+
+
+TRAIN = Artefact(
+    key=SPLIT_TRAIN,
+    group="training",
+    kinds=frozenset({"duckdb", "parquet"}),
+    describe=Describe(
+        what="The applicants the model learns from; the decision who is in which part is taken here, per applicant, by a seeded hash.",
+        grain="one row per SK_ID_CURR with a TARGET, four fifths of each class",
+        built_from="`features/applicant`, TARGET of `raw/application_train`",
+        known_at="the application day; TARGET later",
+        consumed_by="`model/pd`, `monitoring/drift` as reference",
+        fails_when="TARGET has one class, an applicant is lost or doubled, a feature is missing or not finite, or default rates differ",
+        source="creditrisk_assets/modelling/split.py",
+    ),
+    code_version=code_version(split, TRAIN_CONTRACT),
+    make=_make_train,
+    deps=(APPLICANT_KEY, raw_key("application_train")),
+    checks=CHECKS | {"default_rates_equal": "Training and test part default alike, within a tolerance."},
+    columns=schema_of(TRAIN_CONTRACT),
+    also_from=lambda settings, _lake: relaxed(settings, TRAIN_CONTRACT),
+)
+TEST = Artefact(
+    key=SPLIT_TEST,
+    group="training",
+    kinds=frozenset({"duckdb", "parquet"}),
+    describe=Describe(
+        what="The applicants the model never sees before its evaluation.",
+        grain="one row per SK_ID_CURR with a TARGET, one fifth of each class",
+        built_from="the decision taken in `training/split_train`",
+        known_at="the application day; TARGET later",
+        consumed_by="`model/evaluation`",
+        fails_when="an applicant is in both parts or doubled, or a feature is missing or not finite",
+        source="creditrisk_assets/modelling/split.py",
+    ),
+    code_version=code_version(split, TEST_CONTRACT),
+    make=_make_test,
+    deps=(SPLIT_TRAIN,),
+    checks=CHECKS | {"train_test_disjoint": "No applicant is in both parts."},
+    columns=schema_of(TEST_CONTRACT),
+    also_from=lambda settings, _lake: relaxed(settings, TEST_CONTRACT),
+)
+ARTEFACTS = (TRAIN, TEST)

@@ -1,0 +1,279 @@
+"""Stage 3b: the model and its evaluation."""
+
+import base64
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+from pandera.errors import SchemaError
+
+from creditrisk_assets.contracts.fingerprint import code_version
+from creditrisk_assets.defs import split
+from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work, table_of
+from creditrisk_assets.defs.contract_checks import CONTRACT
+from creditrisk_assets.defs.ingestion import raw_key
+from creditrisk_assets.defs.split import SPLIT_TEST, SPLIT_TRAIN
+from creditrisk_assets.defs.vocabulary import Describe
+from creditrisk_assets.features.families import applicant_features
+from creditrisk_assets.features.lineage import applicant_lineage
+from creditrisk_assets.features.plan import render_plan
+from creditrisk_assets.lake import Lake, Version, write_atomically
+from creditrisk_assets.modelling import bundle, bundle_writer, evaluation, pipeline, plots, training
+from creditrisk_assets.modelling.bundle import Bundle
+from creditrisk_assets.modelling.configuration import load_configuration
+from creditrisk_assets.modelling.evaluation import Evaluation
+from creditrisk_assets.modelling.inputs import InputChoice, ModelInput, choose_inputs
+from creditrisk_assets.modelling.policy import Policy, load_policy
+from creditrisk_assets.modelling.signing import public_bytes, signing_key
+from creditrisk_assets.modelling.tables import Part, read_part
+from creditrisk_assets.modelling.training import TrainedModel
+from creditrisk_assets.settings import Settings
+from creditrisk_assets.simulation.portfolio import DESCRIPTION as SAMPLE_DESCRIPTION
+
+MODEL, EVALUATION = "model/pd", "model/evaluation"
+BUNDLE, COMPARISON, IMPORTANCE, FIGURES = "bundle", "comparison", "importance.json", "evaluation.json"
+PREDICTIONS = "test_predictions.parquet"
+TOP_INPUTS = 20
+SYNTHETIC = "measured on a synthetic portfolio: it proves mechanics, not accuracy on real lending data"
+
+
+def _make_model(work: Work) -> Made:
+    policy, choice = load_policy(work.settings.policy), _choice(work.settings)
+    part = read_part(work.inputs[SPLIT_TRAIN].data, choice.all)
+    work.context.log.info(f"training on {len(part):,} applicants with {len(choice.allowed)} inputs")
+    trained = training.train(part, choice, load_configuration(), threads=work.settings.threads)
+    synthetic = _is_synthetic(work.lake)
+    written = _write(work, trained.model, part, policy, BUNDLE, synthetic=synthetic)
+    if trained.comparison is not None:
+        _write(work, trained.comparison, part, policy, COMPARISON, synthetic=synthetic)
+    (work.draft.path / IMPORTANCE).write_text(json.dumps(trained.model.importance, indent=1))
+    facts = _model_facts(trained.model, choice, written, synthetic=synthetic)
+    return Made(facts, _model_checks(written, choice), version=written.version)
+
+
+def _choice(settings: Settings) -> InputChoice:
+    inputs = [ModelInput(feature.name, feature.family, feature.kind) for feature in applicant_features()]
+    return choose_inputs(inputs, applicant_lineage(), load_policy(settings.policy), datetime.now(UTC).date())
+
+
+def _is_synthetic(lake: Lake) -> bool:
+    directory = Path(lake.require(raw_key("application_train")).manifest.metadata["facts"]["directory"])
+    return (directory / SAMPLE_DESCRIPTION).is_file()
+
+
+def _write(work: Work, model: TrainedModel, part: Part, policy: Policy, name: str, *, synthetic: bool) -> Bundle:
+    metrics = {
+        "training_applicants": model.rows,
+        "training_defaults": model.defaults,
+        "trees": model.search.trees,
+        "validation_auc": model.search.validation_auc,
+        "synthetic": synthetic,
+    }
+    content = bundle_writer.BundleContent(
+        name=work.settings.registered_model if name == BUNDLE else f"{work.settings.registered_model}-{name}",
+        model_text=model.model_text,
+        features=model.features,
+        plan=render_plan(),
+        policy=policy,
+        metrics=metrics,
+        golden=model.golden(part),
+        inputs={key: version.version for key, version in work.inputs.items()},
+        code_version=MODEL_CODE,
+    )
+    return bundle_writer.write_bundle(
+        work.draft.path / name, content, signing_key(work.settings.keys, work.settings.signing_key)
+    )
+
+
+def _model_facts(model: TrainedModel, choice: InputChoice, written: Bundle, *, synthetic: bool) -> dict[str, Any]:
+    return {
+        "rows": model.rows,
+        "defaults": model.defaults,
+        "features": len(model.inputs),
+        "trees": model.search.trees,
+        "trees_reason": model.search.reason,
+        "validation_auc": model.search.validation_auc,
+        "model_version": written.version,
+        "model_hash": model.model_hash,
+        "kept_for_testing_only": {item.name: list(choice.attributes[item.name]) for item in choice.prohibited},
+        "allowed_by_policy": dict(choice.reasons),
+        "dropped": dict(model.dropped),
+        "synthetic": synthetic,
+        "configuration": model.config.model_dump(mode="json"),
+    }
+
+
+def _model_checks(written: Bundle, choice: InputChoice) -> list[CheckOutcome]:
+    """Look at what was written, not at what was meant."""
+    lineage, prohibited = applicant_lineage(), {column for columns in choice.attributes.values() for column in columns}
+    reached = [
+        feature.name
+        for feature in written.features
+        if {column for _, column in lineage[feature.name]} & prohibited and feature.name not in choice.reasons
+    ]
+    words = f"{len(written.features)} inputs, {len(choice.prohibited)} features kept for testing only"
+    return [
+        CheckOutcome(
+            "no_prohibited_input",
+            passed=not reached,
+            facts={"description": f"{words}; reaching a prohibited attribute: {', '.join(reached) or 'none'}"},
+        )
+    ]
+
+
+def _show_model(version: Version) -> Mapping[str, dg.MetadataValue]:
+    facts = version.manifest.metadata["facts"]
+    importance: Mapping[str, float] = json.loads((version.path / IMPORTANCE).read_text("utf-8"))
+    top = [{"input": name, "share_of_gain": round(share, 5)} for name, share in list(importance.items())[:TOP_INPUTS]]
+    left_out = [
+        {"feature": name, "reaches": ", ".join(columns)}
+        for name, columns in sorted(facts["kept_for_testing_only"].items())
+    ]
+    shown: dict[str, dg.MetadataValue] = {
+        "model_version": dg.MetadataValue.text(facts["model_version"]),
+        "model_hash": dg.MetadataValue.text(facts["model_hash"]),
+        "features": dg.MetadataValue.int(facts["features"]),
+        "trees": dg.MetadataValue.text(f"{facts['trees']} ({facts['trees_reason']})"),
+        "top_inputs": table_of(top),
+    }
+    if left_out:
+        shown["kept_for_testing_only"] = table_of(left_out)
+    return shown
+
+
+def _trained_on(settings: Settings, _lake: Lake) -> Mapping[str, str]:
+    """Fingerprint what a model depends on besides tables and code: policy, allowances in force, signing key."""
+    policy = load_policy(settings.policy)
+    return {
+        "policy": policy.digest,
+        "configuration": load_configuration().digest,
+        "allowances": ",".join(sorted(policy.prohibited.allowed(datetime.now(UTC).date()))),
+        "signing_key": public_bytes(signing_key(settings.keys, settings.signing_key)).hex(),
+    }
+
+
+def _make_evaluation(work: Work) -> Made:
+    policy, model = load_policy(work.settings.policy), work.inputs[MODEL]
+    choice = _choice(work.settings)
+    part = read_part(work.inputs[SPLIT_TEST].data, choice.all)
+    public = public_bytes(signing_key(work.settings.keys, work.settings.signing_key))
+    pds = _score(Bundle.load(model.path / BUNDLE, public), part)
+    comparison = model.path / COMPARISON
+    with_prohibited = _score(Bundle.load(comparison, public), part) if comparison.is_dir() else None
+    try:
+        measured = evaluation.evaluate(part.labels, pds, policy, with_prohibited=with_prohibited)
+    except SchemaError as error:
+        words = f"{error.schema.name}: {error.check}"
+        return Made({}, [CheckOutcome("contract", passed=False, facts={"description": words})])
+    importance = json.loads((model.path / IMPORTANCE).read_text("utf-8"))
+    (work.draft.path / FIGURES).write_text(json.dumps(measured.to_dict(), indent=1))
+    for name, picture in plots.draw_all(part.labels, pds, measured, importance).items():
+        (work.draft.path / f"{name}.png").write_bytes(picture)
+    predictions = pd.DataFrame({"sk_id_curr": part.ids, "target": part.labels, "pd": pds})
+    predictions.to_parquet(work.draft.path / PREDICTIONS, index=False, compression="zstd")
+    synthetic = bool(model.manifest.metadata["facts"]["synthetic"])
+    facts = {
+        "rows": measured.applicants,
+        "figures": measured.figures(),
+        "synthetic": synthetic,
+        "headline": _headline(measured, synthetic=synthetic),
+        "model_version": model.manifest.metadata["facts"]["model_version"],
+    }
+    return Made(
+        facts,
+        [CheckOutcome("contract", passed=True, facts={"description": "deciles, calibration, distribution, grades"})],
+    )
+
+
+def _score(model: Bundle, part: Part) -> Any:
+    columns = {f.name: part.frame[f.name].astype(object).where(part.frame[f.name].notna(), None).tolist()
+               if f.kind == "category" else part.frame[f.name].to_numpy() for f in model.features}  # fmt: skip
+    return model.score(model.encode(columns))
+
+
+def _headline(measured: Evaluation, *, synthetic: bool) -> str:
+    auc = measured.auc
+    words = (
+        f"AUC {auc.value:.4f} ({auc.low:.4f} to {auc.high:.4f}), Gini {measured.gini:.4f}, KS {measured.ks:.4f}, "
+        f"Brier {measured.brier:.4f}"
+    )
+    if measured.comparison is not None:
+        words += f"; AUC with the prohibited inputs {measured.comparison.auc_with_prohibited.value:.4f} (not served)"
+    return f"{words}; {SYNTHETIC}" if synthetic else words
+
+
+def _show_evaluation(version: Version) -> Mapping[str, dg.MetadataValue]:
+    facts = version.manifest.metadata["facts"]
+    tables = json.loads((version.path / FIGURES).read_text("utf-8"))["tables"]
+    shown: dict[str, dg.MetadataValue] = {"headline": dg.MetadataValue.text(facts["headline"])}
+    shown |= {
+        name: dg.MetadataValue.float(round(value, 6)) for name, value in facts["figures"].items() if value == value
+    }
+    shown |= {name: table_of(tables[name]) for name in ("deciles", "bands")}
+    for picture in sorted(version.path.glob("*.png")):
+        encoded = base64.b64encode(picture.read_bytes()).decode()
+        shown[picture.stem] = dg.MetadataValue.md(f"![{picture.stem}](data:image/png;base64,{encoded})")
+    return shown
+
+
+def export_evaluation(version: Version, reports: Path) -> None:
+    """Copy the evaluation to the named exports."""
+    for name in version.manifest.files:
+        if name.endswith(".png"):
+            (reports / "evaluation").mkdir(parents=True, exist_ok=True)
+            (reports / "evaluation" / name).write_bytes((version.path / name).read_bytes())
+    write_atomically(reports / "evaluation" / FIGURES, (version.path / FIGURES).read_text("utf-8"))
+
+
+MODEL_CODE = code_version(training, pipeline, bundle, bundle_writer)
+PD_MODEL = Artefact(
+    key=MODEL,
+    group="training",
+    kinds=frozenset({"lightgbm", "mlflow", "sklearn"}),
+    describe=Describe(
+        what="The probability-of-default model as a signed bundle: LightGBM's text, encoder, feature plan, policy, golden rows.",
+        grain="one model",
+        built_from="`training/split_train`, `model.yaml`, the policy file",
+        known_at="when its training applicants' outcomes are",
+        consumed_by="`model/evaluation`, `monitoring/drift`, `registry/version`",
+        fails_when="TARGET has one class, no input carries information, a golden row is not reproduced, or an input is prohibited",
+        source="creditrisk_assets/modelling/training.py",
+    ),
+    code_version=MODEL_CODE,
+    make=_make_model,
+    show=_show_model,
+    deps=(SPLIT_TRAIN,),
+    after=(raw_key("application_train"),),
+    checks={
+        "no_prohibited_input": "No input's column lineage reaches a prohibited attribute, unless the policy allows it by name."
+    },
+    also_from=_trained_on,
+    resources=frozenset({"mlflow"}),
+)
+MODEL_EVALUATION = Artefact(
+    key=EVALUATION,
+    group="training",
+    kinds=frozenset({"lightgbm", "sklearn"}),
+    describe=Describe(
+        what="How well the PDs separate and how true they are, on applicants the model never saw.",
+        grain="one evaluation; its tables: one row per decile, calibration group, score interval, grade",
+        built_from="`model/pd`, `training/split_test`",
+        known_at="when the test applicants' outcomes are",
+        consumed_by="`registry/version`, risk officers",
+        fails_when="a PD is none, or a table leaves its contract",
+        source="creditrisk_assets/modelling/evaluation.py",
+    ),
+    code_version=code_version(evaluation, plots),
+    make=_make_evaluation,
+    show=_show_evaluation,
+    deps=(MODEL, SPLIT_TEST),
+    checks=CONTRACT,
+    export=lambda settings, _lake, version: export_evaluation(version, settings.reports),
+    resources=frozenset({"mlflow"}),
+)
+ARTEFACTS = (*split.ARTEFACTS, PD_MODEL, MODEL_EVALUATION)

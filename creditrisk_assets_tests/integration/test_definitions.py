@@ -1,0 +1,89 @@
+"""Every asset of both locations has the face design asks of it; loading reads nothing from outside."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from creditrisk_assets.definitions import ARTEFACTS, build_defs
+from creditrisk_assets.defs.vocabulary import GROUPS, KINDS, OWNERS
+from creditrisk_serving import definitions as serving
+
+ALL = [*ARTEFACTS, *serving.ARTEFACTS]
+WITHOUT_CONTRACT = {"model/pd", "monitoring/drift", "registry/version", "model/evaluation"}
+PARTS = ("Grain", "Built from", "Known at", "Consumed by", "Fails when", "Source")
+
+
+def spec_of(key: str) -> dg.AssetSpec:
+    definitions = serving.build_defs() if key.startswith("serving/") else build_defs()
+    graph = definitions.resolve_asset_graph()
+    return graph.get(dg.AssetKey(key.split("/"))).to_asset_spec()
+
+
+@pytest.fixture(scope="module")
+def nodes() -> dict[str, dg.AssetSpec]:
+    found = {}
+    for definitions in (build_defs(), serving.build_defs()):
+        for spec in definitions.resolve_all_asset_specs():
+            if spec.group_name in GROUPS:
+                found[spec.key.to_user_string()] = spec
+    return found
+
+
+@pytest.mark.parametrize("key", [artefact.key for artefact in ALL])
+def test_every_asset_is_legible_in_the_ui(nodes: dict[str, dg.AssetSpec], key: str) -> None:
+    spec = nodes[key]
+    assert spec.group_name in GROUPS
+    assert spec.owners == [OWNERS[spec.group_name]]
+    assert 1 <= len(spec.kinds) <= 3
+    assert set(spec.kinds) <= KINDS
+    assert spec.code_version
+    assert spec.freshness_policy is not None
+    for part in PARTS:
+        assert f"**{part}** " in spec.description
+    source = spec.description.rsplit("`", 2)[1]
+    assert Path(source).exists(), f"{key} names a source that is not there: {source}"
+
+
+@pytest.mark.parametrize("artefact", ALL, ids=lambda artefact: artefact.key)
+def test_every_table_has_a_column_schema_and_a_blocking_check(artefact) -> None:
+    if artefact.key in WITHOUT_CONTRACT:
+        return
+    assert artefact.columns is not None
+    assert artefact.checks.keys() - artefact.advisory
+
+
+def test_no_two_assets_share_a_key() -> None:
+    assert len({artefact.key for artefact in ALL}) == len(ALL)
+
+
+def test_both_locations_load_without_settings_and_network(tmp_path: Path) -> None:
+    script = (
+        "import socket\n"
+        "def refuse(*_): raise OSError('no network at import')\n"
+        "socket.socket.connect = refuse\n"
+        "import creditrisk_assets.definitions, creditrisk_serving.definitions\n"
+        "import dagster as dg\n"
+        "dg.Definitions.validate_loadable(creditrisk_assets.definitions.defs)\n"
+        "dg.Definitions.validate_loadable(creditrisk_serving.definitions.defs)\n"
+        "import sys; heavy = {'mlflow', 'evidently', 'sklearn', 'matplotlib.pyplot'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.iterdir()), "loading the definitions wrote something"
+
+
+def test_no_job_of_the_graph_promotes_by_hand() -> None:
+    for definitions in (build_defs(), serving.build_defs()):
+        names = {job.name for job in definitions.resolve_all_job_defs()}
+        assert not {name for name in names if "promote" in name or "rollback" in name}
+
+
+def test_the_job_that_answers_drift_does_not_make_the_report_again() -> None:
+    job = build_defs().resolve_job_def("retrain_model")
+    assert "monitoring__drift" not in job.graph.node_dict
+    assert {"model__pd", "registry__version"} <= job.graph.node_dict.keys()
