@@ -16,7 +16,7 @@ import numpy as np
 from creditrisk_assets.contracts.sources import SOURCES
 from creditrisk_assets.contracts.table import ColumnSpec
 from creditrisk_assets.features.engine import build_family, join_applicant
-from creditrisk_assets.features.families import FAMILIES, applicant_features
+from creditrisk_assets.features.families import FAMILIES, PRESENCE, applicant_features
 from creditrisk_assets.features.plan import render_plan
 from creditrisk_assets.lake import Lake
 from creditrisk_assets.modelling.bundle import Bundle, BundleFeature
@@ -40,12 +40,12 @@ class Portfolio:
         return next(row for row in self.tables["application"] if row["SK_ID_CURR"] == applicant)
 
     def histories(self, applicant: int) -> dict[str, Rows]:
-        credits = {row["SK_ID_BUREAU"] for row in self.tables["bureau"] if row["SK_ID_CURR"] == applicant}
+        bureau = {row["SK_ID_BUREAU"] for row in self.tables["bureau"] if row["SK_ID_CURR"] == applicant}
         return {
             table: [
                 row
                 for row in self.tables[table]
-                if row.get("SK_ID_CURR") == applicant or ("SK_ID_CURR" not in row and row["SK_ID_BUREAU"] in credits)
+                if row.get("SK_ID_CURR") == applicant or ("SK_ID_CURR" not in row and row["SK_ID_BUREAU"] in bureau)
             ]
             for table in HISTORIES
         }
@@ -154,7 +154,8 @@ def train_bundle(
             spec.kind,
             tuple(sorted({v for v in columns[spec.name] if v is not None})) if spec.kind == "category" else None,
         )
-        for spec in applicant_features()
+        for place, spec in enumerate(applicant_features())
+        if place % 3 == 0 or spec.name in PRESENCE
     )
     encoder = Bundle("", {}, {}, load_policy(), features, {}, None)  # type: ignore[arg-type] # it only encodes
     matrix = encoder.encode(columns)

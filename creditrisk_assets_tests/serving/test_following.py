@@ -66,7 +66,7 @@ def test_requests_during_swaps_are_all_answered_by_one_model_each(published: Pub
         swapper = threading.Thread(target=swap)
         swapper.start()
         try:
-            answers = [client.post("/predict", KNOWN) for _ in range(40)]
+            answers = [client.post("/predict", KNOWN) for _ in range(15)]
         finally:
             stop.set()
             swapper.join()

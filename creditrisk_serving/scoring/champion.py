@@ -17,7 +17,13 @@ from creditrisk_assets.lake import Lake
 from creditrisk_assets.modelling.bundle import MANIFEST, Bundle, BundleError, follow, parse_public_key, read_public_key
 from creditrisk_serving.observability import LOG, Metrics, place_of
 from creditrisk_serving.scoring.features import FeatureSource
-from creditrisk_serving.scoring.lookup import LookupUnavailableError, PublishedFeatures, current_versions, open_features
+from creditrisk_serving.scoring.lookup import (
+    LookupUnavailableError,
+    PublishedFeatures,
+    current_versions,
+    open_features,
+    wanted_columns,
+)
 from creditrisk_serving.scoring.rules import Rules, compile_rules
 from creditrisk_serving.settings import ServingSettings
 
@@ -36,6 +42,11 @@ class Champion:
     def published(self) -> PublishedFeatures | None:
         """The feature tables it looks applicants up in."""
         return self.source.published
+
+    @property
+    def wanted(self) -> dict[str, tuple[str, ...]]:
+        """The features it takes, by family."""
+        return wanted_columns(self.bundle.plan, self.bundle.feature_names)
 
 
 @dataclass(frozen=True)
@@ -168,7 +179,7 @@ class Follower:
         ):
             return champion, None
         try:
-            published: PublishedFeatures | None = open_features(self._lake, champion.bundle.plan)
+            published: PublishedFeatures | None = open_features(self._lake, champion.wanted)
             problem = None
             LOG.info("features_pinned", extra={"fields": {"versions": published.versions if published else None}})
         except LookupUnavailableError as error:
@@ -187,11 +198,10 @@ def policy_version(bundle: Bundle) -> str:
 
 
 def _fits(published: PublishedFeatures, champion: Champion) -> bool:
-    """Tell whether pinned tables have every feature of a champion's plan."""
+    """Tell whether pinned tables have every feature of a champion."""
     return all(
-        name in published.families
-        and {column for column, _ in family["columns"]} <= set(published.families[name].columns)
-        for name, family in champion.bundle.plan["families"].items()
+        name in published.families and set(columns) <= set(published.families[name].columns)
+        for name, columns in champion.wanted.items()
     )
 
 
