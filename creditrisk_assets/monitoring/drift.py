@@ -215,8 +215,8 @@ def _counts(
     if kind == "category":
         sides = [side.astype(object).value_counts(dropna=False) for side in (reference, current)]
         names = sides[0].index.union(sides[1].index, sort=False)
-        before, after = (side.reindex(names, fill_value=0).to_numpy(dtype=np.float64) for side in sides)
-        return before, after
+        first, second = (np.asarray(side.reindex(names, fill_value=0), dtype=np.float64) for side in sides)
+        return first, second
     values = [side.to_numpy(dtype=np.float64, na_value=np.nan) for side in (reference, current)]
     known = [side[~np.isnan(side)] for side in values]
     edges = np.unique(np.quantile(known[0], np.linspace(0, 1, BINS + 1)[1:-1])) if len(known[0]) else np.empty(0)

@@ -1,0 +1,157 @@
+"""Whether a candidate becomes champion: the policy's gate, as a pure function.
+
+What belongs here: the figures the gate looks at, the decision and its reasons, the record auditors read. What does not:
+MLflow (`versions`), how figures are measured (`modelling.evaluation`), the limits (the policy).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from creditrisk_assets.modelling.evaluation import Evaluation
+from creditrisk_assets.modelling.policy import Policy
+
+
+@dataclass(frozen=True)
+class GateFigures:
+    """What the gate looks at, measured on the test part a version was evaluated on."""
+
+    auc: float
+    gini: float
+    ks: float
+    brier: float
+    brier_to_constant: float
+    calibration_slope: float
+    test_defaults: int
+
+    @classmethod
+    def of(cls, evaluation: Evaluation) -> Self:
+        """Take the figures from an evaluation."""
+        return cls(
+            auc=evaluation.auc.value,
+            gini=evaluation.gini,
+            ks=evaluation.ks,
+            brier=evaluation.brier,
+            brier_to_constant=evaluation.brier_to_constant,
+            calibration_slope=evaluation.calibration_slope,
+            test_defaults=evaluation.defaults,
+        )
+
+    def to_json(self) -> str:
+        """Render for a tag of the registry."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            It is not that.
+        """
+        try:
+            return cls(**json.loads(text))
+        except TypeError as error:
+            raise ValueError("these are not the figures of a gate") from error
+
+
+@dataclass(frozen=True)
+class PromotionDecision:
+    """Whether a candidate becomes champion, whether it passed the gate, and every reason."""
+
+    promote: bool
+    gate_passed: bool
+    reasons: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """The reasons in one line."""
+        return "; ".join(self.reasons)
+
+
+def decide_promotion(candidate: GateFigures, champion: GateFigures | None, policy: Policy) -> PromotionDecision:
+    """Decide whether a candidate becomes champion.
+
+    The first version becomes champion in any case, so that a new installation can score; where it misses a gate, the
+    reasons say so and `gate_passed` is false. Later ones must pass every gate, and must not lose more AUC to the
+    champion than the policy allows.
+
+    Parameters
+    ----------
+    candidate
+        Figures of the candidate.
+    champion
+        Figures of the present champion; None when there is none.
+    policy
+        The gates.
+    """
+    failures = _failures(candidate, policy)
+    if champion is None:
+        words = "first version: there is no champion to compare with"
+        missed = tuple(f"gate missed: {failure}" for failure in failures)
+        return PromotionDecision(True, not failures, (words, *missed))
+    loss, limit = champion.auc - candidate.auc, policy.gates.maximum_auc_loss
+    if loss > limit:
+        failures.append(
+            f"AUC {candidate.auc:.4f} is {loss:.4f} below the champion's {champion.auc:.4f} (limit {limit})"
+        )
+    if failures:
+        return PromotionDecision(False, False, ("the champion stays", *failures))
+    words = f"every gate passed; AUC {candidate.auc:.4f} against the champion's {champion.auc:.4f}"
+    return PromotionDecision(True, True, (words,))
+
+
+def promotion_record(
+    decision: PromotionDecision,
+    candidate: GateFigures,
+    champion: GateFigures | None,
+    *,
+    versions: Mapping[str, Any],
+    policy: Policy,
+    at: datetime,
+) -> dict[str, Any]:
+    """Make the content of `reports/registry_promotion.json`.
+
+    Parameters
+    ----------
+    decision, candidate, champion
+        What was decided on what.
+    versions
+        Names to record: registry and model versions of both, run ids.
+    policy
+        Whose gates; its hash is recorded.
+    at
+        Time of the decision, with time zone.
+    """
+    return {
+        "at": at.isoformat(timespec="seconds"),
+        "promoted": decision.promote,
+        "gate_passed": decision.gate_passed,
+        "reasons": list(decision.reasons),
+        "versions": dict(versions),
+        "candidate": asdict(candidate),
+        "champion": None if champion is None else asdict(champion),
+        "policy": {"sha256": policy.digest, "gates": policy.gates.model_dump(mode="json")},
+    }
+
+
+def _failures(figures: GateFigures, policy: Policy) -> list[str]:
+    gates = policy.gates
+    floors = [
+        ("AUC", figures.auc, gates.minimum_auc),
+        ("Gini", figures.gini, gates.minimum_gini),
+        ("KS", figures.ks, gates.minimum_ks),
+        ("calibration slope", figures.calibration_slope, gates.minimum_calibration_slope),
+        ("defaults in the test part", figures.test_defaults, gates.minimum_test_defaults),
+    ]
+    ceilings = [
+        ("Brier score over that of the constant", figures.brier_to_constant, gates.maximum_brier_to_constant),
+        ("calibration slope", figures.calibration_slope, gates.maximum_calibration_slope),
+    ]
+    # `not >=` rather than `<`: a figure that is NaN passes nothing.
+    low = [f"{name} {value:.4g} is below {limit}" for name, value, limit in floors if not value >= limit]
+    high = [f"{name} {value:.4g} is above {limit}" for name, value, limit in ceilings if not value <= limit]
+    return low + high

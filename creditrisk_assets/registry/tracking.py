@@ -1,0 +1,156 @@
+"""What MLflow keeps of a training.
+
+What belongs here: parameters, figures, plots, tags and the model of one training, logged into the run that is active.
+What does not: the run's life (`resources`), registered versions and aliases (`versions`).
+"""
+
+import base64
+import contextlib
+import io
+import json
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from creditrisk_assets.modelling.bundle import Bundle
+from creditrisk_assets.modelling.evaluation import Evaluation
+from creditrisk_assets.modelling.inputs import InputChoice
+from creditrisk_assets.modelling.training import TrainedModel, Training
+
+MODEL_CODE = Path(__file__).with_name("bundle_model.py")
+REQUIREMENTS = ("creditrisk", "lightgbm", "numpy", "pandas", "cryptography", "pydantic", "pyyaml")
+MODEL_NAME = "pd"
+TYPES = {"numeric": "double", "boolean": "boolean", "category": "string"}
+
+
+@dataclass(frozen=True)
+class LoggedTraining:
+    """Where MLflow keeps a training."""
+
+    run_id: str
+    model_id: str
+    model_uri: str
+
+
+def log_training(
+    training: Training,
+    choice: InputChoice,
+    evaluation: Evaluation,
+    bundle: Bundle,
+    bundle_path: Path,
+    public_key: bytes,
+    *,
+    plots: Mapping[str, bytes],
+    tags: Mapping[str, str],
+) -> LoggedTraining:
+    """Log a training into MLflow's active run.
+
+    Parameters
+    ----------
+    training, choice, evaluation
+        What was trained, on which inputs, how good it is.
+    bundle, bundle_path, public_key
+        The signed bundle, which is the model, and the key it verifies with.
+    plots
+        Name -> PNG.
+    tags
+        Further tags: `dagster_run_id`, code and contract hashes.
+
+    Raises
+    ------
+    RuntimeError
+        No run is active: without one MLflow would begin its own, which nobody ends.
+    """
+    import mlflow  # noqa: PLC0415 - seconds of imports, for logging alone
+
+    run = mlflow.active_run()
+    if run is None:
+        raise RuntimeError("MLflow has no active run; open one before logging the training")
+    with quiet():
+        mlflow.log_params(parameters(training.model))
+        mlflow.log_metrics(evaluation.figures())
+        mlflow.set_tags({**data_tags(bundle), **tags})
+        with tempfile.TemporaryDirectory() as directory:
+            _write_artifacts(Path(directory), training.model, choice, evaluation, plots)
+            mlflow.log_artifacts(directory)
+        info = mlflow.pyfunc.log_model(
+            name=MODEL_NAME,
+            python_model=str(MODEL_CODE),
+            artifacts={"bundle": str(bundle_path)},
+            model_config={"public_key": base64.b64encode(public_key).decode()},
+            signature=signature(bundle),
+            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+        )
+    return LoggedTraining(run.info.run_id, info.model_id, info.model_uri)
+
+
+def parameters(model: TrainedModel) -> dict[str, Any]:
+    """Flatten what the model was trained with."""
+    flat: dict[str, Any] = {}
+    for section, values in model.config.model_dump(mode="json").items():
+        items = values.items() if isinstance(values, dict) else [("", values)]
+        flat |= {f"{section}.{name}" if name else section: value for name, value in items}
+    found = {"trees.fitted": model.search.trees, "trees.reason": model.search.reason}
+    size = {"rows": model.rows, "defaults": model.defaults, "inputs": len(model.inputs), "dropped": len(model.dropped)}
+    return {**flat, **found, **size}
+
+
+def data_tags(bundle: Bundle) -> dict[str, str]:
+    """Tag a run or a version with every hash that made the model what it is."""
+    inputs = {f"input.{key}": version for key, version in bundle.manifest["inputs"].items()}
+    return {
+        "model_version": bundle.version,
+        "code_version": bundle.manifest["code_version"],
+        "policy_sha256": bundle.policy.digest,
+        "model_sha256": bundle.manifest["files"]["model.txt"],
+        "plan_sha256": bundle.manifest["files"]["plan.json"],
+        **inputs,
+    }
+
+
+def signature(bundle: Bundle) -> Any:
+    """Make MLflow's signature from the bundle: every input by name, all of them optional (NULL is a value)."""
+    from mlflow.models import ModelSignature  # noqa: PLC0415 - seconds of imports, for logging alone
+    from mlflow.types import ColSpec, Schema  # noqa: PLC0415
+
+    inputs = [ColSpec(TYPES[feature.kind], feature.name, required=False) for feature in bundle.features]
+    outputs = [ColSpec("double", "pd"), ColSpec("string", "decision"), ColSpec("string", "band")]
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep MLflow's advice, progress bars and prints out of the platform's output; errors are raised as ever."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    logger = logging.getLogger("mlflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _write_artifacts(
+    directory: Path, model: TrainedModel, choice: InputChoice, evaluation: Evaluation, plots: Mapping[str, bytes]
+) -> None:
+    (directory / "plots").mkdir()
+    for name, png in plots.items():
+        (directory / "plots" / f"{name}.png").write_bytes(png)
+    inputs = {
+        "used": [i.name for i in model.inputs],
+        "dropped": dict(model.dropped),
+        "prohibited": {i.name: list(choice.attributes[i.name]) for i in choice.prohibited},
+        "allowed_with_reason": dict(choice.reasons),
+    }
+    (directory / "inputs.json").write_text(json.dumps(inputs, indent=1), "utf-8")
+    (directory / "evaluation.json").write_text(json.dumps(evaluation.to_dict(), indent=1), "utf-8")
