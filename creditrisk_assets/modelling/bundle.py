@@ -19,6 +19,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -115,7 +116,7 @@ class Bundle:
         bundle._check_golden(path, golden)
         return bundle
 
-    @property
+    @cached_property
     def feature_names(self) -> tuple[str, ...]:
         """The model's inputs, in the order of the matrix."""
         return tuple(feature.name for feature in self.features)
@@ -140,34 +141,47 @@ class Bundle:
         EncodingError
             A feature is missing, its column has another length, or a value is of the wrong type or infinite.
         """
-        if missing := [f.name for f in self.features if f.name not in columns]:
+        try:
+            values = [columns[name] for name in self.feature_names]
+        except KeyError:
+            missing = [name for name in self.feature_names if name not in columns]
             raise EncodingError(
                 f"{len(missing)} features of the model are missing, among them {', '.join(missing[:5])}"
-            )
-        rows = len(columns[self.features[0].name])
-        if uneven := [f.name for f in self.features if len(columns[f.name]) != rows]:
-            raise EncodingError(f"feature {uneven[0]} has another number of rows than {self.features[0].name} ({rows})")
-        matrix = self._encode_few(columns, rows) if rows < FEW_ROWS else self._encode_many(columns, rows)
+            ) from None
+        rows = len(values[0])
+        for name, column in zip(self.feature_names, values, strict=True):
+            if len(column) != rows:
+                raise EncodingError(f"feature {name} has {len(column)} rows; {self.feature_names[0]} has {rows}")
+        matrix = self._encode_few(values, rows) if rows < FEW_ROWS else self._encode_many(values, rows)
         return round_to_float32(matrix, self.feature_names)
 
     def score(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """Compute PDs, one per row of an encoded matrix, on the calling thread alone."""
         return self.booster.predict(matrix)
 
-    def _encode_few(self, columns: Mapping[str, Any], rows: int) -> NDArray[np.float64]:
-        values = [_plain(feature, columns[feature.name]) for feature in self.features]
+    def _encode_few(self, values: list[Any], rows: int) -> NDArray[np.float64]:
+        for place, feature in self._categories:
+            values[place] = _coded(feature, values[place])
         try:
-            return np.array(values, dtype=np.float64).reshape(len(values), rows).T
+            # One row is most of the service's work, and a flat list converts ten times as fast as a nested one.
+            flat = [column[0] for column in values] if rows == 1 else values
+            return np.array(flat, dtype=np.float64).reshape(len(values), rows).T
         except (ValueError, TypeError):
             for feature, column in zip(self.features, values, strict=True):
                 _numbers(feature, column)  # names the culprit
             raise
 
-    def _encode_many(self, columns: Mapping[str, Any], rows: int) -> NDArray[np.float64]:
-        matrix = np.empty((rows, len(self.features)), dtype=np.float64)
+    def _encode_many(self, values: list[Any], rows: int) -> NDArray[np.float64]:
+        matrix = np.empty((rows, len(values)), dtype=np.float64)
+        for place, feature in self._categories:
+            values[place] = _coded(feature, values[place])
         for place, feature in enumerate(self.features):
-            matrix[:, place] = _numbers(feature, _plain(feature, columns[feature.name]))
+            matrix[:, place] = _numbers(feature, values[place])
         return matrix
+
+    @cached_property
+    def _categories(self) -> tuple[tuple[int, BundleFeature], ...]:
+        return tuple((place, f) for place, f in enumerate(self.features) if f.kind == "category")
 
     def _check_shape(self, path: Path) -> None:
         counts = {len(self.features), self.booster.feature_count, self.manifest["feature_count"]}
@@ -326,10 +340,8 @@ def _features(encoder: Mapping[str, Any]) -> tuple[BundleFeature, ...]:
     )
 
 
-def _plain(feature: BundleFeature, values: Any) -> Any:
-    """Replace category names by their codes; numbers stay as they are."""
-    if feature.kind != "category":
-        return values
+def _coded(feature: BundleFeature, values: Any) -> list[float]:
+    """Replace category names by their codes."""
     codes = feature.codes
     return [codes.get(value, np.nan) if isinstance(value, str) else _unknown(feature, value) for value in values]
 
