@@ -7,7 +7,6 @@ What does not: the run's life (`resources`), registered versions and aliases (`v
 import base64
 import contextlib
 import io
-import json
 import logging
 import os
 import tempfile
@@ -21,7 +20,7 @@ from typing import Any
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.evaluation import Evaluation
 from creditrisk_assets.modelling.inputs import InputChoice
-from creditrisk_assets.modelling.training import TrainedModel, Training
+from creditrisk_assets.modelling.training import TrainedModel
 
 MODEL_CODE = Path(__file__).with_name("bundle_model.py")
 REQUIREMENTS = ("creditrisk", "lightgbm", "numpy", "pandas", "cryptography", "pydantic", "pyyaml")
@@ -39,26 +38,22 @@ class LoggedTraining:
 
 
 def log_training(
-    training: Training,
+    model: TrainedModel,
     choice: InputChoice,
-    evaluation: Evaluation,
     bundle: Bundle,
     bundle_path: Path,
     public_key: bytes,
     *,
-    plots: Mapping[str, bytes],
     tags: Mapping[str, str],
 ) -> LoggedTraining:
     """Log a training into MLflow's active run.
 
     Parameters
     ----------
-    training, choice, evaluation
-        What was trained, on which inputs, how good it is.
+    model, choice
+        What was trained, on which inputs.
     bundle, bundle_path, public_key
         The signed bundle, which is the model, and the key it verifies with.
-    plots
-        Name -> PNG.
     tags
         Further tags: `dagster_run_id`, code and contract hashes.
 
@@ -73,12 +68,9 @@ def log_training(
     if run is None:
         raise RuntimeError("MLflow has no active run; open one before logging the training")
     with quiet():
-        mlflow.log_params(parameters(training.model))
-        mlflow.log_metrics(evaluation.figures())
+        mlflow.log_params(parameters(model))
         mlflow.set_tags({**data_tags(bundle), **tags})
-        with tempfile.TemporaryDirectory() as directory:
-            _write_artifacts(Path(directory), training.model, choice, evaluation, plots)
-            mlflow.log_artifacts(directory)
+        mlflow.log_dict(_inputs(model, choice), "inputs.json")
         info = mlflow.pyfunc.log_model(
             name=MODEL_NAME,
             python_model=str(MODEL_CODE),
@@ -88,6 +80,30 @@ def log_training(
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
         )
     return LoggedTraining(run.info.run_id, info.model_id, info.model_uri)
+
+
+def log_evaluation(run_id: str, evaluation: Evaluation, plots: Mapping[str, bytes]) -> None:
+    """Add an evaluation to the MLflow run of the training, which may have ended long ago.
+
+    Parameters
+    ----------
+    run_id
+        The training's run.
+    evaluation
+        Its figures become metrics.
+    plots
+        Name -> PNG.
+    """
+    import mlflow  # noqa: PLC0415 - seconds of imports, for logging alone
+
+    client = mlflow.MlflowClient()
+    with quiet(), tempfile.TemporaryDirectory() as directory:
+        for name, figure in evaluation.figures().items():
+            client.log_metric(run_id, name, figure)
+        for name, png in plots.items():
+            (Path(directory) / f"{name}.png").write_bytes(png)
+        client.log_artifacts(run_id, directory, "plots")
+        client.log_dict(run_id, evaluation.to_dict(), "evaluation.json")
 
 
 def parameters(model: TrainedModel) -> dict[str, Any]:
@@ -140,17 +156,10 @@ def quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _write_artifacts(
-    directory: Path, model: TrainedModel, choice: InputChoice, evaluation: Evaluation, plots: Mapping[str, bytes]
-) -> None:
-    (directory / "plots").mkdir()
-    for name, png in plots.items():
-        (directory / "plots" / f"{name}.png").write_bytes(png)
-    inputs = {
+def _inputs(model: TrainedModel, choice: InputChoice) -> dict[str, Any]:
+    return {
         "used": [i.name for i in model.inputs],
         "dropped": dict(model.dropped),
         "prohibited": {i.name: list(choice.attributes[i.name]) for i in choice.prohibited},
         "allowed_with_reason": dict(choice.reasons),
     }
-    (directory / "inputs.json").write_text(json.dumps(inputs, indent=1), "utf-8")
-    (directory / "evaluation.json").write_text(json.dumps(evaluation.to_dict(), indent=1), "utf-8")
