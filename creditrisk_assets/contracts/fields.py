@@ -8,9 +8,10 @@ Metadata of a column
 unit
     What one is: `id`, `days`, `months`, `currency`, `count`, `share`, `flag`, `category`, `code`, `hour`, `years`.
 dating
-    When its value is known, which decides what a point-in-time view does with it:
-    `key` identifies the row; `event` is known from the row's own date on (or is such a date), so it is cut;
-    `plan` is a date or count set in advance that may lie ahead; `snapshot` is known only on the application day.
+    When its value is known, which decides what a point-in-time view does with it: `key` identifies the row; `event`
+    is known from the row's own date on (or is such a date), so it is cut; `plan` is a date or count set in advance
+    that may lie ahead; `snapshot` is known only on the application day; `outcome` only after it, so it is never an
+    input.
 protected
     Whether it is, or stands for, a characteristic that credit decisions may not rest on.
 sentinels
@@ -24,7 +25,7 @@ import pandera.ibis as pa
 
 from creditrisk_assets.contracts import kinds
 
-Dating = Literal["key", "event", "plan", "snapshot"]
+Dating = Literal["key", "event", "plan", "snapshot", "outcome"]
 
 INFINITE_DAYS = 365243
 CENTURY_DAYS = 36525
@@ -114,10 +115,16 @@ def share(
     return number(description, unit, minimum=minimum, maximum=1, dating=dating, nullable=nullable)
 
 
-def flag(description: str, *, dating: Dating = "snapshot", nullable: bool = False, label: bool = False) -> Any:
-    """Declare a 0/1 indicator; a label must also have both classes."""
-    both: dict[str, Any] = {"unique_values_eq": [0, 1]} if label else {}
-    return pa.Field(isin=[0, 1], **both, nullable=nullable, description=description, metadata=_metadata("flag", dating))
+def flag(description: str, *, dating: Dating = "snapshot", nullable: bool = False) -> Any:
+    """Declare a 0/1 indicator."""
+    return pa.Field(isin=[0, 1], nullable=nullable, description=description, metadata=_metadata("flag", dating))
+
+
+def label(description: str) -> Any:
+    """Declare a 0/1 outcome, of which a table must have both classes."""
+    return pa.Field(
+        isin=[0, 1], unique_values_eq=[0, 1], description=description, metadata=_metadata("flag", "outcome")
+    )
 
 
 def code(

@@ -125,7 +125,7 @@ def test_null_breaks_no_rule_but_not_null(name: str, con: duckdb.DuckDBPyConnect
 
 
 def test_a_label_must_have_both_classes(con: duckdb.DuckDBPyConnection) -> None:
-    kind = Kind("all_values_present", lambda: f.flag("", label=True), dt.Int32, (0, 1), 1)
+    kind = Kind("all_values_present", lambda: f.label(""), dt.Int32, (0, 1), 1)
     contract = kind.contract()
     put(con, contract, [{"ID": 1, "X": 0}, {"ID": 2, "X": 1}])
     assert check(con, "subject", contract).passed

@@ -2,13 +2,14 @@
 
 import csv
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import duckdb
 import ibis
 import pytest
 
 from creditrisk_assets.contracts.check import check, parquet_relation
+from creditrisk_assets.contracts.fields import Dating
 from creditrisk_assets.contracts.sources import SOURCES
 from creditrisk_assets_tests.contract.tables import put, valid_rows
 
@@ -194,7 +195,8 @@ def test_every_column_says_what_it_is(table: str) -> None:
     for column in contract.columns:
         assert len(column.description) > 3, column.name
         assert column.unit, column.name
-        assert column.dating in {"key", "event", "plan", "snapshot"}, column.name
+        assert column.dating in get_args(Dating), column.name
+        assert (column.dating == "outcome") is (column.name == "TARGET")
         assert column.type != "str" or column.categories or column.known_categories, column.name
         assert column.type == "str" or column.categories or column.minimum is not None, column.name
     assert contract.grain.startswith("one row per")

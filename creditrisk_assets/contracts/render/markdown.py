@@ -19,10 +19,11 @@ HEADER = """# Data dictionary
 Generated from the contracts (`creditrisk_assets/contracts/sources/`) by `python -m creditrisk_assets.contracts.render.markdown
 docs/data-dictionary.md`. Do not edit: change the contract.
 
-A value outside its bounds or its closed list fails the table. A value outside an *open* list warns, and fails once it is more than 5 %
-of the column. Amounts are in the lender's currency; days and months are counted from the application, negative before it.
-**Dating** says when a value is known: *key* names the row; *event* from the row's own date on; *plan* was set in advance and may lie
-ahead; *snapshot* only on the application day. **P** marks what is, or stands for, a protected characteristic.
+A value outside its bounds or its closed list fails the table. A value outside an *open* list warns, and fails once it
+is more than 5 % of the column. Amounts are in the lender's currency; days and months are counted from the
+application, negative before it. **Dating** says when a value is known: *key* names the row; *event* from the row's
+own date on; *plan* was set in advance and may lie ahead; *snapshot* only on the application day; *outcome* only after
+it, never an input. **P** marks what is, or stands for, a protected characteristic.
 """
 
 
@@ -76,9 +77,9 @@ def _values(column: ColumnSpec) -> str:
     """Write bounds, list and codes of a column."""
     parts = []
     if column.categories is not None:
-        parts.append(", ".join(str(value) for value in column.categories))
+        parts.append(" · ".join(str(value) for value in column.categories))
     if column.known_categories is not None:
-        parts.append("open: " + ", ".join(column.known_categories))
+        parts.append("open: " + " · ".join(column.known_categories))
     if column.minimum is not None and column.maximum is not None:
         parts.append(f"{_number(column.minimum)} to {_number(column.maximum)}")
     elif column.minimum is not None:

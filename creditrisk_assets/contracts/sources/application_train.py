@@ -14,7 +14,7 @@ from creditrisk_assets.contracts.sources.application import ApplicationAttribute
 class _Label(DataFrameModel):
     """The outcome of an application."""
 
-    TARGET: dt.Int32 = f.flag("1: paid late on one of the first instalments (default); 0: every other case", label=True)
+    TARGET: dt.Int32 = f.label("1: paid late on one of the first instalments (default); 0: every other case")
 
 
 class ApplicationTrain(ApplicationAttributes, _Label, ApplicationKey):

@@ -42,7 +42,9 @@ class Bureau(DataFrameModel):
         "highest overdue amount so far", dating="snapshot", maximum=1e10, nullable=True
     )
     CNT_CREDIT_PROLONG: dt.Int32 = f.count("times the credit was prolonged", dating="snapshot")
-    AMT_CREDIT_SUM: dt.Float64 = f.amount("amount of the credit", dating="event", maximum=1e10, nullable=True)
+    AMT_CREDIT_SUM: dt.Float64 = f.amount(
+        "amount of the credit at present", dating="snapshot", maximum=1e10, nullable=True
+    )
     AMT_CREDIT_SUM_DEBT: dt.Float64 = f.amount(
         "debt on the application day; negative is overpaid",
         dating="snapshot",

@@ -69,7 +69,7 @@ class PreviousApplication(DataFrameModel):
     WEEKDAY_APPR_PROCESS_START: dt.String = f.category("weekday of the application", WEEKDAYS, dating="event")
     HOUR_APPR_PROCESS_START: dt.Int32 = f.count("hour of the application", dating="event", maximum=23, unit="hour")
     FLAG_LAST_APPL_PER_CONTRACT: dt.String = f.category(
-        "last application for the contract (N: an earlier attempt by mistake)", ["Y", "N"], dating="event"
+        "last application for the contract (N: an earlier attempt by mistake)", ["Y", "N"]
     )
     NFLAG_LAST_APPL_IN_DAY: dt.Int32 = f.flag("last application of the applicant on that day", dating="event")
     RATE_DOWN_PAYMENT: dt.Float64 = f.share(
