@@ -110,8 +110,10 @@ select
     cast(cnt_children as bigint) as application__children_count,
     cast(cnt_fam_members as bigint) as application__family_members_count,
     cast(region_population_relative as double) as application__region_population_ratio,
-    cast(region_rating_client as bigint) as application__region_rating_level,
-    cast(region_rating_client_w_city as bigint) as application__city_rating_level,
+    cast(case when region_rating_client > 0 then region_rating_client end as bigint) as
+        application__region_rating_level,
+    cast(case when region_rating_client_w_city > 0 then region_rating_client_w_city end as bigint) as
+        application__city_rating_level,
     cast(hour_appr_process_start as bigint) as application__process_start_hours,
     cast(ext_source_1 as double) as application__ext_1_score,
     cast(ext_source_2 as double) as application__ext_2_score,

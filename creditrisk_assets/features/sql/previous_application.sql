@@ -3,7 +3,8 @@
 with loans as (                   -- one row per earlier application: 365243 (never) is NULL, amounts exact, days before positive
     select
         sk_id_curr,
-        sk_id_prev,
+        -- later decisions are larger, the larger key wins among those of one day; keys have fewer than eleven digits
+        cast(days_decision as bigint) * 10000000000 + sk_id_prev as place,
         name_contract_type,
         name_contract_status,
         code_reject_reason,
@@ -37,35 +38,11 @@ with loans as (                   -- one row per earlier application: 365243 (ne
         end as interest_ratio
     from previous_application
 ),
-latest as (                       -- the latest application of an applicant; the larger key wins among those of one day
-    select
-        sk_id_curr,
-        name_contract_type,
-        name_contract_status,
-        name_yield_group,
-        name_client_type,
-        name_goods_category,
-        channel_type,
-        product_combination,
-        asked_amt,
-        credit_amt,
-        annuity_amt,
-        term_months,
-        interest_ratio,
-        row_number() over (partition by sk_id_curr order by decided_days, sk_id_prev desc) as place
-    from loans
-),
-latest_refused as (               -- the latest refused application
-    select
-        sk_id_curr,
-        code_reject_reason,
-        row_number() over (partition by sk_id_curr order by decided_days, sk_id_prev desc) as place
-    from loans
-    where is_refused = 1
-),
 applicants as (
     select
         sk_id_curr,
+        max(place) as latest_place,
+        max(case when is_refused = 1 then place end) as latest_refused_place,
         count(*) as applications,
         sum(is_approved) as approved,
         sum(is_refused) as refused,
@@ -229,5 +206,6 @@ select
     latest.term_months as previous_application__term_months_last,
     cast(latest.interest_ratio as double) as previous_application__interest_credit_ratio_last
 from applicants
-inner join latest on applicants.sk_id_curr = latest.sk_id_curr and latest.place = 1
-left join latest_refused on applicants.sk_id_curr = latest_refused.sk_id_curr and latest_refused.place = 1
+inner join loans as latest on applicants.sk_id_curr = latest.sk_id_curr and applicants.latest_place = latest.place
+left join loans as latest_refused
+    on applicants.sk_id_curr = latest_refused.sk_id_curr and applicants.latest_refused_place = latest_refused.place
