@@ -1,7 +1,7 @@
 """From freshness states to alerts: a pure plan.
 
-What belongs here: which change of state is worth telling, and in which words. What does not: reading the states (`defs.monitoring`),
-delivering alerts (`alerts`).
+What belongs here: which change of state is worth telling, and in which words. What does not: reading the states
+(`defs.monitoring`), delivering alerts (`alerts`).
 """
 
 from collections.abc import Mapping
@@ -27,18 +27,18 @@ def plan_freshness_alerts(previous: Mapping[str, str], now: Mapping[str, str]) -
     Parameters
     ----------
     previous, now
-        Asset key -> UNKNOWN, PASS, WARN or FAIL. An asset missing from `now` could not be read: its state is kept, so that the next
-        look compares with what was last known.
+        Asset key -> UNKNOWN, PASS, WARN or FAIL. An asset missing from `now`, or UNKNOWN there, could not be read: its
+        state is kept, so that the next look compares with what was last known.
 
     Returns
     -------
     FreshnessPlan
-        An alert for each asset that became stale or more stale, a resolve for each that recovered; nothing for one that stayed.
+        An alert for each asset that became stale or more stale, a resolve for each that recovered; nothing for one that
+        stayed.
     """
-    alerts = [
-        alert for asset in sorted(now) if (alert := _alert(asset, previous.get(asset, UNKNOWN), now[asset])) is not None
-    ]
-    return FreshnessPlan(tuple(alerts), {**previous, **now})
+    read = {asset: state for asset, state in now.items() if state != UNKNOWN}
+    alerts = [_alert(asset, previous.get(asset, UNKNOWN), read[asset]) for asset in sorted(read)]
+    return FreshnessPlan(tuple(alert for alert in alerts if alert is not None), {**previous, **read})
 
 
 def _alert(asset: str, before: str, after: str) -> Alert | None:

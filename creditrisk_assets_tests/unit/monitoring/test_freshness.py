@@ -31,7 +31,8 @@ def test_an_overdue_asset_names_the_command_that_renews_it() -> None:
     assert "raw/bureau is overdue" in str(alert)
 
 
-def test_an_asset_that_cannot_be_read_keeps_its_last_state() -> None:
-    plan = plan_freshness_alerts({"raw/bureau": "FAIL"}, {})
+@pytest.mark.parametrize("now", [{}, {"raw/bureau": "UNKNOWN"}], ids=["missing", "unknown"])
+def test_an_asset_that_cannot_be_read_keeps_its_last_state(now: dict[str, str]) -> None:
+    plan = plan_freshness_alerts({"raw/bureau": "FAIL"}, now)
     assert plan.alerts == ()
     assert plan_freshness_alerts(plan.states, {"raw/bureau": "FAIL"}).alerts == ()
