@@ -63,6 +63,7 @@ class Metrics:
     registry: CollectorRegistry = field(default_factory=lambda: CollectorRegistry(auto_describe=True))
 
     def __post_init__(self) -> None:
+        self._in_use: tuple[str, str, str] | None = None
         made: dict[str, Any] = {"registry": self.registry, "namespace": "creditrisk"}
         self.latency = Histogram("request_seconds", "Time to answer.", ["route"], buckets=LATENCY_SECONDS, **made)
         self.requests = Counter("requests", "Requests answered.", ["route", "status"], **made)
@@ -81,9 +82,11 @@ class Metrics:
         )
 
     def in_use(self, model_version: str, bundle_sha256: str, policy_version: str) -> None:
-        """Note the bundle in use."""
-        self.model.clear()
-        self.model.labels(model_version, bundle_sha256, policy_version).set(1)
+        """Note the bundle in use; the one before it stays at 0 (series cannot be removed when several processes share them)."""
+        if self._in_use is not None:
+            self.model.labels(*self._in_use).set(0)
+        self._in_use = (model_version, bundle_sha256, policy_version)
+        self.model.labels(*self._in_use).set(1)
 
     def render(self) -> bytes:
         """Render all metrics in Prometheus' text format."""

@@ -43,8 +43,10 @@ def test_a_published_bundle_is_swapped_in_without_restart(published: Published) 
         assert after["model_version"] == published.challenger
         assert after["bundle_sha256"] != before["bundle_sha256"]
         assert after["decisions"][0]["pd"] != before["decisions"][0]["pd"]
-        assert published.challenger in client.get("/metrics").body.decode()
-        assert published.champion not in client.get("/metrics").body.decode()
+        models = [
+            m for m in client.get("/metrics").body.decode().splitlines() if m.startswith("creditrisk_model_info{")
+        ]
+        assert {published.champion in model: model.endswith(" 1.0") for model in models} == {True: False, False: True}
 
 
 def test_requests_during_swaps_are_all_answered_by_one_model_each(published: Published) -> None:

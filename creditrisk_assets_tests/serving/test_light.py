@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -109,7 +110,7 @@ def ask(port: int, method: str, path: str, key: str = "", body: str | None = Non
         connection.close()
 
 
-def test_serve_shows_a_key_once_and_answers_until_it_is_stopped(published: Published) -> None:
+def test_serve_shows_a_key_once_and_loses_nothing_when_stopped_or_killed(published: Published) -> None:
     predict = json.dumps({"applicant_ids": [FIRST_ID]})
     with serving(published.home) as (process, port, said):
         (key,) = re.findall(r"crk_\S+", said)
@@ -121,9 +122,16 @@ def test_serve_shows_a_key_once_and_answers_until_it_is_stopped(published: Publi
         decision = json.loads(body)["decisions"][0]["decision_id"]
     assert process.returncode in (0, -signal.SIGTERM)
     assert set(read_keys(published.home / "keys" / "api_keys.json")) == {"development"}
-    with serving(published.home) as (_, port, said):
+    with serving(published.home) as (process, port, said):
         assert "crk_" not in said
         assert ask(port, "GET", f"/decisions/{decision}", key)[0] == 200
+        answered = [json.loads(ask(port, "POST", "/predict", key, predict)[1]) for _ in range(5)]
+        process.kill()
+        process.wait()
+    with sqlite3.connect(published.home / "decisions.db") as connection:
+        stored = {row[0] for row in connection.execute("select decision_id from decisions")}
+    connection.close()
+    assert stored == {decision, *(answer["decisions"][0]["decision_id"] for answer in answered)}
 
 
 def test_two_workers_put_their_metrics_together(published: Published) -> None:

@@ -30,6 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from creditrisk_serving.decisions.schemas import DecisionRecord
 from creditrisk_serving.errors import DecisionNotStoredError
@@ -143,7 +144,7 @@ class DecisionLog:
         with self._opening:
             if self._engine is None:
                 engine = _engine(self._url)
-                METADATA.create_all(engine)
+                _create(engine)
                 self._engine = engine
             return self._engine
 
@@ -166,6 +167,15 @@ def _engine(url: str) -> Engine:
     engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": 5})
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
+
+
+def _create(engine: Engine) -> None:
+    """Create what is not there; several processes may do so at once."""
+    with engine.begin() as connection:
+        for table in METADATA.sorted_tables:
+            connection.execute(CreateTable(table, if_not_exists=True))
+            for index in sorted(table.indexes, key=lambda index: str(index.name)):
+                connection.execute(CreateIndex(index, if_not_exists=True))
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -6,6 +6,7 @@ What belongs here: loading, proving and swapping; what /ready tells of it. What 
 
 import hashlib
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from creditrisk_serving.scoring.lookup import (
 )
 from creditrisk_serving.scoring.rules import Rules, compile_rules
 from creditrisk_serving.settings import ServingSettings
+
+RETRY_SECONDS = 15.0  # what stood in a bundle's way may lie outside it: a public key not copied yet, a full disk
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,13 @@ class Follower:
         self._refreshing = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bundle-follower", daemon=True)
-        self._refused: tuple[Path, int] | None = None  # the bundle last refused, so that it is not loaded every second
+        self._refused: tuple[Path, int] | None = None  # the bundle last refused, and when: not loaded every second
+        self._refused_at = 0.0
         self.standing = Standing()
 
     def start(self) -> None:
         """Load what is published, then keep following it."""
-        self.refresh()
+        self._look()
         self._thread.start()
 
     def stop(self) -> None:
@@ -100,10 +104,13 @@ class Follower:
 
     def _run(self) -> None:
         while not self._stopped.wait(self._settings.poll_seconds):
-            try:
-                self.refresh()
-            except Exception as error:  # the follower must outlive any surprise; it says so and looks again
-                LOG.error("follow_failed", extra={"fields": {"exception": place_of(error)}})
+            self._look()
+
+    def _look(self) -> None:
+        try:
+            self.refresh()
+        except Exception as error:  # the follower must outlive any surprise; it says so and looks again
+            LOG.error("follow_failed", extra={"fields": {"exception": place_of(error)}})
 
     def _bundle(self) -> tuple[Champion | None, str | None]:
         """Return the champion to use, and why the published bundle is not it."""
@@ -116,9 +123,9 @@ class Follower:
             if old is not None and path.name == old.bundle.version:
                 self._refused = None
                 return old, None
-            if stamp == self._refused:
+            if stamp == self._refused and time.monotonic() - self._refused_at < RETRY_SECONDS:
                 return old, self.standing.bundle_problem
-            self._refused = stamp
+            self._refused, self._refused_at = stamp, time.monotonic()
             champion = self._load(path)
         except BundleError as error:
             return old, self._refuse(str(error))

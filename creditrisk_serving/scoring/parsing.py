@@ -137,7 +137,7 @@ def _read(body: bytes, rules: Rules) -> _Body:
     try:
         return _rows(rules.body.model_validate_json(body), rules)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False)
+        problems = error.errors(include_url=False)
     if problems[0]["type"] == "json_invalid":
         raise MalformedBodyError(str(problems[0].get("ctx", {}).get("error", "the body is not JSON")))
     errors, whole = [], []

@@ -38,7 +38,7 @@ RULES = {
 MESSAGES = {
     "required": "this column is required and must not be null",
     "unknown_column": "the contract has no such column; GET /schema lists them",
-    "type": "the value has the wrong type or is null where the contract forbids it; GET /schema lists the types",
+    "type": "the value has the wrong type; GET /schema lists the types",
     "finite": "NaN and infinity are not numbers here; leave the column out or send null where it is nullable",
     "category": "not one of the contract's categories; GET /schema lists them",
 }
@@ -98,7 +98,7 @@ def application_table(plan: Mapping[str, Any]) -> str:
 
 def describe(error: ErrorDetails, table: str, row: int | None, column: str | None) -> FieldError:
     """Name a broken rule in the service's words, without the value."""
-    rule = RULES.get(error["type"], "type")
+    rule = "required" if error["input"] is None else RULES.get(error["type"], "type")
     context = error.get("ctx", {})
     if rule == "minimum":
         message = f"must be at least {context.get('ge', context.get('limit'))}"
@@ -190,7 +190,11 @@ def _json_bounds(low: float | None, high: float | None) -> dict[str, float]:
 
 def _whole(value: Any) -> Any:
     """Take 5.0 for 5: JSON has one kind of number, and columns with NULLs are often exported with a decimal point."""
-    return int(value) if type(value) is float and value.is_integer() else value
+    if type(value) is not float:
+        return value
+    if not math.isfinite(value):
+        raise PydanticCustomError("finite_number", "not a finite number")
+    return int(value) if value.is_integer() else value
 
 
 def _one_of(values: frozenset[float]) -> Callable[[float], float]:
