@@ -83,7 +83,7 @@ def load(path: Path, contracts: Iterable[TableContract] | Mapping[str, TableCont
     path
         A YAML list of entries; an absent file relaxes nothing.
     contracts
-        The tables that exist; by default the raw tables, the feature families and the joined table.
+        The tables that exist; by default every one with a contract.
 
     Raises
     ------
@@ -108,19 +108,15 @@ def load(path: Path, contracts: Iterable[TableContract] | Mapping[str, TableCont
         ) from error
     if isinstance(contracts, Mapping):
         contracts = contracts.values()
-    tables = _known_tables() if contracts is None else tuple(contracts)
+    if contracts is None and entries:
+        from creditrisk_assets.contracts.catalogue import all_tables  # noqa: PLC0415 -- importing the models takes seconds
+
+        contracts = all_tables()
+    tables = tuple(contracts or ())
     for position, entry in enumerate(entries):
         if problem := _problem(entry, tables):
             raise RelaxationError(f"{path}: entry {position}: {problem}")
     return Relaxations(entries=entries)
-
-
-def _known_tables() -> tuple[TableContract, ...]:
-    """List the tables whose contracts are declared."""
-    from creditrisk_assets.contracts.features import APPLICANT, FEATURES  # noqa: PLC0415 -- compiling models is not free
-    from creditrisk_assets.contracts.sources import SOURCES  # noqa: PLC0415
-
-    return (*SOURCES.values(), *FEATURES.values(), APPLICANT)
 
 
 def _problem(entry: Relaxation, contracts: Sequence[TableContract]) -> str | None:

@@ -12,8 +12,8 @@ from pandera.api.checks import Check
 from pandera.errors import SchemaError
 
 from creditrisk_assets.contracts import fields as f
+from creditrisk_assets.contracts.catalogue import all_tables
 from creditrisk_assets.contracts.check import check
-from creditrisk_assets.contracts.features import APPLICANT, FEATURES
 from creditrisk_assets.contracts.render import sql
 from creditrisk_assets.contracts.rules import RULES, column_rules
 from creditrisk_assets.contracts.sources import SOURCES
@@ -23,7 +23,7 @@ from creditrisk_assets_tests.contract.tables import put
 # ibis 12 calls two DuckDB methods that DuckDB 1.5 deprecates
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_(arrow_table|record_batch).. is deprecated:DeprecationWarning")
 
-ALL = (*SOURCES.values(), *FEATURES.values(), APPLICANT)
+ALL = all_tables()
 
 
 @dataclass(frozen=True)
@@ -196,6 +196,11 @@ def test_every_check_of_every_contract_renders(contract: TableContract, con: duc
     rules = column_rules(contract)
     assert {rule.name for rule in rules} <= set(RULES)
     con.execute(sql.one_pass("subject", [rule.aggregate for rule in rules]))
+
+
+def test_every_declared_table_is_found() -> None:
+    assert {contract.lake_key for contract in SOURCES.values()} < {contract.lake_key for contract in ALL}
+    assert "features/applicant" in {contract.lake_key for contract in ALL}
 
 
 def test_every_kind_of_check_in_use_has_an_oracle() -> None:
