@@ -18,6 +18,7 @@ from creditrisk_assets.features.statement import KEY, family_select, literal, qu
 
 APPLICATION = "application"
 APPLICATION_KEY = "SK_ID_CURR"
+FEW_ROWS = 4  # up to here binding values is faster than unpacking JSON (one application: 2.5 ms against 15 ms)
 
 Row = Mapping[str, Any]
 
@@ -170,14 +171,20 @@ class _Worker:
         self._connection.close()
 
     def _insert(self, table: str, rows: Sequence[Row]) -> None:
+        columns = self._columns[table]
+        cells = [[_known(table, name, row.get(name)) for name in columns] for row in rows]
         try:
-            sent = literal(_encode(rows, self._columns[table]))  # EXECUTE takes no bound parameters
-            self._connection.execute(f"execute {quoted('insert_' + table)}({sent})")
-        except duckdb.Error:
+            if len(rows) <= FEW_ROWS:
+                places = ", ".join(f"({', '.join('?' * len(columns))})" for _ in rows)
+                values = [value for row in cells for value in row]
+                self._connection.execute(f"insert into {quoted(table)} values {places}", values)  # noqa: S608 - from the plan
+            else:
+                sent = literal(json.dumps([dict(zip(columns, row, strict=True)) for row in cells]))
+                self._connection.execute(f"execute {quoted('insert_' + table)}({sent})")  # it takes no bound parameters
+        except (duckdb.Error, TypeError):
             # DuckDB's message quotes the value, which must not reach a log or a caller.
-            raise RequestError(
-                f"{table}: a value is not of its column's type; check the rows against the schema"
-            ) from None
+            message = f"{table}: a value is not of its column's type; check the rows against the schema"
+            raise RequestError(message) from None
 
     def _family(self, name: str) -> dict[int, tuple[Any, ...]]:
         found = self._connection.execute(f"execute family_{name}").fetchall()
@@ -199,18 +206,10 @@ def _keys(applications: Sequence[Row]) -> list[int]:
     return keys
 
 
-def _encode(rows: Sequence[Row], columns: Sequence[str]) -> str:
-    """Render rows as JSON, every column in each; what is missing and what is NaN is unknown, hence null."""
-    complete = [{name: row.get(name) for name in columns} for row in rows]
-    try:
-        return json.dumps(complete, allow_nan=False)
-    except ValueError:
-        known = [{name: None if _is_nan(value) else value for name, value in row.items()} for row in complete]
-    try:
-        return json.dumps(known, allow_nan=False)
-    except ValueError:
-        raise RequestError("a value is infinite; send null for an unknown value") from None
-
-
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)
+def _known(table: str, column: str, value: Any) -> Any:
+    """Return a value that JSON and SQL can carry: NaN is unknown, hence None."""
+    if isinstance(value, float) and not math.isfinite(value):
+        if math.isnan(value):
+            return None
+        raise RequestError(f"{table}.{column} is infinite; send null for an unknown value")
+    return value
