@@ -139,6 +139,7 @@ def _locations(result: RunResult, listener: Listener) -> dict[str, dg.Definition
 
 
 def _select(select: str, locations: Mapping[str, dg.Definitions]) -> dict[str, set[dg.AssetKey]]:
+    selection: dg.AssetSelection
     if select == EVERYTHING:
         selection = dg.AssetSelection.all()
     elif any(sign in select for sign in ':+"*()'):
@@ -183,13 +184,12 @@ def _progress_logger(result: RunResult, listener: Listener) -> dg.LoggerDefiniti
             if event is not None:
                 _collect(event, result, listener)
 
-    @dg.logger(description="Progress in the terminal.")
     def progress(_context: dg.InitLoggerContext) -> logging.Logger:
         logger = logging.Logger("creditrisk.progress", logging.DEBUG)
         logger.addHandler(Collector())
         return logger
 
-    return progress
+    return dg.LoggerDefinition(progress, description="Progress in the terminal.")
 
 
 def _collect(event: dg.DagsterEvent, result: RunResult, listener: Listener) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def choose_source(settings: Settings, source: Path | None, scale: float | None, 
 def write_sample(out: Path, *, scale: float, seed: int, scenario: str, quiet: bool) -> dict[str, Any]:
     """Write the sample portfolio with a progress bar, unless the same one is already there."""
     if (found := portfolio.reusable(out, scale=scale, seed=seed, scenario=scenario)) is not None:
-        return found.to_dict()
+        return asdict(found)
     needed = portfolio.estimated_bytes(scale)
     if not quiet:
         console.print(
@@ -77,7 +78,7 @@ def write_sample(out: Path, *, scale: float, seed: int, scenario: str, quiet: bo
                 tasks[table] = progress.add_task(table, total=total)
             progress.update(tasks[table], completed=done, total=total)
 
-        return portfolio.write_portfolio(out, scale=scale, seed=seed, scenario=scenario, progress=show).to_dict()
+        return asdict(portfolio.write_portfolio(out, scale=scale, seed=seed, scenario=scenario, progress=show))
 
 
 def run_graph(settings: Settings, select: str, *, quiet: bool) -> tuple[RunResult, dict[str, Any]]:

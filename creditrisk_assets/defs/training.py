@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pandera.errors import SchemaError
 
 from creditrisk_assets.contracts.fingerprint import code_version
@@ -32,12 +34,15 @@ from creditrisk_assets.modelling.policy import Policy, load_policy
 from creditrisk_assets.modelling.signing import public_bytes, signing_key
 from creditrisk_assets.modelling.tables import Part, read_part
 from creditrisk_assets.modelling.training import TrainedModel
+from creditrisk_assets.registry import tracking
+from creditrisk_assets.resources.mlflow import MlflowRun, connect
 from creditrisk_assets.settings import Settings
 from creditrisk_assets.simulation.portfolio import DESCRIPTION as SAMPLE_DESCRIPTION
 
 MODEL, EVALUATION = "model/pd", "model/evaluation"
 BUNDLE, COMPARISON, IMPORTANCE, FIGURES = "bundle", "comparison", "importance.json", "evaluation.json"
 PREDICTIONS = "test_predictions.parquet"
+MLFLOW_RUN_TAG = "mlflow_run_id"
 TOP_INPUTS = 20
 SYNTHETIC = "measured on a synthetic portfolio: it proves mechanics, not accuracy on real lending data"
 
@@ -52,8 +57,11 @@ def _make_model(work: Work) -> Made:
     if trained.comparison is not None:
         _write(work, trained.comparison, part, policy, COMPARISON, synthetic=synthetic)
     (work.draft.path / IMPORTANCE).write_text(json.dumps(trained.model.importance, indent=1))
+    checks = _model_checks(written, choice)
     facts = _model_facts(trained.model, choice, written, synthetic=synthetic)
-    return Made(facts, _model_checks(written, choice), version=written.version)
+    if not any(check.blocks for check in checks):
+        facts["mlflow"] = _log(work, trained.model, choice, written)
+    return Made(facts, checks, version=written.version)
 
 
 def _choice(settings: Settings) -> InputChoice:
@@ -88,6 +96,16 @@ def _write(work: Work, model: TrainedModel, part: Part, policy: Policy, name: st
     return bundle_writer.write_bundle(
         work.draft.path / name, content, signing_key(work.settings.keys, work.settings.signing_key)
     )
+
+
+def _log(work: Work, model: TrainedModel, choice: InputChoice, written: Bundle) -> dict[str, str]:
+    """Log the training into the MLflow run of this Dagster run, each naming the other."""
+    run: MlflowRun = work.context.resources.mlflow
+    run_id = run.begin()
+    work.context.instance.add_run_tags(work.context.run_id, {MLFLOW_RUN_TAG: run_id})
+    tags = {"dagster_run_id": work.context.run_id, "dagster_asset_key": MODEL}
+    public = public_bytes(signing_key(work.settings.keys, work.settings.signing_key))
+    return vars(tracking.log_training(model, choice, written, work.draft.path / BUNDLE, public, tags=tags))
 
 
 def _model_facts(model: TrainedModel, choice: InputChoice, written: Bundle, *, synthetic: bool) -> dict[str, Any]:
@@ -137,6 +155,7 @@ def _show_model(version: Version) -> Mapping[str, dg.MetadataValue]:
     shown: dict[str, dg.MetadataValue] = {
         "model_version": dg.MetadataValue.text(facts["model_version"]),
         "model_hash": dg.MetadataValue.text(facts["model_hash"]),
+        "mlflow_run_id": dg.MetadataValue.text(facts["mlflow"]["run_id"]),
         "features": dg.MetadataValue.int(facts["features"]),
         "trees": dg.MetadataValue.text(f"{facts['trees']} ({facts['trees_reason']})"),
         "top_inputs": table_of(top),
@@ -162,9 +181,9 @@ def _make_evaluation(work: Work) -> Made:
     choice = _choice(work.settings)
     part = read_part(work.inputs[SPLIT_TEST].data, choice.all)
     public = public_bytes(signing_key(work.settings.keys, work.settings.signing_key))
-    pds = _score(Bundle.load(model.path / BUNDLE, public), part)
+    pds = score_part(Bundle.load(model.path / BUNDLE, public), part)
     comparison = model.path / COMPARISON
-    with_prohibited = _score(Bundle.load(comparison, public), part) if comparison.is_dir() else None
+    with_prohibited = score_part(Bundle.load(comparison, public), part) if comparison.is_dir() else None
     try:
         measured = evaluation.evaluate(part.labels, pds, policy, with_prohibited=with_prohibited)
     except SchemaError as error:
@@ -172,8 +191,11 @@ def _make_evaluation(work: Work) -> Made:
         return Made({}, [CheckOutcome("contract", passed=False, facts={"description": words})])
     importance = json.loads((model.path / IMPORTANCE).read_text("utf-8"))
     (work.draft.path / FIGURES).write_text(json.dumps(measured.to_dict(), indent=1))
-    for name, picture in plots.draw_all(part.labels, pds, measured, importance).items():
+    pictures = plots.draw_all(part.labels, pds, measured, importance)
+    for name, picture in pictures.items():
         (work.draft.path / f"{name}.png").write_bytes(picture)
+    connect(work.settings)
+    tracking.log_evaluation(model.manifest.metadata["facts"]["mlflow"]["run_id"], measured, pictures)
     predictions = pd.DataFrame({"sk_id_curr": part.ids, "target": part.labels, "pd": pds})
     predictions.to_parquet(work.draft.path / PREDICTIONS, index=False, compression="zstd")
     synthetic = bool(model.manifest.metadata["facts"]["synthetic"])
@@ -190,9 +212,17 @@ def _make_evaluation(work: Work) -> Made:
     )
 
 
-def _score(model: Bundle, part: Part) -> Any:
-    columns = {f.name: part.frame[f.name].astype(object).where(part.frame[f.name].notna(), None).tolist()
-               if f.kind == "category" else part.frame[f.name].to_numpy() for f in model.features}  # fmt: skip
+def score_part(model: Bundle, part: Part) -> NDArray[np.float64]:
+    """Compute the PDs of a part by the bundle, as the service does."""
+    columns: dict[str, Any] = {}
+    for feature in model.features:
+        column = part.frame[feature.name]
+        if feature.kind == "category":
+            columns[feature.name] = [
+                None if missing else value for value, missing in zip(column, column.isna(), strict=True)
+            ]
+        else:
+            columns[feature.name] = column.to_numpy()
     return model.score(model.encode(columns))
 
 
@@ -212,7 +242,9 @@ def _show_evaluation(version: Version) -> Mapping[str, dg.MetadataValue]:
     tables = json.loads((version.path / FIGURES).read_text("utf-8"))["tables"]
     shown: dict[str, dg.MetadataValue] = {"headline": dg.MetadataValue.text(facts["headline"])}
     shown |= {
-        name: dg.MetadataValue.float(round(value, 6)) for name, value in facts["figures"].items() if value == value
+        name: dg.MetadataValue.float(round(value, 6))
+        for name, value in facts["figures"].items()
+        if math.isfinite(value)
     }
     shown |= {name: table_of(tables[name]) for name in ("deciles", "bands")}
     for picture in sorted(version.path.glob("*.png")):
@@ -274,6 +306,5 @@ MODEL_EVALUATION = Artefact(
     deps=(MODEL, SPLIT_TEST),
     checks=CONTRACT,
     export=lambda settings, _lake, version: export_evaluation(version, settings.reports),
-    resources=frozenset({"mlflow"}),
 )
 ARTEFACTS = (*split.ARTEFACTS, PD_MODEL, MODEL_EVALUATION)

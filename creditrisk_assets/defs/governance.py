@@ -1,0 +1,156 @@
+"""Stage 4: the model in the registry, and whether it becomes champion."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from creditrisk_assets.contracts.check import check
+from creditrisk_assets.contracts.fingerprint import code_version
+from creditrisk_assets.contracts.registry import CONTRACT as REGISTRY_CONTRACT
+from creditrisk_assets.contracts.render.sql import parquet
+from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work
+from creditrisk_assets.defs.columns import schema_of
+from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
+from creditrisk_assets.defs.training import BUNDLE, EVALUATION, MODEL
+from creditrisk_assets.defs.vocabulary import Describe
+from creditrisk_assets.lake import Lake, Version, write_atomically
+from creditrisk_assets.modelling import bundle as bundles
+from creditrisk_assets.modelling.bundle import Bundle
+from creditrisk_assets.modelling.bundle_writer import publish_bundle
+from creditrisk_assets.modelling.policy import load_policy
+from creditrisk_assets.modelling.signing import public_bytes, signing_key
+from creditrisk_assets.registry import promotion, tracking, versions
+from creditrisk_assets.registry.promotion import GateFigures, PromotionDecision, decide_promotion, promotion_record
+from creditrisk_assets.registry.tracking import LoggedTraining
+from creditrisk_assets.registry.versions import RegisteredVersion
+from creditrisk_assets.resources.mlflow import connect
+from creditrisk_assets.settings import Settings
+
+REGISTRY = "registry/version"
+RECORD = "registry_promotion.json"
+
+
+def _make_version(work: Work) -> Made:
+    policy, settings = load_policy(work.settings.policy), work.settings
+    connect(settings)
+    model = work.inputs[MODEL]
+    public = public_bytes(signing_key(settings.keys, settings.signing_key))
+    bundle = Bundle.load(model.path / BUNDLE, public)
+    logged = LoggedTraining(**model.manifest.metadata["facts"]["mlflow"])
+    figures = _gate_figures(work.inputs[EVALUATION])
+    champion = versions.by_alias(settings.registered_model, versions.CHAMPION)
+    tags = {**tracking.data_tags(bundle), "dagster_run_id": work.context.run_id}
+    registered = versions.register(settings.registered_model, logged, figures, tags)
+    decision = _decide(registered, champion, figures, policy)
+    (pd.DataFrame([_row(registered, decision, work)])).to_parquet(work.draft.data, index=False)
+    with work.connection() as con:
+        contract = contract_outcomes(check(con, parquet(work.draft.data), REGISTRY_CONTRACT))
+    if decision.promote and not any(outcome.blocks for outcome in contract):
+        publish_bundle(model.path / BUNDLE, settings.bundles, public)
+        versions.promote(registered)
+    record = promotion_record(
+        decision, figures, champion.figures if champion else None,
+        versions=_names(registered, champion, logged, work), policy=policy, at=datetime.now(UTC),
+    )  # fmt: skip
+    (work.draft.path / RECORD).write_text(json.dumps(record, indent=1))
+    gate = CheckOutcome(
+        "gate_passed", passed=decision.gate_passed, facts={"description": decision.words}, severity="WARN"
+    )
+    return Made({"rows": 1, "headline": _headline(registered, champion, decision), **record}, [*contract, gate])
+
+
+def _decide(
+    registered: RegisteredVersion, champion: RegisteredVersion | None, figures: GateFigures, policy: Any
+) -> PromotionDecision:
+    if champion is not None and champion.version == registered.version:
+        return PromotionDecision(promote=True, gate_passed=True, reasons=("this version is the champion already",))
+    return decide_promotion(figures, champion.figures if champion else None, policy)
+
+
+def _gate_figures(evaluation: Version) -> GateFigures:
+    figures: Mapping[str, float] = evaluation.manifest.metadata["facts"]["figures"]
+    names = ("auc", "gini", "ks", "brier", "brier_to_constant", "calibration_slope")
+    return GateFigures(**{name: figures[name] for name in names}, test_defaults=int(figures["defaults"]))
+
+
+def _row(registered: RegisteredVersion, decision: PromotionDecision, work: Work) -> Mapping[str, Any]:
+    return {
+        "name": registered.name,
+        "registry_version": registered.version,
+        "model_version": registered.model_version,
+        "mlflow_run_id": registered.run_id,
+        "dagster_run_id": work.context.run_id,
+        "auc": registered.figures.auc,
+        "brier": registered.figures.brier,
+        "promoted": decision.promote,
+        "reasons": decision.words,
+    }
+
+
+def _names(
+    registered: RegisteredVersion, champion: RegisteredVersion | None, logged: LoggedTraining, work: Work
+) -> Mapping[str, Any]:
+    return {
+        "candidate": {"registry_version": registered.version, "model_version": registered.model_version},
+        "champion_before": {"registry_version": champion.version, "model_version": champion.model_version}
+        if champion
+        else None,
+        "mlflow_run_id": logged.run_id,
+        "dagster_run_id": work.context.run_id,
+    }
+
+
+def _headline(registered: RegisteredVersion, champion: RegisteredVersion | None, decision: PromotionDecision) -> str:
+    name = f"{registered.name} version {registered.version} ({registered.model_version})"
+    if decision.promote:
+        return f"{name} is champion: {decision.words}"
+    return f"{name} is candidate only; champion is version {champion.version if champion else 'none'}: {decision.words}"
+
+
+def _show_version(version: Version) -> Mapping[str, dg.MetadataValue]:
+    facts = version.manifest.metadata["facts"]
+    return {
+        "headline": dg.MetadataValue.text(facts["headline"]),
+        "promoted": dg.MetadataValue.bool(facts["promoted"]),
+        "reasons": dg.MetadataValue.json(facts["reasons"]),
+        "versions": dg.MetadataValue.json(facts["versions"]),
+        "gates": dg.MetadataValue.json(facts["policy"]),
+    }
+
+
+def _export(settings: Settings, lake: Lake, version: Version) -> None:
+    """Write the promotion record; publish the champion's bundle again should it have been lost."""
+    write_atomically(settings.reports / RECORD, (version.path / RECORD).read_text("utf-8"))
+    if version.manifest.metadata["facts"]["promoted"] and bundles.follow(settings.bundles) is None:
+        public = public_bytes(signing_key(settings.keys, settings.signing_key))
+        publish_bundle(lake.require(MODEL).path / BUNDLE, settings.bundles, public)
+
+
+VERSION = Artefact(
+    key=REGISTRY,
+    group="governance",
+    kinds=frozenset({"mlflow", "parquet"}),
+    describe=Describe(
+        what="The model in the MLflow registry: `candidate` always, `champion` at first or when it passes the policy's gate.",
+        grain="one row: the version registered",
+        built_from="`model/pd`, `model/evaluation`, the policy's gates",
+        known_at="after the evaluation",
+        consumed_by="`serving/batch_scores` and the scoring API, which follow the published bundle",
+        fails_when="the registry cannot be reached, or the bundle does not verify; a missed gate is no failure: the champion stays",
+        source="creditrisk_assets/registry/promotion.py",
+    ),
+    code_version=code_version(promotion, versions, REGISTRY_CONTRACT),
+    make=_make_version,
+    show=_show_version,
+    deps=(MODEL, EVALUATION),
+    checks=CONTRACT | {"gate_passed": "The version passed every gate of the policy file."},
+    advisory=frozenset({"gate_passed"}),
+    also_from=lambda settings, _lake: {"policy": load_policy(settings.policy).digest},
+    export=_export,
+    columns=schema_of(REGISTRY_CONTRACT),
+)
+ARTEFACTS = (VERSION,)
