@@ -101,7 +101,7 @@ def ui(
 def main() -> None:
     """Run the command; an expected error is one line and exit code 1."""
     for entry in sorted(entry_points(group=COMMANDS), key=lambda entry: entry.name):
-        app.add_typer(entry.load())
+        app.registered_commands += entry.load().registered_commands
     try:
         app()
     except pydantic.ValidationError as error:

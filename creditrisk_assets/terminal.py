@@ -103,7 +103,7 @@ def _asset_lines(quiet: bool) -> Iterator[running.Listener]:
             if asset is None:
                 progress.reset(current, description=key)
             elif not quiet:
-                progress.console.print(_line(asset), soft_wrap=asset.outcome == "failed")
+                progress.console.print(_line(asset), soft_wrap=True)
 
         yield show
 
@@ -148,7 +148,9 @@ def _stages(assets: Sequence[AssetResult]) -> list[dict[str, Any]]:
                     "built": sum(asset.outcome == "built" for asset in own),
                     "rows": sum(asset.rows or 0 for asset in own),
                     "seconds": round(sum(asset.seconds for asset in own if asset.outcome == "built"), 1),
-                    "peak_memory_mb": max(asset.peak_memory_mb for asset in own),
+                    "peak_memory_mb": max(
+                        (asset.peak_memory_mb for asset in own if asset.outcome == "built"), default=0.0
+                    ),
                 }
             )
     return stages
@@ -187,9 +189,9 @@ def _print_summary(summary: Mapping[str, Any]) -> None:
     console.print()
     for name in ("model", "registry", "drift"):
         if summary[name]:
-            console.print(f"  [bold]{name:<10}[/] {summary[name]}")
+            console.print(f"  [bold]{name:<10}[/] {summary[name]}", soft_wrap=True)
     if summary["applicant"]:
-        console.print(f"  [bold]applicant [/] {_applicant_words(summary['applicant'])}")
+        console.print(f"  [bold]applicant [/] {_applicant_words(summary['applicant'])}", soft_wrap=True)
     console.print(f"\n  finished in {summary['seconds']:.1f} s; everything is in {summary['home']}")
     if summary["failures"]:
         console.print("\n[bold red]The run failed:[/]")

@@ -4,7 +4,9 @@
 whose assets are all unchanged must do neither, so this resource holds the door and opens it at the first `begin`.
 """
 
+import logging
 import os
+import warnings
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -32,9 +34,20 @@ class MlflowRun:
         """
         if self._run is None:
             connect(self._settings)
+            self._run = self._open()
+        import mlflow  # noqa: PLC0415
+
+        active = mlflow.active_run()
+        if active is None:
+            raise RuntimeError("MLflow has no active run; another asset ended it")
+        return str(active.info.run_id)
+
+    def _open(self) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", category=dg.BetaWarning)
             from dagster_mlflow.resources import MlFlow  # noqa: PLC0415  # imports MLflow
 
-            self._run = MlFlow(
+            return MlFlow(
                 SimpleNamespace(
                     log=self._context.log,
                     dagster_run=self._context.dagster_run,
@@ -45,12 +58,6 @@ class MlflowRun:
                     },
                 )
             )
-        import mlflow  # noqa: PLC0415
-
-        active = mlflow.active_run()
-        if active is None:
-            raise RuntimeError("MLflow has no active run; another asset ended it")
-        return str(active.info.run_id)
 
     def end(self, *, failed: bool) -> None:
         """Close the run if it was opened."""
@@ -63,6 +70,7 @@ def connect(settings: Settings) -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     settings.root.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # it announces every table it makes
     import mlflow  # noqa: PLC0415
 
     mlflow.set_tracking_uri(settings.tracking_uri)
