@@ -32,8 +32,9 @@ from creditrisk_assets.simulation.sampling import (
 
 NOT_EMPLOYED = 365243
 # Correlation of the external scores with the standardised log-odds; the first also knows the applicant's age.
-SCORE_LOADINGS = (0.47, 0.43, 0.53)
+SCORE_LOADINGS = (0.41, 0.425, 0.515)
 SCORE_1_AGE = 0.40
+SCORE_NOISE = (-0.05, -0.13)  # what the third score's own part shares with the first's and the second's
 
 
 def application(rng: np.random.Generator, applicants: Applicants) -> tuple[Table, Table]:
@@ -89,7 +90,7 @@ def _person(rng: np.random.Generator, applicants: Applicants) -> Table:
         "ORGANIZATION_TYPE": Category(
             (*organization.names, "XNA"), np.where(people.not_employed, len(organization.names), organization.codes)
         ),
-        "OWN_CAR_AGE": with_nulls(whole(marginals.CAR_AGE.at(-mix(rng, (0.2, people.wealth)))), ~people.owns_car),
+        "OWN_CAR_AGE": with_nulls(whole(marginals.CAR_AGE.at(-mix(rng, (0.6, people.wealth)))), ~people.owns_car),
     }
 
 
@@ -114,9 +115,9 @@ def _times(rng: np.random.Generator, applicants: Applicants) -> Table:
     people, conduct = applicants.people, applicants.conduct
     born = days(-people.age_years * YEAR)
     employed = np.minimum(days(-people.employed_years * YEAR), -1)
-    registered = marginals.REGISTRATION.at(mix(rng, (-0.55, conduct.registration), (0.33, people.age_score)))
-    published = marginals.DOCUMENT_AGE.at(mix(rng, (-0.75, conduct.document), (0.25, people.age_score)))
-    phone_score = mix(rng, (-0.85, conduct.phone))
+    registered = marginals.REGISTRATION.at(mix(rng, (-0.50, conduct.registration), (0.33, people.age_score)))
+    published = marginals.DOCUMENT_AGE.at(mix(rng, (-0.62, conduct.document), (0.25, people.age_score)))
+    phone_score = mix(rng, (-0.97, conduct.phone))
     phone = np.where(
         applicants.is_train, marginals.PHONE_AGE[True].at(phone_score), marginals.PHONE_AGE[False].at(phone_score)
     )
@@ -156,8 +157,8 @@ def _region(rng: np.random.Generator, applicants: Applicants) -> Table:
     )  # fmt: skip
     works = ~people.not_employed
     restless = 0.02 - 0.03 * np.clip(people.age_score, -2, 2)
-    city_live = chance(rng, 0.0776 + restless * 0.8, size)
-    city_work = works & (chance(rng, 0.22 + restless, size) | (city_live & chance(rng, 0.75, size)))
+    city_live = chance(rng, 0.062 + restless * 0.8, size)
+    city_work = works & (chance(rng, 0.22 + restless + 0.05 * np.clip(applicants.standard_risk, -2.5, 2.5), size) | (city_live & chance(rng, 0.75, size)))
     region_live = chance(rng, 0.0155, size)
     region_work = works & (chance(rng, 0.052, size) | (region_live & chance(rng, 0.6, size)))
     return {
@@ -176,9 +177,11 @@ def _region(rng: np.random.Generator, applicants: Applicants) -> Table:
 def _scores(rng: np.random.Generator, applicants: Applicants) -> Table:
     risk = applicants.standard_risk
     first, second, third = (-loading for loading in SCORE_LOADINGS)
-    one = marginals.EXT_1.at(mix(rng, (first, risk), (SCORE_1_AGE, applicants.people.age_score)))
-    two = marginals.EXT_2.at(mix(rng, (second, risk)))
-    three = _levels(marginals.EXT_3, mix(rng, (third, risk)))
+    own_one, own_two = rng.standard_normal((2, len(risk)))
+    of_one, of_two = np.sqrt(1.0 - first**2 - SCORE_1_AGE**2), np.sqrt(1.0 - second**2)
+    one = marginals.EXT_1.at(first * risk + SCORE_1_AGE * applicants.people.age_score + of_one * own_one)
+    two = marginals.EXT_2.at(second * risk + of_two * own_two)
+    three = _levels(marginals.EXT_3, mix(rng, (third, risk), (SCORE_NOISE[0], own_one), (SCORE_NOISE[1], own_two)))
     nulls = {train: marginals.EXT_NULL[train] for train in (True, False)}
     size = len(risk)
     drawn = [
@@ -199,11 +202,11 @@ def _building(rng: np.random.Generator, applicants: Applicants) -> Table:
     wealth = applicants.people.wealth
     known = rng.random(size) + 0.03 * np.clip(wealth, -2, 2)  # one building file per house: nulls are nested
     shift = np.where(applicants.is_train, 0.0, marginals.BUILDING_NULL_TEST_LESS)
-    common = mix(rng, (0.45, wealth))
+    common = mix(rng, (0.60, wealth))
     columns: Table = {}
     for quantity in marginals.BUILDING_QUANTITIES:
         absent = _absent(rng, known, marginals.BUILDING_NULL[quantity] - shift)
-        value = marginals.BUILDING[quantity].at(mix(rng, (0.7, common)))
+        value = marginals.BUILDING[quantity].at(mix(rng, (0.8, common)))
         for kind, differs in (("AVG", 0.0), ("MODE", 0.35), ("MEDI", 0.08)):
             other = value * np.where(chance(rng, differs, size), rng.uniform(0.85, 1.06, size), 1.0)
             columns[f"{quantity}_{kind}"] = with_nulls(np.round(np.minimum(other, 1.0), 4), absent)
@@ -230,8 +233,8 @@ def _absent(rng: np.random.Generator, known: FloatArray, share: FloatArray) -> B
 
 def _social_circle(rng: np.random.Generator, applicants: Applicants) -> Table:
     size = len(applicants.ids)
-    seen = np.minimum(rng.poisson(rng.gamma(0.42, 3.4, size)), 30)
-    strict = seen - np.minimum(rng.binomial(seen, 0.012), seen)
+    seen = np.minimum(rng.poisson(rng.gamma(0.50, 2.85, size)), 30)
+    strict = np.minimum(seen - rng.binomial(seen, 0.012), 29)
     risky = np.clip(0.10 + 0.012 * applicants.standard_risk, 0.02, 0.25)
     bad = np.minimum(rng.binomial(seen, risky), 6)
     absent = chance(rng, np.where(applicants.is_train, 0.0033, 0.0006), size)
@@ -243,10 +246,12 @@ def _social_circle(rng: np.random.Generator, applicants: Applicants) -> Table:
 def _documents(rng: np.random.Generator, applicants: Applicants) -> Table:
     size = len(applicants.ids)
     cash = ~applicants.offer.revolving
-    third = cash & chance(rng, _by_file(applicants.is_train, marginals.DOCUMENT_ALONE) + 0.02 * applicants.standard_risk, size)
-    sixth = cash & ~third & applicants.people.not_employed & chance(rng, 0.98, size)
-    sixth |= chance(rng, 0.048, size) & applicants.people.not_employed
-    eighth = cash & ~third & ~sixth & chance(rng, 0.52, size)
+    pensioner = applicants.people.not_employed
+    employed_share = _by_file(applicants.is_train, marginals.DOCUMENT_3_EMPLOYED)
+    third_share = np.where(pensioner, marginals.DOCUMENT_3_PENSIONER, employed_share) + 0.028 * applicants.standard_risk
+    third = cash & chance(rng, third_share, size)
+    sixth = cash & ~third & pensioner & chance(rng, 0.93, size) | pensioner & chance(rng, 0.01, size)
+    eighth = cash & ~third & ~sixth & chance(rng, 0.74, size)
     columns: Table = {}
     for number in marginals.DOCUMENTS:
         if number in marginals.DOCUMENT_SHARES:

@@ -46,8 +46,8 @@ TYPES = Shares(
      "Loan for business development": 0.0012, "Another type of loan": 0.0006, "Loan for working capital replenishment": 0.0003,
      "Unknown type of loan": 0.0003, "Cash loan (non-earmarked)": 0.00004, "Loan for the purchase of equipment": 0.00002}
 )  # fmt: skip
-SUM_MEDIAN = np.array([105e3, 110e3, 640e3, 1.65e6, 11e3, 900e3, 130e3, 600e3, 50e3, 120e3, 400e3])  # by type, in the order above
-SUM_SIGMA = np.array([1.18, 1.25, 0.75, 0.90, 0.8, 1.2, 1.2, 1.2, 1.0, 1.0, 1.0])
+SUM_MEDIAN = np.array([118e3, 120e3, 760e3, 2.6e6, 11e3, 900e3, 130e3, 600e3, 50e3, 120e3, 400e3])  # by type, in the order above
+SUM_SIGMA = np.array([1.30, 1.30, 0.80, 0.95, 0.8, 1.2, 1.2, 1.2, 1.0, 1.0, 1.0])
 TERM_MONTHS = np.array([15.0, 30.0, 48.0, 130.0, 2.5, 24.0, 12.0, 18.0, 24.0, 18.0, 30.0])
 TERM_SIGMA = np.array([0.65, 0.55, 0.4, 0.5, 0.9, 0.7, 0.7, 0.6, 0.6, 0.6, 0.5])
 CARD = TYPES.names.index("Credit card")
@@ -93,12 +93,11 @@ def bureau(rng: np.random.Generator, applicants: Applicants, ids: IntArray) -> t
     owner = np.repeat(np.arange(len(applicants.ids)), applicants.bureau_rows)
     size = len(owner)
     kind = TYPES.pick(rng, size)
-    age = days(AGE.at(mix(rng, (-0.55, conduct.recency[owner]))))
+    age = days(AGE.at(mix(rng, (-0.60, conduct.recency[owner]))))
     term = TERM_MONTHS[kind.codes] * np.exp(TERM_SIGMA[kind.codes] * rng.standard_normal(size)) * MONTH_DAYS
     remaining = term - age
-    appetite = mix(rng, (0.5, conduct.appetite[owner]))
-    closed = (remaining < 0) & (appetite < 1.3) | (remaining >= 0) & (appetite < -1.05)
-    closed &= ~((kind.codes == CARD) & (appetite > -0.35))
+    appetite = mix(rng, (0.6, conduct.appetite[owner]))
+    closed = np.where(remaining < 0, appetite < 1.55, appetite < -0.85) & ~((kind.codes == CARD) & (appetite > -0.10))
     closed_days = np.clip(days(age - term * rng.uniform(0.35, 1.02, size)), 1, np.maximum(age, 1))
     delinquency = mix(rng, (0.7, conduct.delinquency[owner]))
     balanced = chance(rng, np.where(applicants.is_train, HAS_BALANCE[True], HAS_BALANCE[False]), len(applicants.ids))[owner]
@@ -122,23 +121,23 @@ def _rows(rng: np.random.Generator, applicants: Applicants, credits: _Credits, k
     sold = active & chance(rng, 0.011, size)
     bad = active & ~sold & chance(rng, 0.00003, size)
     card = kind.codes == CARD
-    total = amount(SUM_MEDIAN[kind.codes] * np.exp(SUM_SIGMA[kind.codes] * rng.standard_normal(size) + 0.15 * applicants.people.wealth[credits.owner]))
-    total = np.where(card & chance(rng, 0.16, size), 0.0, np.minimum(total, 9.2e7))
+    total = amount(SUM_MEDIAN[kind.codes] * np.exp(SUM_SIGMA[kind.codes] * rng.standard_normal(size) + 0.15 * applicants.people.wealth[credits.owner] + np.where(active, 0.5, -0.16)))
+    total = np.where(card & chance(rng, 0.16, size), 0.0, np.minimum(total, 5.1e7))
     left = np.clip(remaining / np.maximum(remaining + credits.age, 1.0), 0.02, 1.0)
     burden = mix(rng, (0.6, applicants.conduct.burden[credits.owner]))
-    share_owed = np.clip(np.where(card, 0.35, left) * np.exp(0.35 * burden), 0.0, 1.0)
+    share_owed = np.clip(np.where(card, 0.40, left) * np.exp(0.35 * burden + 0.1), 0.0, 1.0)
     debt = np.where(active & (burden > -1.4), amount(total * share_owed), 0.0)
     overpaid = active & card & chance(rng, 0.004, size)
     debt = np.where(overpaid, -amount(rng.exponential(900.0, size)), debt) + 0.0
     late = active & (credits.delinquency > 2.05) & chance(rng, 0.45, size)
-    overdue_days = np.where(late, np.minimum(np.ceil(rng.lognormal(2.9, 1.7, size)), 2571), 0.0)
+    overdue_days = np.where(late, np.minimum(np.ceil(rng.lognormal(3.5, 1.75, size)), 2571), 0.0)
     ever_late = credits.delinquency + 0.6 * rng.standard_normal(size) > 0.95
-    worst = np.where(ever_late, np.minimum(amount(rng.lognormal(8.6, 1.5, size)), 4.2e6), 0.0)
-    open_end = card & active & chance(rng, 0.10, size)
+    worst = np.where(ever_late, np.minimum(amount(rng.lognormal(8.45, 1.42, size)), 4.2e6), 0.0)
+    open_end = card & active & chance(rng, 0.24, size)
     end = np.where(open_end, rng.integers(27_000, 31_199, size), whole(remaining))
-    updated = np.where(closed, credits.closed_days * rng.uniform(0.80, 1.0, size), rng.exponential(28.0, size) + 3)
-    has_limit = card & active & chance(rng, 0.55, size)
-    annuity = np.where(chance(rng, 0.30, size) & active | chance(rng, 0.22, size), amount(np.maximum(total, 9e3) / 14 * rng.lognormal(0, 0.7, size)), 0.0)
+    updated = np.where(closed, credits.closed_days * rng.uniform(0.90, 1.0, size), rng.exponential(28.0, size) + 3)
+    has_limit = card & active & chance(rng, 0.45, size)
+    annuity = np.where(chance(rng, 0.30, size) & active | chance(rng, 0.22, size), amount(np.minimum(np.maximum(total, 9e3) / 15 * rng.lognormal(0, 0.55, size), 5.4e6)), 0.0)
     return ordered(
         {
             "SK_ID_CURR": applicants.ids[credits.owner],
@@ -153,7 +152,7 @@ def _rows(rng: np.random.Generator, applicants: Applicants, credits: _Credits, k
             "CNT_CREDIT_PROLONG": np.where(chance(rng, 0.0032, size), 1 + rng.binomial(4, 0.09, size), 0),
             "AMT_CREDIT_SUM": blank(rng, total, 0.00001),
             "AMT_CREDIT_SUM_DEBT": blank(rng, debt, 0.1447),
-            "AMT_CREDIT_SUM_LIMIT": blank(rng, np.where(has_limit, amount(total * rng.uniform(0, 1, size)), 0.0), 0.3718),
+            "AMT_CREDIT_SUM_LIMIT": blank(rng, np.where(has_limit, amount(np.minimum(total, 2.6e6) * rng.uniform(0, 0.55, size)), 0.0), 0.3718),
             "AMT_CREDIT_SUM_OVERDUE": np.where(late, amount(np.minimum(rng.lognormal(7.2, 1.9, size), 5.4e5)), 0.0),
             "CREDIT_TYPE": kind,
             "DAYS_CREDIT_UPDATE": -np.clip(days(updated), 0, np.maximum(credits.age, 0)),
@@ -165,7 +164,7 @@ def _rows(rng: np.random.Generator, applicants: Applicants, credits: _Credits, k
 
 def _balance(rng: np.random.Generator, applicants: Applicants, credits: _Credits) -> Table:
     """Draw the monthly rows: contiguous months from the first reported to the last, newest first."""
-    depth = np.where(applicants.is_train, rng.integers(8, 128, len(applicants.ids)), 97)[credits.owner]
+    depth = np.where(applicants.is_train, rng.integers(10, 150, len(applicants.ids)), 97)[credits.owner]
     opened = np.minimum(credits.age // MONTH_DAYS, 96).astype(np.int64)
     stale = np.where(chance(rng, 0.115, len(opened)), rng.integers(1, 24, len(opened)), 0)
     newest = np.minimum(stale, opened)

@@ -37,9 +37,11 @@ COLUMNS = (
 )  # fmt: skip
 
 STATUSES = ("Active", "Completed", "Signed", "Sent proposal", "Refused")
-IDLE = 0.32  # cards never drawn on: their drawings are null
+IDLE_BELOW_YOUNG, IDLE_BELOW_OLD = -0.05, -1.25  # utilisation scores below which a card is never drawn on: its drawings are null
 INTEREST = 0.021  # per month
-MINIMUM_PAYMENT = 0.05  # of the limit
+DRAWING_MONTHS = 0.24  # months with a drawing that matters
+PAID_DOWN = 0.965  # balance left from one month to the next
+MINIMUM_PAYMENT = 0.05  # of the balance
 CASH_SHARE = 0.56  # drawings at machines, by amount
 EXTRA_PAYMENT = 0.42  # months with a second payment
 
@@ -63,12 +65,9 @@ class CardMonths:
 def draw_card_months(rng: np.random.Generator, applicants: Applicants, cards: Cards) -> CardMonths:
     """Draw the cards' balances and what moved them."""
     size = len(cards.ids)
-    utilisation = mix(rng, (0.85, applicants.conduct.utilisation[cards.owner]))
-    idle = utilisation + 0.9 * rng.standard_normal(size) < -0.63
-    lifetime = np.clip(np.floor(cards.age / MONTH_DAYS), 1, 96).astype(np.int64)
-    long_lived = chance(rng, 0.34, size)
-    reach = np.where(long_lived, rng.integers(60, 130, size), rng.integers(4, 34, size))
-    counts = np.clip(np.minimum(lifetime, reach), 1, 96)
+    utilisation = mix(rng, (0.93, applicants.conduct.utilisation[cards.owner]))
+    counts = np.clip(np.floor(cards.age / MONTH_DAYS), 1, 96).astype(np.int64)
+    idle = utilisation + 0.8 * rng.standard_normal(size) < np.where(counts < 15, IDLE_BELOW_YOUNG, IDLE_BELOW_OLD)
     card = np.repeat(np.arange(size), counts)
     place = position_in_group(counts)
     age = counts[card] - place
@@ -76,19 +75,17 @@ def draw_card_months(rng: np.random.Generator, applicants: Applicants, cards: Ca
     raised = np.floor(rng.random(size) * counts * 1.6)[card] <= place
     actual = np.where(raised, limit[card], np.rint(limit[card] * 0.6 / 4500) * 4500)
     actual = np.where(chance(rng, 0.10, size)[card] & (age <= 6), 0.0, actual)
-    level = np.clip(0.36 + 0.27 * utilisation, 0.02, 1.02)[card]
-    start = np.floor(rng.random(size) * np.minimum(counts, 10))[card]
-    stop = np.where(chance(rng, 0.45, size), np.floor(rng.random(size) * counts), -1.0)[card]
-    wave = np.sin(place / (3.0 + 9.0 * rng.random(size)[card]) + 6.28 * rng.random(size)[card])
-    share = np.clip(level * (1.0 + 0.45 * wave) + 0.05 * rng.standard_normal(len(card)), 0.0, 1.12)
+    level = np.clip(0.42 + 0.30 * utilisation, 0.02, 1.02)[card]
+    start = np.floor(rng.random(size) * np.minimum(counts, 12))[card]
+    stop = np.where(chance(rng, 0.80, size), np.floor(rng.random(size) * counts), -1.0)[card]
+    share = _between_drawings(rng, np.clip(level + 0.22 * rng.standard_normal(len(card)), 0.0, 1.06), place)
     share = np.where(idle[card] | (place < start) | (age <= stop), 0.0, share)
     balance = amount(share * limit[card])
     previous = np.where(place == 0, 0.0, np.roll(balance, 1)) if len(card) else balance
     interest = INTEREST * previous
     moved = balance - previous - interest
-    due = np.where(previous > 0, amount(np.minimum(MINIMUM_PAYMENT * limit[card], previous)), 0.0)
-    least = np.where(previous > 0, due * np.where(chance(rng, 0.04, len(card)), 0.6, rng.uniform(1.0, 1.5, len(card))), 0.0)
-    paid = amount(np.maximum(-moved, np.minimum(least, previous)))
+    due = amount(MINIMUM_PAYMENT * previous)
+    paid = amount(np.maximum(-moved, due * np.where(chance(rng, 0.04, len(card)), 0.6, 1.0)))
     drawn = amount(np.maximum(moved + paid, 0.0))
     drawn = np.where(drawn < 450.0, 0.0, drawn)
     running = np.cumsum(due > 0)
@@ -107,18 +104,26 @@ def draw_card_months(rng: np.random.Generator, applicants: Applicants, cards: Ca
     )
 
 
+def _between_drawings(rng: np.random.Generator, share: FloatArray, place: IntArray) -> FloatArray:
+    """Let utilisation jump in the months of a drawing and be paid down slowly in between."""
+    month = np.arange(len(place))
+    drawing = (place == 0) | chance(rng, DRAWING_MONTHS, len(place))
+    last = np.maximum.accumulate(np.where(drawing, month, 0)) if len(place) else month
+    return share[last] * PAID_DOWN ** (month - last)
+
+
 def credit_card(rng: np.random.Generator, applicants: Applicants, cards: Cards, months: CardMonths) -> Table:
     """Turn card months into rows, shuffled: the source's file has no order."""
     size = len(months.card)
-    at_machine = chance(rng, np.clip(CASH_SHARE + 0.12 * applicants.conduct.utilisation[cards.owner], 0.05, 0.95)[months.card], size)
+    at_machine = chance(rng, np.clip(CASH_SHARE + 0.28 * applicants.conduct.utilisation[cards.owner], 0.05, 0.95)[months.card], size)
     cash = np.where(at_machine, np.minimum(amount(months.drawn, 4500.0), months.drawn), 0.0)
     other = np.where(chance(rng, 0.008, size) & ~at_machine, months.drawn, 0.0)
     goods = amount(np.maximum(months.drawn - cash - other, 0.0))
-    cash_count = np.where(cash > 0, 1 + rng.poisson(0.8 + months.drawn / 90_000.0, size), 0).clip(0, 31)
-    goods_count = np.where(goods > 0, 1 + rng.poisson(3.0, size), 0).clip(0, 140)
+    cash_count = np.where(cash > 0, 1 + rng.poisson(0.6 + months.drawn / 90_000.0, size), 0).clip(0, 31)
+    goods_count = np.where(goods > 0, 1 + rng.poisson(rng.gamma(0.9, 4.2, size), size), 0).clip(0, 140)
     other_count = (other > 0).astype(np.int64)
     idle = months.idle | chance(rng, 0.02, size)
-    young = months.first | months.idle & chance(rng, 0.10, size)
+    young = months.first | months.idle & chance(rng, 0.22, size)
     past_due, defaulted = _past_due(rng, applicants, cards, months)
     settled = amount(np.where(chance(rng, 0.07, size), months.paid * 0.6, months.paid))
     credit_in_hand = (months.balance == 0) & ~months.idle & chance(rng, 0.03, size)
@@ -162,12 +167,12 @@ def _past_due(
     """Draw days past due: short spells of late payers, and cards on which a trifle has stayed unpaid for years."""
     size = len(months.card)
     lateness = mix(rng, (0.6, applicants.conduct.lateness[cards.owner]))
-    spell = (months.due > 0) & chance(rng, logistic(-4.2 + 0.9 * lateness)[months.card], size)
-    short = np.where(spell, rng.integers(1, 31, size), 0)
-    stuck = chance(rng, 0.010 * np.exp(0.7 * lateness - 0.25), len(cards.ids))
+    spell = (months.due > 0) & chance(rng, logistic(-3.75 + 0.9 * lateness)[months.card], size)
+    short = np.where(spell, 1 + np.floor(rng.exponential(4.0, size)), 0).astype(np.int64)
+    stuck = chance(rng, 0.024 * np.exp(0.7 * lateness - 0.25), len(cards.ids))
     since = np.floor(rng.random(len(cards.ids)) * 80)[months.card]
     lingering = np.where(stuck[months.card] & (months.age < since), (since - months.age) * MONTH_DAYS, 0.0)
-    defaulted = np.where(chance(rng, 0.5, size), short, 0)
+    defaulted = np.where(chance(rng, 0.6, size), short, 0)
     return np.maximum(short, np.floor(lingering).astype(np.int64)), defaulted
 
 
@@ -192,6 +197,6 @@ def card_instalments(rng: np.random.Generator, applicants: Applicants, cards: Ca
         "NUM_INSTALMENT_NUMBER": number,
         "DAYS_INSTALMENT": due,
         "DAYS_ENTRY_PAYMENT": with_nulls(np.maximum(paid, -2941.0), unpaid),
-        "AMT_INSTALMENT": amounts,
+        "AMT_INSTALMENT": np.where(chance(rng, 0.12, len(month)), amounts, payment),
         "AMT_PAYMENT": with_nulls(payment, unpaid),
     }

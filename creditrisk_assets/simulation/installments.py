@@ -28,11 +28,13 @@ COLUMNS = (
     "AMT_INSTALMENT", "AMT_PAYMENT",
 )  # fmt: skip
 
-LATE_LOG_ODDS, LATE_SLOPE = -2.92, 0.95  # of one instalment being late, by the loan's lateness score
-SPLIT = 0.040  # instalments paid in two parts
+LATE_LOG_ODDS, LATE_SLOPE = -2.84, 1.1  # of one instalment being late, by the loan's lateness score
+SPLIT = 0.058  # instalments paid in two parts
 OVERPAID = 0.016
 NO_ROWS = 0.012  # loans whose instalments were not delivered
 VERSION_CHANGED = 0.12
+UNPAID_DELIVERED = 0.2  # of the instalments that are due but unpaid on the application day
+TINY_LAST = 0.28  # last instalments that only settle cents
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def draw_payments(rng: np.random.Generator, applicants: Applicants, loans: Loans
     loan = np.repeat(np.arange(len(counts)), counts)
     number = position_in_group(counts) + 1
     due = np.minimum(np.floor((loans.first_month[loan] + number - 1) * MONTH_DAYS + loans.due_day[loan]), -1.0)
-    lateness = mix(rng, (0.8, applicants.conduct.lateness[loans.owner]))
+    lateness = mix(rng, (0.85, applicants.conduct.lateness[loans.owner]))
     delay = draw_delays(rng, lateness[loan])
     return Payments(loan, number, due, due + delay)
 
@@ -68,7 +70,7 @@ def draw_delays(rng: np.random.Generator, lateness: FloatArray) -> FloatArray:
     late = chance(rng, logistic(LATE_LOG_ODDS + LATE_SLOPE * lateness), size)
     long = chance(rng, logistic(-4.0 + 0.8 * lateness), size)
     days_late = np.ceil(rng.exponential(1.0, size) * np.where(long, 45.0, 6.5) * np.exp(0.15 * lateness))
-    days_early = np.where(chance(rng, 0.25, size), 0.0, np.floor(rng.gamma(1.25, 8.0, size)))
+    days_early = np.where(chance(rng, 0.17, size), 0.0, np.floor(rng.gamma(1.35, 9.4, size)))
     return np.where(late, np.minimum(days_late, 2884.0), -np.minimum(days_early, 90.0))
 
 
@@ -89,19 +91,22 @@ def installments(
 
 def _loan_rows(rng: np.random.Generator, applicants: Applicants, loans: Loans, payments: Payments) -> Table:
     delivered = ~chance(rng, NO_ROWS, len(loans.ids))
-    kept = delivered[payments.loan]
+    unpaid_rows = (payments.paid <= -1.0) | chance(rng, UNPAID_DELIVERED, len(payments.loan))
+    kept = delivered[payments.loan] & unpaid_rows
     loan, number, due, paid = payments.loan[kept], payments.number[kept], payments.due[kept], payments.paid[kept]
     last = (number == loans.paid_terms[loan]) & loans.ended[loan]
     early_end = last & (loans.paid_terms < loans.term)[loan]
     left = np.maximum(loans.term[loan] - number, 0)
+    size = len(loan)
+    tiny = chance(rng, TINY_LAST, size)
     annuity = loans.annuity[loan]
     balance = annuity * (1.0 - (1.0 + loans.rate[loan]) ** -left) / loans.rate[loan]
-    prescribed = np.where(early_end, amount(annuity + balance), np.where(last, amount(annuity * 0.985), annuity))
+    prescribed = np.where(early_end, amount(annuity + balance), np.where(last, amount(np.where(tiny, rng.exponential(9.0, size) + 0.5, annuity * 0.985)), annuity))
+    prescribed = np.minimum(prescribed, 2_200_000.0)
     version = np.where(chance(rng, VERSION_CHANGED, len(loans.ids))[loan] & (number > loans.term[loan] // 2), 2.0, 1.0)
     version = np.where(early_end, version + 1.0, version)
-    size = len(loan)
     split = chance(rng, SPLIT, size)
-    first_part = np.where(split, amount(prescribed * rng.uniform(0.02, 0.98, size)), prescribed)
+    first_part = np.where(split, amount(prescribed * rng.beta(0.6, 0.6, size)), prescribed)
     over = ~split & chance(rng, OVERPAID, size)
     unpaid = paid > -1.0
     rows: Table = {
@@ -112,7 +117,7 @@ def _loan_rows(rng: np.random.Generator, applicants: Applicants, loans: Loans, p
         "DAYS_INSTALMENT": due,
         "DAYS_ENTRY_PAYMENT": np.where(unpaid, np.nan, np.maximum(paid, -2941.0)),
         "AMT_INSTALMENT": prescribed,
-        "AMT_PAYMENT": np.where(unpaid, np.nan, np.where(over, amount(prescribed * rng.uniform(1.01, 2.0, size)), first_part)),
+        "AMT_PAYMENT": np.where(unpaid, np.nan, np.where(over, amount(np.minimum(prescribed * rng.uniform(1.01, 2.0, size), 2_200_000.0)), first_part)),
     }
     second = take(rows, split & ~unpaid)
     second["AMT_PAYMENT"] = amount((prescribed - first_part)[split & ~unpaid])

@@ -17,30 +17,30 @@ from creditrisk_assets.simulation.people import People, draw_people
 from creditrisk_assets.simulation.sampling import BoolArray, FloatArray, IntArray, chance, logistic, mix
 from creditrisk_assets.simulation.scenarios import Scenario
 
-INTERCEPT = -3.10
-SPREAD = 1.32  # standard deviation of the log-odds: turns them into standard scores for the external scores
-CENTRE = 0.0  # mean of the log-odds without the intercept
+INTERCEPT = -2.694
+SPREAD = 1.624  # standard deviation of the log-odds: turns them into standard scores for the external scores
+CENTRE = -0.643  # mean of the log-odds without the intercept
 
 COMMON_SHARE = 0.5  # loading of every conduct factor on one common factor: people who pay late also borrow more
 WEIGHTS = {
-    "recency": 0.30,
-    "appetite": 0.14,
+    "recency": 0.38,
+    "appetite": 0.25,
     "burden": 0.10,
-    "lateness": 0.22,
-    "refusal": 0.20,
-    "delinquency": 0.12,
+    "lateness": 0.30,
+    "refusal": 0.29,
+    "delinquency": 0.14,
 }
-UTILISATION_WEIGHT = 0.40  # card holders only
-STABILITY_WEIGHT = 0.17  # each of phone, identity document and registration: changed lately is riskier
-RESIDUAL_WEIGHT = 0.80
+UTILISATION_WEIGHT = 0.74  # card holders only
+STABILITY_WEIGHT = 0.25  # each of phone, identity document and registration: changed lately is riskier
+RESIDUAL_WEIGHT = 0.48
 NO_BUREAU_POINTS = 0.28
-FIRST_TIMER_POINTS = -0.08
+FIRST_TIMER_POINTS = 0.05
 
 BUREAU_NONE = {True: 0.1430, False: 0.1330}  # share without bureau rows, by train or test
-PREVIOUS_NONE = {True: 0.0470, False: 0.0185}
-CARD_SHARE = {True: 0.306, False: 0.375}
-BUREAU_MEAN = {True: 5.63, False: 6.15}
-PREVIOUS_MEAN = {True: 5.04, False: 5.46}
+PREVIOUS_NONE = {True: 0.0420, False: 0.0095}
+CARD_SHARE = {True: 0.366, False: 0.430}  # of those with two earlier applications or more
+BUREAU_MEAN = {True: 5.72, False: 6.25}
+PREVIOUS_MEAN = {True: 4.97, False: 5.36}
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Applicants:
     target: IntArray
     bureau_rows: IntArray
     previous_rows: IntArray
-    has_card: BoolArray  # of those with previous applications
+    has_card: BoolArray
 
     @property
     def standard_risk(self) -> FloatArray:
@@ -100,7 +100,7 @@ def draw_applicants(rng: np.random.Generator, ids: IntArray, is_train: BoolArray
     conduct = _draw_conduct(rng, people)
     bureau_rows = _counts(rng, is_train, BUREAU_NONE, BUREAU_MEAN, shape=1.25)
     previous_rows = _counts(rng, is_train, PREVIOUS_NONE, PREVIOUS_MEAN, shape=1.3)
-    has_card = (previous_rows > 0) & chance(rng, _by_file(is_train, CARD_SHARE), size)
+    has_card = (previous_rows > 1) & chance(rng, _by_file(is_train, CARD_SHARE), size)
     risk = (
         INTERCEPT
         + scenario.default_log_odds

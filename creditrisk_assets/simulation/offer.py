@@ -42,12 +42,13 @@ INSURANCE = Marginal({0: 1.0, 0.34: 1.0, 0.35: 1.05, 0.50: 1.09, 0.70: 1.135, 0.
 CREDIT_PER_ANNUITY = Marginal(
     {0: 8.1, 0.05: 10.3, 0.15: 13.3, 0.30: 16.9, 0.45: 19.5, 0.55: 20.5, 0.70: 24.5, 0.85: 28.2, 0.95: 33.0, 1: 36.9}
 )
+TEST_TERM_FACTOR = 0.87  # applicants of the test file repay faster
 NULL_GOODS, NULL_ANNUITY = 0.0094, 0.00004  # goods: of revolving loans
 
-INSURANCE_SLOPE = 1.6  # per 100 % of the goods price added to the credit
-MIDDLE_TERM_POINTS = 0.40  # loans of middle length default most
-LARGE_GOODS_SLOPE = -0.07
-REVOLVING_POINTS = -0.35
+INSURANCE_SLOPE = 2.0  # per 100 % of the goods price added to the credit
+MIDDLE_TERM_POINTS = 0.50  # loans of middle length default most
+LARGE_GOODS_SLOPE = -0.18
+REVOLVING_POINTS = -0.52
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,11 @@ def draw_offer(rng: np.random.Generator, people: People, is_train: BoolArray) ->
     revolving = chance(rng, np.where(is_train, REVOLVING_TRAIN, REVOLVING_TEST), size)
     limits = REVOLVING_LIMIT.pick(rng, size)
     goods = np.where(revolving, np.array(limits.names, dtype=np.float64)[limits.codes], goods)
-    insured = INSURANCE.at_share(rng.random(size))
-    credit = np.where(revolving, goods, amount(goods * insured, 4.5))
-    ratio_score = mix(rng, (0.38, goods_score))
-    ratio = CREDIT_PER_ANNUITY.at(ratio_score)
-    annuity = np.where(revolving, credit * 0.05, amount(credit / ratio, 4.5))
+    insured = 1.0 + (INSURANCE.at_share(rng.random(size)) - 1.0) * np.where(goods > 1_300_000, 0.25, 1.0)
+    credit = np.where(revolving, goods, np.clip(amount(goods * insured, 4.5), 45_000.0, np.where(is_train, 4_050_000.0, 2_245_500.0)))
+    ratio_score = mix(rng, (0.72, goods_score))
+    ratio = CREDIT_PER_ANNUITY.at(ratio_score) * np.where(is_train, 1.0, TEST_TERM_FACTOR)
+    annuity = np.where(revolving, credit * 0.05, np.clip(amount(credit / ratio, 4.5), 2295.0, 180_000.0))
     terms = INSURANCE_SLOPE * (insured - 1.09) + MIDDLE_TERM_POINTS * (0.6 - np.minimum(ratio_score**2, 4.0))
     return Offer(
         revolving=revolving,

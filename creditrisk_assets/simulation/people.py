@@ -38,7 +38,7 @@ EDUCATION = Shares({"Lower secondary": 0.0125, "Secondary / secondary special": 
                     "Higher education": 0.2434, "Academic degree": 0.0005})
 FAMILY_YOUNG = Shares({"Married": 0.575, "Single / not married": 0.262, "Civil marriage": 0.122, "Separated": 0.037, "Widow": 0.004})
 FAMILY_OLD = Shares({"Married": 0.690, "Single / not married": 0.062, "Civil marriage": 0.080, "Separated": 0.083, "Widow": 0.085})
-HOUSING_YOUNG = Shares({"House / apartment": 0.800, "With parents": 0.126, "Municipal apartment": 0.037, "Rented apartment": 0.027,
+HOUSING_YOUNG = Shares({"House / apartment": 0.800, "With parents": 0.142, "Municipal apartment": 0.037, "Rented apartment": 0.027,
                         "Office apartment": 0.008, "Co-op apartment": 0.004})
 HOUSING_OLD = Shares({"House / apartment": 0.937, "With parents": 0.009, "Municipal apartment": 0.037, "Rented apartment": 0.009,
                       "Office apartment": 0.008, "Co-op apartment": 0.004})
@@ -54,21 +54,23 @@ OCCUPATION_M = Shares({"": 0.150, "Laborers": 0.300, "Sales staff": 0.040, "Core
                        "Secretaries": 0.0003, "Waiters/barmen staff": 0.003, "Realty agents": 0.0015, "HR staff": 0.0006,
                        "IT staff": 0.0027})
 
-GENDER_POINTS = {"M": 0.20}
-INCOME_TYPE_POINTS = {"State servant": -0.30, "Commercial associate": -0.10, "Pensioner": -0.15, "Unemployed": 1.6, "Maternity leave": 1.6,
-                      "Student": -1.5, "Businessman": -1.5}
-EDUCATION_POINTS = {"Higher education": -0.33, "Incomplete higher": -0.05, "Lower secondary": 0.15, "Academic degree": -1.0}
-FAMILY_POINTS = {"Widow": -0.05, "Separated": 0.08, "Civil marriage": 0.10, "Single / not married": 0.12}
-HOUSING_POINTS = {"With parents": 0.20, "Rented apartment": 0.30, "Municipal apartment": 0.08, "Office apartment": -0.1,
-                  "Co-op apartment": -0.2}
-OCCUPATION_POINTS = {"Accountants": -0.45, "High skill tech staff": -0.25, "Core staff": -0.25, "Managers": -0.15, "Medicine staff": -0.18,
-                     "Private service staff": -0.15, "": -0.10, "Laborers": 0.08, "Drivers": 0.15, "Security staff": 0.1,
-                     "Cooking staff": 0.05, "Cleaning staff": 0.05, "Waiters/barmen staff": 0.15, "Low-skill Laborers": 0.60}
-REGION_POINTS = {"1": -0.30, "3": 0.25}
-CAR_POINTS = -0.12
-AGE_SLOPE = -0.12  # per standard deviation of age
-TENURE_SLOPE = -0.20  # per standard deviation of the (log-like) time in the present job
-WEALTH_SLOPE = -0.12  # per standard deviation of the household's standing, seen in its building, region and income
+# Log-odds points against the commonest category; set so that the default rates by category come out as measured.
+GENDER_POINTS = {"M": 0.43}
+INCOME_TYPE_POINTS = {"State servant": -0.90, "Commercial associate": -0.45, "Pensioner": -0.30, "Unemployed": 1.6,
+                      "Maternity leave": 1.6, "Student": -1.5, "Businessman": -1.5}
+EDUCATION_POINTS = {"Higher education": -0.66, "Incomplete higher": -0.05, "Lower secondary": 0.11, "Academic degree": -1.0}
+FAMILY_POINTS = {"Widow": -0.12, "Separated": 0.25, "Civil marriage": 0.26, "Single / not married": 0.21}
+HOUSING_POINTS = {"With parents": 0.43, "Rented apartment": 0.49, "Municipal apartment": 0.10, "Office apartment": -0.11,
+                  "Co-op apartment": -0.53}
+OCCUPATION_POINTS = {"Accountants": -1.02, "High skill tech staff": -0.75, "Core staff": -0.63, "Managers": -0.69,
+                     "Medicine staff": -0.55, "Private service staff": -0.37, "": -0.36, "Drivers": -0.03, "Security staff": -0.08,
+                     "Cooking staff": 0.04, "Cleaning staff": -0.04, "Waiters/barmen staff": 0.11, "Low-skill Laborers": 0.69,
+                     "Realty agents": -0.33, "Secretaries": -0.18, "Sales staff": 0.02}
+REGION_POINTS = {"1": -0.50, "3": 0.31}
+CAR_POINTS = -0.24
+AGE_SLOPE = -0.15  # per standard deviation of age
+TENURE_SLOPE = -0.32  # per standard deviation of the (log-like) time in the present job
+WEALTH_SLOPE = -0.23  # per standard deviation of the household's standing, seen in its building, region and income
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,7 @@ def _either(rng: np.random.Generator, first: BoolArray, one: Shares, other: Shar
 
 
 def _income_types(rng: np.random.Generator, age: FloatArray, male: BoolArray) -> Category:
-    retired = 1.0 / (1.0 + np.exp(-(age - np.where(male, 61.0, 57.5)) / 2.0))
+    retired = 1.0 / (1.0 + np.exp(-(age - np.where(male, 59.8, 56.4)) / 2.0))
     pensioner = chance(rng, 0.96 * retired + 0.012, len(age))
     work = WORK.pick(rng, len(age))
     recode = np.array([INCOME_TYPES.index(name) for name in work.names])
@@ -191,6 +193,6 @@ def _occupations(rng: np.random.Generator, male: BoolArray, not_employed: BoolAr
 
 
 def _children(rng: np.random.Generator, age: FloatArray) -> IntArray:
-    mean = np.interp(age, [20, 27, 34, 42, 50, 56, 70], [0.2, 0.6, 0.95, 0.70, 0.20, 0.04, 0.01])
-    few = np.minimum(rng.binomial(3, np.clip(mean / 3, 0, 1)), 3)
+    mean = np.interp(age, [20, 27, 34, 42, 50, 56, 70], [0.2, 0.6, 0.98, 0.72, 0.20, 0.04, 0.01])
+    few = np.minimum(rng.poisson(0.88 * mean), 3)
     return np.where(chance(rng, 0.0015, len(age)) & (few > 0), rng.integers(4, 10, len(age)), few).astype(np.int64)

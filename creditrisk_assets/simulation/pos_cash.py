@@ -32,7 +32,7 @@ STATUSES = ("Active", "Completed", "Signed", "Demand", "Returned to the store", 
 ACTIVE, COMPLETED, SIGNED, DEMAND, RETURNED, APPROVED, AMORTIZED = range(7)
 FIRST_SNAPSHOT = 0.55  # loans with a snapshot before their first instalment
 SIGNED_FIRST = 0.17  # of these first snapshots
-RESIDUE = 0.0065  # loans on which a trifle stays unpaid for months after the last instalment
+RESIDUE = 0.0075  # loans on which a trifle stays unpaid for months after the last instalment
 LOOK_BACK = 3  # months that an unpaid instalment is carried along
 
 
@@ -74,7 +74,7 @@ def _residues(rng: np.random.Generator, applicants: Applicants, loans: Loans) ->
     lateness = mix(rng, (0.5, applicants.conduct.lateness[loans.owner]))
     lingers = loans.ended & chance(rng, RESIDUE * np.exp(0.8 * lateness - 0.32), len(lateness))
     possible = -(loans.first_month + loans.paid_terms)  # months between the end and the application
-    return np.where(lingers, np.minimum(possible, rng.integers(3, 90, len(lateness))), 0)
+    return np.where(lingers, np.minimum(possible, rng.integers(3, 75, len(lateness))), 0)
 
 
 def _past_due(
@@ -96,5 +96,5 @@ def _past_due(
         open_days = np.where(exists & (payments.paid[entry] > month_end), month_end - payments.due[entry], 0.0) if len(payments.due) else oldest
         oldest = np.maximum(oldest, open_days)
     lingering = np.where(after_end, (number - counts[loan]) * MONTH_DAYS, 0.0)
-    tolerated = chance(rng, 0.50, len(loans.ids))[loan] | after_end
+    tolerated = np.where(after_end, chance(rng, 0.93, len(loans.ids))[loan], chance(rng, 0.50, len(loans.ids))[loan])
     return np.floor(np.maximum(oldest, lingering)).astype(np.int64), tolerated

@@ -10,6 +10,7 @@ drawn like any other and its row is then kept out of the file, so its months and
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtr
 
 from creditrisk_assets.simulation import previous_marginals as m
 from creditrisk_assets.simulation.latent import Applicants
@@ -35,9 +36,9 @@ from creditrisk_assets.simulation.sampling import (
 
 INFINITE = 365243.0
 LOAN_ORPHANS, CARD_ORPHANS = 0.0452, 0.1225
-HAS_SCHEDULE = {m.CASH: 0.923, m.CONSUMER: 0.973, m.REVOLVING: 0.949}  # approved applications that were really drawn
+HAS_SCHEDULE = {m.CASH: 0.915, m.CONSUMER: 0.955, m.REVOLVING: 0.949}  # approved and really drawn; a first loan always is
 NULL_ANNUITY = {m.APPROVED: 0.0, m.CANCELED: 0.969, m.REFUSED: 0.151, m.UNUSED: 0.98}
-EARLY = {m.CASH: 0.42, m.CONSUMER: 0.20}  # share of loans repaid before their term
+EARLY = {m.CASH: 0.52, m.CONSUMER: 0.24}  # share of loans repaid before their term
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class _Drawn:
     rate: FloatArray
     annuity: FloatArray
     scheduled: BoolArray
+    cross_sell: BoolArray
 
 
 def previous_applications(rng: np.random.Generator, applicants: Applicants, ids: IntArray) -> Previous:
@@ -93,28 +95,31 @@ def previous_applications(rng: np.random.Generator, applicants: Applicants, ids:
 def _draw(rng: np.random.Generator, applicants: Applicants, ids: IntArray) -> _Drawn:
     owner = np.repeat(np.arange(len(applicants.ids)), applicants.previous_rows)
     size = len(owner)
-    refusal = mix(rng, (0.5, applicants.conduct.refusal[owner]))
-    card = _one_each(rng, applicants)
-    kind = np.where(card, m.REVOLVING, m.TYPE.pick(rng, size).codes)
-    status = np.where(card, m.APPROVED, _statuses(rng, kind, refusal))
-    score = mix(rng, (-0.30, applicants.conduct.recency[owner]))
-    age = m.AGE.at(score) * np.where((status == m.CANCELED) | (status == m.UNUSED), m.CANCELED_AGE_FACTOR, 1.07)
-    age = np.clip(days(age), 2, 2922)
-    terms = np.where(kind == m.CASH, _number(rng, m.CASH_TERMS, size), _number(rng, m.CONSUMER_TERMS, size))
-    terms = np.where(kind >= m.REVOLVING, 0, terms).astype(np.int64)
+    refusal = mix(rng, (0.65, applicants.conduct.refusal[owner]))
+    card, first_loan = _apart(rng, applicants)
+    loan_kind = np.where(chance(rng, m.FIRST_LOAN_CONSUMER, size), m.CONSUMER, m.CASH)
+    kind = np.select([card, first_loan], [m.REVOLVING, loan_kind], m.TYPE.pick(rng, size).codes)
+    status = np.where(card | first_loan, m.APPROVED, _statuses(rng, kind, refusal))
+    score = mix(rng, (-0.35, applicants.conduct.recency[owner])) + np.array(m.AGE_SHIFT)[status]
+    card_age = m.CARD_AGE_MONTHS.at_share(rng.random(size)) * MONTH_DAYS
+    age = np.clip(days(np.where(card, card_age, m.AGE.at(score))), 2, 2922)
     income = np.log(applicants.offer.income[owner] / 150_000.0)
     size_score = mix(rng, (0.45, np.clip(income / 0.5, -3, 3)))
+    term_share = ndtr(mix(rng, (0.70, size_score)) + np.where(status == m.REFUSED, m.REFUSED_TERM_SHIFT, 0.0))
+    terms = np.where(kind == m.CASH, _number(m.CASH_TERMS, term_share), _number(m.CONSUMER_TERMS, term_share))
+    terms = np.where(kind >= m.REVOLVING, 0, terms).astype(np.int64)
+    cross_sell = chance(rng, np.where(kind == m.CASH, 0.80, 0.43), size)
     asked = np.where(kind == m.CASH, m.CASH_AMOUNT.at(size_score), m.CONSUMER_AMOUNT.at(size_score))
-    asked = np.where(kind == m.REVOLVING, _number(rng, m.CARD_LIMITS, size), amount(asked, np.where(kind == m.CASH, 4500.0, 4.5)))
+    asked = np.where(kind == m.REVOLVING, _number(m.CARD_LIMITS, rng.random(size)), amount(asked, np.where(kind == m.CASH, 4500.0, 4.5)))
     nothing = ((kind == m.CASH) & (status == m.CANCELED) & chance(rng, 0.985, size)) | (kind == m.UNNAMED)
     nothing |= (kind == m.REVOLVING) & chance(rng, 0.55, size)
     paid_down = (kind == m.CONSUMER) & chance(rng, 0.52, size)
-    down = np.where(paid_down, amount(asked * np.minimum(rng.exponential(0.14, size), 0.8), 4.5), 0.0)
+    down = np.where(paid_down, amount(asked * np.minimum(rng.exponential(0.125, size), 0.8), 4.5), 0.0)
     insured = np.where((kind == m.CASH) | chance(rng, 0.35, size), rng.uniform(1.0, 1.2, size), 1.0)
-    credit = np.where(kind == m.REVOLVING, asked, amount((asked - down) * insured, 4.5))
-    rate = rng.uniform(m.SHORTEST_RATE, m.LONGEST_RATE, size) * np.where(kind == m.CASH, 0.85, 0.95)
+    credit = np.where(kind == m.REVOLVING, asked, np.minimum(amount((asked - down) * insured, 4.5), 3_740_000.0))
+    rate = _rates(rng, kind, cross_sell)
     annuity = np.where(kind == m.REVOLVING, credit * 0.05, _annuity(credit, rate, np.maximum(terms, 1)))
-    scheduled = (status == m.APPROVED) & chance(rng, np.array([*HAS_SCHEDULE.values(), 0.0])[kind], size)
+    scheduled = (status == m.APPROVED) & (chance(rng, np.array([*HAS_SCHEDULE.values(), 0.0])[kind], size) | first_loan)
     nothing &= ~((status == m.APPROVED) & (kind != m.REVOLVING))
     return _Drawn(
         owner=owner,
@@ -129,37 +134,46 @@ def _draw(rng: np.random.Generator, applicants: Applicants, ids: IntArray) -> _D
         rate=rate,
         annuity=annuity,
         scheduled=scheduled,
+        cross_sell=cross_sell,
     )
 
 
-def _one_each(rng: np.random.Generator, applicants: Applicants) -> BoolArray:
-    """Mark one earlier application of each card holder as the card's."""
+def _apart(rng: np.random.Generator, applicants: Applicants) -> tuple[BoolArray, BoolArray]:
+    """Mark one earlier application of each card holder as the card's, and another (of those who have one) as the first loan."""
     counts = applicants.previous_rows
     starts = np.cumsum(counts) - counts
-    chosen = starts + np.floor(rng.random(len(counts)) * counts).astype(np.int64)
-    card = np.zeros(int(counts.sum()), dtype=np.bool_)
-    card[chosen[applicants.has_card]] = True
-    return card
+    place = np.floor(rng.random(len(counts)) * counts).astype(np.int64)
+    card, loan = np.zeros((2, int(counts.sum())), dtype=np.bool_)
+    card[(starts + place)[applicants.has_card]] = True
+    borrower = (counts > applicants.has_card) & chance(rng, m.FIRST_LOAN, len(counts))
+    loan[(starts + (place + 1) % np.maximum(counts, 1))[borrower]] = True
+    return card, loan
+
+
+def _rates(rng: np.random.Generator, kind: IntArray, cross_sell: BoolArray) -> FloatArray:
+    share = rng.random(len(kind))
+    cash = np.where(cross_sell, m.RATE["cross-sell"].at_share(share), m.RATE["street"].at_share(share))
+    return np.where(kind == m.CASH, cash, m.RATE["consumer"].at_share(share))
 
 
 def _statuses(rng: np.random.Generator, kind: IntArray, refusal: FloatArray) -> IntArray:
     """Draw outcomes: refusals follow the applicant's refusal factor, the rest the product's habits."""
-    refuse_at = np.array([0.82, 1.30, 0.70, 1.2])[kind]  # of the factor, by type: 21 %, 10 %, 24 %
-    cancel = np.array([0.460, 0.003, 0.97, 0.98])[kind]
-    unused = np.array([0.0, 0.041, 0.0, 0.0])[kind]
+    refuse_at = np.array(m.REFUSED_ABOVE)[kind]
+    cancel = np.array(m.CANCELED_OTHERWISE)[kind]
+    unused = np.array(m.UNUSED_OTHERWISE)[kind]
     uniform = rng.random(len(kind))
     kept = np.where(uniform < cancel, m.CANCELED, np.where(uniform < cancel + unused, m.UNUSED, m.APPROVED))
     return np.where(refusal > refuse_at, m.REFUSED, kept)
 
 
-def _number(rng: np.random.Generator, shares: Shares, size: int) -> FloatArray:
-    drawn = shares.pick(rng, size)
+def _number(shares: Shares, uniform: FloatArray) -> FloatArray:
+    drawn = shares.at(uniform)
     return np.array(drawn.names, dtype=np.float64)[drawn.codes]
 
 
 def _annuity(credit: FloatArray, rate: FloatArray, term: IntArray) -> FloatArray:
     """Return the level instalment that repays a credit at a monthly rate."""
-    return amount(credit * rate / (1.0 - (1.0 + rate) ** -term))
+    return np.minimum(amount(credit * rate / (1.0 - (1.0 + rate) ** -term)), 215_000.0)
 
 
 @dataclass(frozen=True)
@@ -183,7 +197,7 @@ def _schedule(rng: np.random.Generator, drawn: _Drawn) -> _Schedule:
     within = (decided - np.floor(decided)) * MONTH_DAYS
     due_day = np.clip(within + rng.uniform(-1.0, 4.0, size), 0.5, 29.5)
     early = chance(rng, np.array([EARLY[m.CASH], EARLY[m.CONSUMER], 0.0, 0.0])[drawn.kind], size)
-    paid = np.where(early, np.ceil(drawn.term * rng.uniform(0.15, 0.95, size)), drawn.term).astype(np.int64)
+    paid = np.where(early, np.ceil(drawn.term * rng.uniform(0.12, 0.92, size)), drawn.term).astype(np.int64)
     paid = np.maximum(paid, 1)
     return _Schedule(first, due_day, paid, (first + paid - 1 <= -1) & (drawn.kind != m.REVOLVING))
 
@@ -234,7 +248,7 @@ def _table(rng: np.random.Generator, applicants: Applicants, drawn: _Drawn, sche
         "NFLAG_LAST_APPL_IN_DAY": 1 - chance(rng, 0.0034, size).astype(np.int64),
         "DAYS_DECISION": -drawn.age,
     }
-    columns |= describe_products(rng, drawn.kind, drawn.status, drawn.rate, drawn.asked, unknown)
+    columns |= describe_products(rng, drawn.kind, drawn.status, drawn.rate, drawn.cross_sell, drawn.asked, unknown)
     columns |= _dates(rng, drawn, schedule)
     return ordered(columns, m.COLUMNS)
 
@@ -255,10 +269,10 @@ def _dates(rng: np.random.Generator, drawn: _Drawn, schedule: _Schedule) -> Tabl
     insured = np.where(drawn.kind == m.CASH, 0.62, 0.22)
     return {
         "DAYS_FIRST_DRAWING": with_nulls(drawing, nothing),
-        "DAYS_FIRST_DUE": with_nulls(np.where(first_due > -1, INFINITE, first_due), nothing),
-        "DAYS_LAST_DUE_1ST_VERSION": with_nulls(planned_end, nothing),
-        "DAYS_LAST_DUE": with_nulls(last_due, nothing),
-        "DAYS_TERMINATION": with_nulls(termination, nothing),
+        "DAYS_FIRST_DUE": with_nulls(np.where(first_due > -1, INFINITE, np.maximum(first_due, -2891)), nothing),
+        "DAYS_LAST_DUE_1ST_VERSION": with_nulls(np.maximum(planned_end, -2799), nothing),
+        "DAYS_LAST_DUE": with_nulls(np.maximum(last_due, -2854), nothing),
+        "DAYS_TERMINATION": with_nulls(np.maximum(termination, -2825), nothing),
         "NFLAG_INSURED_ON_APPROVAL": with_nulls((rng.random(size) < insured).astype(np.float64), nothing),
     }
 

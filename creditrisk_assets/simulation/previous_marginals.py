@@ -20,28 +20,40 @@ CASH, CONSUMER, REVOLVING, UNNAMED = range(4)
 STATUSES = ("Approved", "Canceled", "Refused", "Unused offer")
 APPROVED, CANCELED, REFUSED, UNUSED = range(4)
 
-# Shares of an applicant's applications by type; the approved revolving loan (the card) is drawn apart, at most one per applicant.
-TYPE = Shares({"Cash loans": 0.492, "Consumer loans": 0.4455, "Revolving loans": 0.0622, "XNA": 0.0003})
+# Two of an applicant's applications are drawn apart: the loan that made a customer of them, and the card of those who hold one. The shares
+# below are of the rest; the outcomes follow from where the refusal score falls and, if not refused, from the product's habits.
+FIRST_LOAN = 0.985  # applicants with earlier applications who had a loan
+FIRST_LOAN_CONSUMER = 0.88
+TYPE = Shares({"Cash loans": 0.572, "Consumer loans": 0.350, "Revolving loans": 0.0772, "XNA": 0.0003})
+REFUSED_ABOVE = (0.668, 0.994, 0.063, 1.2)  # normal scores, by type: 25 %, 16 %, 48 %, 12 % refused
+CANCELED_OTHERWISE = (0.519, 0.005, 1.0, 1.0)
+UNUSED_OTHERWISE = (0.0, 0.071, 0.0, 0.0)
 AGE = Marginal(  # days since the decision
     {0: 2, 0.01: 15, 0.05: 65, 0.10: 135, 0.25: 285, 0.50: 575, 0.75: 1290, 0.90: 2240, 0.95: 2560, 0.99: 2839, 1: 2922}
 )
-CANCELED_AGE_FACTOR = 0.55  # offers that came to nothing are recent
+REFUSED_TERM_SHIFT = 0.75  # normal scores: longer terms are refused
+AGE_SHIFT = (0.34, -0.62, -0.22, -0.62)  # normal scores, by outcome: what came to nothing is recent
+CARD_AGE_MONTHS = Marginal({0: 1, 0.1: 5, 0.25: 9, 0.50: 21, 0.68: 45, 0.80: 84, 0.90: 96, 1: 96})
 
 CASH_TERMS = Shares(
-    {"6": 0.05, "12": 0.25, "18": 0.12, "24": 0.22, "30": 0.05, "36": 0.14, "42": 0.03, "48": 0.06, "54": 0.01, "60": 0.065, "72": 0.005}
+    {"6": 0.09, "12": 0.34, "18": 0.12, "24": 0.20, "30": 0.04, "36": 0.11, "42": 0.015, "48": 0.045, "60": 0.038, "72": 0.002}
 )
 CONSUMER_TERMS = Shares(
-    {"4": 0.035, "5": 0.02, "6": 0.185, "8": 0.055, "10": 0.205, "12": 0.325, "14": 0.015, "18": 0.075, "24": 0.078, "36": 0.007}
+    {"4": 0.04, "5": 0.02, "6": 0.195, "8": 0.06, "10": 0.215, "12": 0.325, "14": 0.01, "18": 0.065, "24": 0.065, "36": 0.005}
 )
 CASH_AMOUNT = Marginal(
-    {0: 22500, 0.05: 45000, 0.25: 117000, 0.50: 238500, 0.75: 475000, 0.90: 800000, 0.97: 1_150_000, 0.99: 1_500_000, 1: 3_150_000}
+    {0: 22500, 0.05: 45000, 0.25: 117000, 0.50: 238500, 0.75: 490000, 0.90: 860000, 0.97: 1_300_000, 0.99: 1_700_000, 1: 3_150_000}
 )
 CONSUMER_AMOUNT = Marginal(
-    {0: 2700, 0.05: 22000, 0.25: 46500, 0.50: 76000, 0.75: 128000, 0.90: 205000, 0.97: 340000, 0.99: 480000, 1: 1_400_000}
+    {0: 2700, 0.05: 22000, 0.25: 40500, 0.50: 66000, 0.75: 114000, 0.90: 190000, 0.97: 320000, 0.99: 480000, 1: 1_400_000}
 )
-CARD_LIMITS = Shares({"45000": 0.12, "67500": 0.05, "90000": 0.08, "135000": 0.14, "180000": 0.38, "225000": 0.08, "270000": 0.10, "450000": 0.05})
+CARD_LIMITS = Shares({"45000": 0.12, "67500": 0.05, "90000": 0.08, "135000": 0.14, "180000": 0.38, "225000": 0.08, "270000": 0.12, "450000": 0.09, "675000": 0.035, "765000": 0.023})
 
-SHORTEST_RATE, LONGEST_RATE = 0.004, 0.065  # interest per month
+RATE = {  # interest per month: goods, cash offered to customers, cash asked for at the counter
+    "consumer": Marginal({0: 0.004, 0.14: 0.012, 0.40: 0.022, 0.70: 0.034, 1: 0.060}),
+    "cross-sell": Marginal({0: 0.006, 0.03: 0.012, 0.41: 0.022, 0.83: 0.034, 1: 0.055}),
+    "street": Marginal({0: 0.008, 0.02: 0.012, 0.28: 0.022, 0.54: 0.034, 1: 0.065}),
+}
 YIELD_EDGES = (0.012, 0.022, 0.034)  # upper bounds of low_action, low_normal, middle
 YIELDS = ("XNA", "low_action", "low_normal", "middle", "high")
 
@@ -58,7 +70,7 @@ TYPE_SUITES = Shares(
     {"Unaccompanied": 0.608, "Family": 0.246, "Spouse, partner": 0.076, "Children": 0.036, "Other_B": 0.021, "Other_A": 0.011,
      "Group of people": 0.003}
 )  # fmt: skip
-CLIENT_TYPES = Shares({"Repeater": 0.866, "Refreshed": 0.1335, "XNA": 0.0012})
+CLIENT_TYPES = Shares({"Repeater": 0.899, "Refreshed": 0.1, "XNA": 0.0012})
 GOODS = Shares(
     {"Mobile": 0.309, "Consumer Electronics": 0.167, "Computers": 0.150, "Audio/Video": 0.135, "Furniture": 0.075,
      "Construction Materials": 0.036, "Clothing and Accessories": 0.036, "Photo / Cinema Equipment": 0.034, "Auto Accessories": 0.010,
@@ -79,6 +91,6 @@ SHOP_CHANNELS = Shares({"Country-wide": 0.60, "Stone": 0.262, "Regional / Local"
 CHANNELS = ("Credit and cash offices", "Country-wide", "Stone", "Regional / Local", "Contact center", "AP+ (Cash loan)",
             "Channel of corporate sales", "Car dealer")  # fmt: skip
 WEEKDAYS = Shares({"MONDAY": 0.151, "TUESDAY": 0.157, "WEDNESDAY": 0.152, "THURSDAY": 0.148, "FRIDAY": 0.153, "SATURDAY": 0.141, "SUNDAY": 0.097})
-SELLER_AREA = Marginal({0: 1, 0.05: 15, 0.25: 30, 0.50: 100, 0.75: 1200, 0.95: 2600, 0.99: 6000, 1: 9000})
+SELLER_AREA = Marginal({0: 1, 0.05: 15, 0.25: 30, 0.50: 100, 0.75: 1000, 0.95: 2300, 0.99: 4000, 1: 9000})
 PRIMARY_RATE = Marginal({0: 0.0591352, 0.25: 0.1607, 0.5: 0.189136, 0.75: 0.1933, 0.98: 0.30, 1: 0.744985})
 PRIVILEGED_RATE = Marginal({0: 0.424419, 0.25: 0.7156, 0.5: 0.835095, 0.75: 0.8525, 1: 0.867336})

@@ -19,7 +19,13 @@ COMBINATIONS = (
 
 
 def describe_products(
-    rng: np.random.Generator, kind: IntArray, status: IntArray, rate: FloatArray, asked: FloatArray, unpriced: BoolArray
+    rng: np.random.Generator,
+    kind: IntArray,
+    status: IntArray,
+    rate: FloatArray,
+    cross_sell: BoolArray,
+    asked: FloatArray,
+    unpriced: BoolArray,
 ) -> Table:
     """Draw the descriptive columns of earlier applications.
 
@@ -31,6 +37,8 @@ def describe_products(
         Codes of the contract type and of the outcome.
     rate
         Monthly interest rate.
+    cross_sell
+        Whether the offer went to a customer of the lender.
     asked
         Amount applied for; 0 where the application was dropped before an amount was named.
     unpriced
@@ -38,7 +46,6 @@ def describe_products(
     """
     size = len(kind)
     cash, consumer, revolving = (kind == code for code in (m.CASH, m.CONSUMER, m.REVOLVING))
-    cross_sell = chance(rng, np.where(cash, 0.76, 0.43), size)
     goods = m.GOODS.pick(rng, size)
     band = np.where(unpriced | revolving, 0, 1 + np.searchsorted(m.YIELD_EDGES, rate))
     walk_in = (cash | revolving) & ~unpriced & ~cross_sell
@@ -108,15 +115,16 @@ def _areas(rng: np.random.Generator, consumer: BoolArray) -> IntArray:
 def _industries(rng: np.random.Generator, goods: Category, consumer: BoolArray) -> Category:
     by_goods = np.array([m.INDUSTRIES.index(m.INDUSTRY_OF_GOODS.get(name, "Consumer electronics")) for name in goods.names])
     codes = by_goods[goods.codes]
-    general = chance(rng, 0.17, len(consumer))  # a general store sells phones too
+    general = chance(rng, 0.02, len(consumer))  # a general store sells phones too
     return Category(m.INDUSTRIES, np.where(consumer, np.where(general, m.INDUSTRIES.index("Consumer electronics"), codes), 0))
 
 
 def _combinations(kind: IntArray, goods: Category, band: IntArray, cross_sell: BoolArray, unpriced: BoolArray) -> Category:
+    cheap = (band == 1) | (band == 2) & cross_sell
     mobile, industry = goods.is_any("Mobile"), goods.is_any("Furniture", "Construction Materials", "Clothing and Accessories", "Jewelry")
     other = goods.is_any("Vehicles", "Auto Accessories", "Tourism", "Medicine", "Education")
     shelf = np.select([mobile, industry, other], [1, 2, 3], 0)
-    free = np.where(band == 1, COMBINATIONS.index("POS household without interest"), COMBINATIONS.index("POS household with interest"))
+    free = np.where(cheap, COMBINATIONS.index("POS household without interest"), COMBINATIONS.index("POS household with interest"))
     pos = free + shelf
     level = np.clip(band - 2, 0, 2)
     start = np.where(cross_sell, COMBINATIONS.index("Cash X-Sell: low"), COMBINATIONS.index("Cash Street: low"))
