@@ -24,6 +24,7 @@ from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.features.families import applicant_features
 from creditrisk_assets.features.lineage import applicant_lineage
 from creditrisk_assets.features.plan import render_plan
+from creditrisk_assets.ingestion.sources import is_sample
 from creditrisk_assets.lake import Lake, Version, write_atomically
 from creditrisk_assets.modelling import bundle, bundle_writer, evaluation, pipeline, plots, training
 from creditrisk_assets.modelling.bundle import Bundle
@@ -37,7 +38,6 @@ from creditrisk_assets.modelling.training import TrainedModel
 from creditrisk_assets.registry import tracking
 from creditrisk_assets.resources.mlflow import MlflowRun, connect
 from creditrisk_assets.settings import Settings
-from creditrisk_assets.simulation.portfolio import DESCRIPTION as SAMPLE_DESCRIPTION
 
 MODEL, EVALUATION = "model/pd", "model/evaluation"
 BUNDLE, COMPARISON, IMPORTANCE, FIGURES = "bundle", "comparison", "importance.json", "evaluation.json"
@@ -71,7 +71,7 @@ def _choice(settings: Settings) -> InputChoice:
 
 def _is_synthetic(lake: Lake) -> bool:
     directory = Path(lake.require(raw_key("application_train")).manifest.metadata["facts"]["directory"])
-    return (directory / SAMPLE_DESCRIPTION).is_file()
+    return is_sample(directory)
 
 
 def _write(work: Work, model: TrainedModel, part: Part, policy: Policy, name: str, *, synthetic: bool) -> Bundle:

@@ -10,6 +10,7 @@ from creditrisk_assets.lake import write_atomically
 from creditrisk_assets.settings import Settings
 
 CHOICE = "source.json"
+SAMPLE_MARK = "portfolio.json"  # what the simulator leaves beside its tables
 
 
 def source_directory(settings: Settings) -> Path:
@@ -25,6 +26,11 @@ def source_directory(settings: Settings) -> Path:
 def remember_source(settings: Settings, directory: Path) -> None:
     """Make a directory the source of this and later runs, from the command line and the UI alike."""
     write_atomically(settings.root / CHOICE, json.dumps({"directory": str(directory.expanduser().resolve())}))
+
+
+def is_sample(directory: Path) -> bool:
+    """Tell whether a directory holds the synthetic portfolio, whose figures must say so."""
+    return (directory / SAMPLE_MARK).is_file()
 
 
 def sample_directory(settings: Settings, scale: float = 0.05) -> Path:
