@@ -152,24 +152,24 @@ def classifier(config: ModelConfig, trees: int, threads: int) -> Any:
 def resampling_steps(config: ModelConfig) -> list[tuple[str, Any]]:
     """Make the resampling steps; imbalanced-learn applies them in `fit` alone."""
     chosen = config.resampling
+    if chosen.method == "none":
+        return []
+    from imblearn import FunctionSampler  # noqa: PLC0415 - only where configured
+
     steps: list[tuple[str, Any]] = []
     if chosen.method in {"smote", "smote_undersample"}:
-        from imblearn import FunctionSampler  # noqa: PLC0415 - only where configured
-
         settings = {"share": chosen.smote_share, "neighbours": chosen.neighbours, "seed": config.seed}
         steps.append(("oversample", FunctionSampler(func=oversample, kw_args=settings, validate=False)))
     if chosen.method in {"undersample", "smote_undersample"}:
-        from imblearn.under_sampling import RandomUnderSampler  # noqa: PLC0415 - only where configured
-
-        ratio = chosen.minority_share / (1 - chosen.minority_share)
-        steps.append(("undersample", RandomUnderSampler(sampling_strategy=ratio, random_state=config.seed)))
+        settings = {"share": chosen.minority_share, "seed": config.seed}
+        steps.append(("undersample", FunctionSampler(func=undersample, kw_args=settings, validate=False)))
     return steps
 
 
 def oversample(
     X: Matrix, y: NDArray[np.int64], *, share: float, neighbours: int, seed: int
 ) -> tuple[Matrix, NDArray[np.int64]]:
-    """Add synthetic defaults by SMOTE until they are a share of the rows.
+    """Add synthetic defaults by SMOTE until they are a share of the rows; if they are already, add none.
 
     SMOTE needs complete rows, so medians stand in while neighbours are sought. The real rows keep their missing values:
     the model still learns from them natively, and needs no imputation to score.
@@ -177,10 +177,24 @@ def oversample(
     from imblearn.over_sampling import SMOTE  # noqa: PLC0415 - only where configured
     from sklearn.impute import SimpleImputer  # noqa: PLC0415
 
+    if y.mean() >= share:
+        return X, y
     complete = SimpleImputer(strategy="median", keep_empty_features=True).fit_transform(X)
-    sampler = SMOTE(sampling_strategy=share / (1 - share), k_neighbors=neighbours, random_state=seed)
+    near = min(neighbours, int(y.sum()) - 1)
+    sampler = SMOTE(sampling_strategy=share / (1 - share), k_neighbors=near, random_state=seed)
     grown, labels = sampler.fit_resample(complete, y)
     return np.vstack([X, grown[len(X) :].astype(np.float32)]), labels
+
+
+def undersample(X: Matrix, y: NDArray[np.int64], *, share: float, seed: int) -> tuple[Matrix, NDArray[np.int64]]:
+    """Drop non-defaults at random until defaults are a share of the rows; if they are already, drop none."""
+    from imblearn.under_sampling import RandomUnderSampler  # noqa: PLC0415 - only where configured
+
+    if y.mean() >= share:
+        return X, y
+    sampler = RandomUnderSampler(sampling_strategy=share / (1 - share), random_state=seed)
+    kept, labels = sampler.fit_resample(X, y)
+    return kept, labels
 
 
 def _is_text(column: "pd.Series[Any]") -> bool:

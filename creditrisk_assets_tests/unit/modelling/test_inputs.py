@@ -1,0 +1,71 @@
+"""Inputs: a prohibited lineage keeps a feature out, unless the policy allows it by name."""
+
+from datetime import date
+
+import pytest
+
+from creditrisk_assets.modelling.inputs import InputError, ModelInput, choose_inputs
+from creditrisk_assets.modelling.policy import Allowance, Policy, load_policy
+
+TODAY = date(2026, 5, 3)
+INCOME = ModelInput("application__income_amt", "application", "numeric")
+AGE = ModelInput("application__age_days", "application", "numeric")
+RATIO = ModelInput("application__employed_age_ratio", "application", "numeric")
+LINEAGE = {
+    INCOME.name: frozenset({("application_train", "AMT_INCOME_TOTAL")}),
+    AGE.name: frozenset({("application_train", "DAYS_BIRTH")}),
+    RATIO.name: frozenset({("application_train", "DAYS_BIRTH"), ("application_train", "DAYS_EMPLOYED")}),
+}
+
+
+def allowing(feature: str, expires: date = date(2027, 1, 1)) -> Policy:
+    policy = load_policy()
+    allowance = Allowance(feature=feature, reason="statistically sound system", approver="jane", expires=expires)
+    prohibited = policy.prohibited.model_copy(update={"allowances": (allowance,)})
+    return policy.model_copy(update={"prohibited": prohibited})
+
+
+def test_a_feature_that_reaches_a_prohibited_column_is_kept_for_testing_only() -> None:
+    choice = choose_inputs([INCOME, AGE, RATIO], LINEAGE, load_policy(), TODAY)
+    assert choice.allowed == (INCOME,)
+    assert choice.prohibited == (AGE, RATIO)
+    assert choice.attributes == {AGE.name: ("DAYS_BIRTH",), RATIO.name: ("DAYS_BIRTH",)}
+    assert choice.all == (INCOME, AGE, RATIO)
+
+
+def test_an_allowance_admits_the_named_feature_alone_and_its_reason_is_kept() -> None:
+    choice = choose_inputs([INCOME, AGE, RATIO], LINEAGE, allowing(AGE.name), TODAY)
+    assert choice.allowed == (INCOME, AGE)
+    assert choice.reasons == {AGE.name: "statistically sound system"}
+
+
+def test_an_expired_allowance_admits_nothing() -> None:
+    assert choose_inputs([INCOME, AGE], LINEAGE, allowing(AGE.name, TODAY), TODAY).prohibited == (AGE,)
+
+
+def test_unknown_lineage_is_not_clean_lineage() -> None:
+    with pytest.raises(InputError, match="application__mystery"):
+        choose_inputs(
+            [INCOME, ModelInput("application__mystery", "application", "numeric")], LINEAGE, load_policy(), TODAY
+        )
+
+
+def test_an_allowance_for_a_feature_nobody_makes_is_a_mistake() -> None:
+    with pytest.raises(InputError, match="application__age_dayz"):
+        choose_inputs([INCOME], LINEAGE, allowing("application__age_dayz"), TODAY)
+
+
+def test_nothing_left_is_an_error() -> None:
+    with pytest.raises(InputError, match="nothing is left"):
+        choose_inputs([AGE], LINEAGE, load_policy(), TODAY)
+
+
+def test_the_shipped_features_lose_sex_marital_status_and_age() -> None:
+    from creditrisk_assets.features.families import applicant_features
+    from creditrisk_assets.features.lineage import applicant_lineage
+
+    inputs = [ModelInput(feature.name, feature.family, feature.kind) for feature in applicant_features()]
+    choice = choose_inputs(inputs, applicant_lineage(), load_policy(), TODAY)
+    columns = {column for found in choice.attributes.values() for column in found}
+    assert columns == {"CODE_GENDER", "NAME_FAMILY_STATUS", "DAYS_BIRTH"}
+    assert len(choice.allowed) + len(choice.prohibited) == len(inputs)

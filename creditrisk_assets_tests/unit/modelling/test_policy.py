@@ -1,0 +1,105 @@
+"""The policy: what it decides, what it refuses to be."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from creditrisk_assets.modelling.configuration import ConfigurationError, load_configuration
+from creditrisk_assets.modelling.policy import DEFAULT_PATH, Decision, PolicyError, load_policy, parse_policy
+
+
+@pytest.fixture
+def content() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(DEFAULT_PATH.read_text())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("pd", "decision"),
+    [
+        (0.0, Decision("approve", "A")),
+        (0.03, Decision("approve", "B")),
+        (0.1199, Decision("approve", "C")),
+        (0.12, Decision("refer", "D")),
+        (0.2999, Decision("refer", "E")),
+        (0.30, Decision("decline", "E")),
+        (1.0, Decision("decline", "E")),
+    ],
+)
+def test_limits_belong_to_the_worse_side(pd: float, decision: Decision) -> None:
+    assert load_policy().decide(pd) == decision
+
+
+@pytest.mark.parametrize("pd", [float("nan"), -0.1, 1.1, float("inf")])
+def test_a_broken_score_decides_nothing(pd: float) -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        load_policy().decide(pd)
+
+
+def test_the_hash_follows_the_content_and_not_the_layout(content: dict[str, Any], tmp_path: Path) -> None:
+    same = tmp_path / "policy.yaml"
+    same.write_text(yaml.safe_dump(content))
+    assert load_policy(same).digest == load_policy().digest
+    content["decisions"]["decline_from"] = 0.4
+    assert parse_policy(content, where="test").digest != load_policy().digest
+
+
+def test_the_policy_survives_its_json() -> None:
+    import json
+
+    policy = load_policy()
+    assert parse_policy(json.loads(policy.to_json()), where="test") == policy
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("decisions", "approve_below"), 0.5, "approve_below must not lie above"),
+        (("bands",), [{"name": "A", "below": 0.1}], "the last band"),
+        (("bands",), [{"name": "A", "below": 0.2}, {"name": "B", "below": 0.1}, {"name": "C", "below": None}], "rise"),
+        (("bands",), [{"name": "A", "below": 0.1}, {"name": "A", "below": None}], "same name"),
+        (("gates", "minimum_auc"), 0.4, r"gates\.minimum_auc"),
+        (("gates", "minimum_luck"), 1, r"gates\.minimum_luck"),
+        (("drift", "psi_warn"), 0.9, "psi_warn"),
+    ],
+)
+def test_a_wrong_field_is_named(content: dict[str, Any], path: tuple[str, ...], value: object, words: str) -> None:
+    section = content
+    for key in path[:-1]:
+        section = section[key]
+    section[path[-1]] = value
+    with pytest.raises(PolicyError, match=words):
+        parse_policy(content, where="policy.yaml")
+
+
+def test_a_missing_policy_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match="nowhere"):
+        load_policy(tmp_path / "nowhere.yaml")
+
+
+def test_an_allowance_ends_with_its_day(content: dict[str, Any]) -> None:
+    given = {"feature": "f", "reason": "r", "approver": "a", "expires": "2026-05-03"}
+    content["prohibited"]["allowances"] = [given]
+    prohibited = parse_policy(content, where="test").prohibited
+    assert set(prohibited.allowed(date(2026, 5, 2))) == {"f"}
+    assert prohibited.allowed(date(2026, 5, 3)) == {}
+
+
+@pytest.mark.parametrize("missing", ["reason", "approver", "expires"])
+def test_an_allowance_needs_reason_approver_and_end(content: dict[str, Any], missing: str) -> None:
+    given = {"feature": "f", "reason": "r", "approver": "a", "expires": "2026-05-03"}
+    content["prohibited"]["allowances"] = [{key: value for key, value in given.items() if key != missing}]
+    with pytest.raises(PolicyError, match=missing):
+        parse_policy(content, where="test")
+
+
+def test_the_model_configuration_names_a_wrong_field(tmp_path: Path) -> None:
+    path = tmp_path / "model.yaml"
+    path.write_text("version: 1\nseed: -1\n")
+    with pytest.raises(ConfigurationError, match="seed"):
+        load_configuration(path)
+    with pytest.raises(ConfigurationError, match="nowhere"):
+        load_configuration(tmp_path / "nowhere.yaml")
