@@ -203,13 +203,24 @@ def _collect(event: dg.DagsterEvent, result: RunResult, listener: Listener) -> N
     elif event.is_step_failure:
         failure = event.step_failure_data
         words = failure.user_failure_data.description if failure.user_failure_data else None
-        words = words or _broken_checks(result, key) or (failure.error.message.strip() if failure.error else "failed")
+        words = (
+            words
+            or _broken_checks(result, key)
+            or f"{key}: {_cause(failure.error)}; the trace is in the UI (`make ui`)"
+        )
         result.failures.append(words)
         asset = AssetResult(key, "failed", words)
         result.assets.append(asset)
         listener(key, asset)
     elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         _collect_check(event.asset_check_evaluation_data, result)
+
+
+def _cause(error: Any) -> str:
+    """Return the words of the first error of a chain (Dagster wraps what it did not expect)."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return " ".join(error.message.split()) if error is not None else "failed without a word"
 
 
 def _result_of(event: dg.DagsterEvent) -> AssetResult:

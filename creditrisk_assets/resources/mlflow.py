@@ -50,7 +50,7 @@ class MlflowRun:
             return MlFlow(
                 SimpleNamespace(
                     log=self._context.log,
-                    dagster_run=self._context.dagster_run,
+                    dagster_run=self._context.run,
                     run_id=self._context.run_id,
                     resource_config={
                         "experiment_name": self._settings.mlflow_experiment,
