@@ -30,10 +30,10 @@ def test_there_is_no_page_that_loads_scripts_from_elsewhere(shared: Client) -> N
     assert shared.get("/docs").status == shared.get("/redoc").status == 404
 
 
-def test_keys_are_kept_hashed_and_private(client: Client) -> None:
-    path = client.settings.api_keys_file
+def test_keys_are_kept_hashed_and_private(shared: Client) -> None:
+    path = shared.settings.api_keys_file
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert client.key not in path.read_text()
+    assert shared.key not in path.read_text()
     assert set(read_keys(path)) == {"test"}
 
 

@@ -13,10 +13,10 @@ from creditrisk_assets_tests.serving.portfolio import FIRST_ID
 from creditrisk_serving.cli import app, score_applicant
 
 
-def test_an_applicant_is_scored_by_the_service_and_logged_like_any_other(client: Client) -> None:
-    found = score_applicant(client.settings.platform, FIRST_ID)
-    record = client.get(f"/decisions/{found['decision_id']}").json()
-    served = client.post("/predict", {"applicant_ids": [FIRST_ID]}).json()["decisions"][0]
+def test_an_applicant_is_scored_by_the_service_and_logged_like_any_other(shared: Client) -> None:
+    found = score_applicant(shared.settings.platform, FIRST_ID)
+    record = shared.get(f"/decisions/{found['decision_id']}").json()
+    served = shared.post("/predict", {"applicant_ids": [FIRST_ID]}).json()["decisions"][0]
     assert record["caller"] == "command-line"
     assert record["request_id"] == found["request_id"]
     assert found["pd"] == record["pd"] == served["pd"]

@@ -20,11 +20,11 @@ def rows(home: Path) -> list[tuple[object, ...]]:
     return found
 
 
-def test_every_answer_is_stored_and_can_be_read_back(client: Client, portfolio: Portfolio) -> None:
+def test_every_answer_is_stored_and_can_be_read_back(shared: Client, portfolio: Portfolio) -> None:
     body = {"applications": [portfolio.application(FIRST_ID)], "histories": portfolio.histories(FIRST_ID)}
-    answer = client.post("/predict", body).json()
+    answer = shared.post("/predict", body).json()
     (decision,) = answer["decisions"]
-    record = client.get(f"/decisions/{decision['decision_id']}").json()
+    record = shared.get(f"/decisions/{decision['decision_id']}").json()
     for name in (
         "decision_id",
         "applicant_id",
@@ -44,18 +44,18 @@ def test_every_answer_is_stored_and_can_be_read_back(client: Client, portfolio: 
     assert record["feature_versions"] == {}
 
 
-def test_looked_up_features_are_stored_with_their_versions(client: Client) -> None:
-    (decision,) = client.post("/predict", {"applicant_ids": [FIRST_ID]}).json()["decisions"]
-    record = client.get(f"/decisions/{decision['decision_id']}").json()
-    assert record["feature_versions"] == client.get("/metadata").json()["data"]["looked_up_in"]
+def test_looked_up_features_are_stored_with_their_versions(shared: Client) -> None:
+    (decision,) = shared.post("/predict", {"applicant_ids": [FIRST_ID]}).json()["decisions"]
+    record = shared.get(f"/decisions/{decision['decision_id']}").json()
+    assert record["feature_versions"] == shared.get("/metadata").json()["data"]["looked_up_in"]
     assert len(record["feature_versions"]) == 6
     assert record["input"] == {"application": None, "histories": {}}
 
 
-def test_a_stored_decision_scores_again_to_the_same_bit(client: Client) -> None:
-    (decision,) = client.post("/predict", {"applicant_ids": [FIRST_ID]}).json()["decisions"]
-    record = client.get(f"/decisions/{decision['decision_id']}").json()
-    bundle = client.service.scoring.champion().bundle
+def test_a_stored_decision_scores_again_to_the_same_bit(shared: Client) -> None:
+    (decision,) = shared.post("/predict", {"applicant_ids": [FIRST_ID]}).json()["decisions"]
+    record = shared.get(f"/decisions/{decision['decision_id']}").json()
+    bundle = shared.service.scoring.champion().bundle
     again = bundle.score(bundle.encode({name: [value] for name, value in record["features"].items()}))
     assert again.tolist() == [decision["pd"]]
     assert np.isfinite(again).all()
@@ -101,9 +101,9 @@ def test_an_unknown_decision_is_404(shared: Client) -> None:
     assert shared.get(f"/decisions/{new_decision_id()}").status == 404
 
 
-def test_only_the_owner_reads_the_log(client: Client) -> None:
-    client.post("/predict", {"applicant_ids": [FIRST_ID]})
-    for path in client.settings.platform.root.glob("decisions.db*"):
+def test_only_the_owner_reads_the_log(shared: Client) -> None:
+    shared.post("/predict", {"applicant_ids": [FIRST_ID]})
+    for path in shared.settings.platform.root.glob("decisions.db*"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 

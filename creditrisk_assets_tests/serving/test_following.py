@@ -207,10 +207,10 @@ def test_features_the_model_does_not_know_are_kept_out_and_told(client: Client, 
         assert restarted.get("/ready").status == 503
 
 
-def test_metadata_describes_what_decides(client: Client, published: Published) -> None:
-    found = client.get("/metadata").json()
-    bundle = client.service.scoring.champion().bundle
-    assert found["model"]["version"] == published.champion
+def test_metadata_describes_what_decides(shared: Client, template: Published) -> None:
+    found = shared.get("/metadata").json()
+    bundle = shared.service.scoring.champion().bundle
+    assert found["model"]["version"] == template.champion
     assert [f["name"] for f in found["model"]["features"]] == list(bundle.feature_names)
     assert found["policy"]["sha256"] == bundle.policy.digest
     assert found["training"]["metrics"]["auc"] == 0.5

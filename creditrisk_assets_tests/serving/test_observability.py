@@ -48,7 +48,7 @@ def test_errors_carry_the_request_id_too(shared: Client) -> None:
         assert reply.headers["x-request-id"] == reply.json()["request_id"] == "q-1"
 
 
-def test_each_request_is_one_json_line(shared: Client, log: pytest.LogCaptureFixture, published: Published) -> None:
+def test_each_request_is_one_json_line(shared: Client, log: pytest.LogCaptureFixture, template: Published) -> None:
     shared.post("/predict", {"applicant_ids": [FIRST_ID, FIRST_ID + 1]}, x_request_id="r-1")
     (line,) = lines(log)
     assert line.pop("latency_ms") > 0
@@ -62,7 +62,7 @@ def test_each_request_is_one_json_line(shared: Client, log: pytest.LogCaptureFix
         "route": "/predict",
         "status": 200,
         "entities": 2,
-        "model_version": published.champion,
+        "model_version": template.champion,
         "error": None,
     }
 
