@@ -4,7 +4,7 @@ What belongs here: how an applicant's traits, offer and conduct show in the appl
 `offer`, `latent`), single columns' numbers (`application_marginals`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.special import ndtr
@@ -81,7 +81,7 @@ def _person(rng: np.random.Generator, applicants: Applicants) -> Table:
         "FLAG_OWN_CAR": _yes_no(people.owns_car),
         "FLAG_OWN_REALTY": _yes_no(people.owns_realty),
         "CNT_CHILDREN": people.children,
-        "CNT_FAM_MEMBERS": 1.0 + couple + people.children,
+        "CNT_FAM_MEMBERS": np.where(couple, 2.0, 1.0) + people.children,
         "NAME_INCOME_TYPE": people.income_type,
         "NAME_EDUCATION_TYPE": people.education,
         "NAME_FAMILY_STATUS": people.family,
@@ -97,7 +97,9 @@ def _person(rng: np.random.Generator, applicants: Applicants) -> Table:
 def _loan(rng: np.random.Generator, applicants: Applicants) -> Table:
     offer, train = applicants.offer, applicants.is_train
     size = len(train)
-    weekday = np.where(train, marginals.WEEKDAYS[True].pick(rng, size).codes, marginals.WEEKDAYS[False].pick(rng, size).codes)
+    weekday = np.where(
+        train, marginals.WEEKDAYS[True].pick(rng, size).codes, marginals.WEEKDAYS[False].pick(rng, size).codes
+    )
     alone = chance(rng, _by_file(train, marginals.TYPE_SUITE_NULL), size)
     return {
         "NAME_CONTRACT_TYPE": Category(("Cash loans", "Revolving loans"), flags(offer.revolving)),
@@ -139,7 +141,9 @@ def _contacts(rng: np.random.Generator, applicants: Applicants) -> Table:
         "FLAG_EMP_PHONE": flags(employed),
         "FLAG_WORK_PHONE": flags(employed & chance(rng, 0.244, size)),
         "FLAG_CONT_MOBILE": flags(chance(rng, 0.9984, size)),
-        "FLAG_PHONE": flags(chance(rng, np.where(train, 0.2799, 0.2631) + 0.05 * np.clip(applicants.people.wealth, -2, 2), size)),
+        "FLAG_PHONE": flags(
+            chance(rng, np.where(train, 0.2799, 0.2631) + 0.05 * np.clip(applicants.people.wealth, -2, 2), size)
+        ),
         "FLAG_EMAIL": flags(chance(rng, np.where(train, 0.0554, 0.1626), size)),
     }
 
@@ -158,7 +162,8 @@ def _region(rng: np.random.Generator, applicants: Applicants) -> Table:
     works = ~people.not_employed
     restless = 0.02 - 0.03 * np.clip(people.age_score, -2, 2)
     city_live = chance(rng, 0.062 + restless * 0.8, size)
-    city_work = works & (chance(rng, 0.22 + restless + 0.05 * np.clip(applicants.standard_risk, -2.5, 2.5), size) | (city_live & chance(rng, 0.75, size)))
+    moves = 0.22 + restless + 0.05 * np.clip(applicants.standard_risk, -2.5, 2.5)
+    city_work = works & (chance(rng, moves, size) | (city_live & chance(rng, 0.75, size)))
     region_live = chance(rng, 0.0155, size)
     region_work = works & (chance(rng, 0.052, size) | (region_live & chance(rng, 0.6, size)))
     return {
@@ -208,9 +213,9 @@ def _building(rng: np.random.Generator, applicants: Applicants) -> Table:
         absent = _absent(rng, known, marginals.BUILDING_NULL[quantity] - shift)
         value = marginals.BUILDING[quantity].at(mix(rng, (0.8, common)))
         for kind, differs in (("AVG", 0.0), ("MODE", 0.35), ("MEDI", 0.08)):
-            other = value * np.where(chance(rng, differs, size), rng.uniform(0.85, 1.06, size), 1.0)
-            columns[f"{quantity}_{kind}"] = with_nulls(np.round(np.minimum(other, 1.0), 4), absent)
-    area = np.round(marginals.TOTAL_AREA.at(mix(rng, (0.7, common))), 4)
+            factor = np.where(chance(rng, differs, size), rng.uniform(0.85, 1.06, size), 1.0)
+            columns[f"{quantity}_{kind}"] = with_nulls(_share(value * factor), absent)
+    area = _share(marginals.TOTAL_AREA.at(mix(rng, (0.7, common))))
     columns["TOTALAREA_MODE"] = with_nulls(area, _absent(rng, known, marginals.BUILDING_NULL["TOTALAREA"] - shift))
     for name, shares in _BUILDING_KINDS.items():
         absent = _absent(rng, known, marginals.BUILDING_NULL[name] - shift)
@@ -223,7 +228,11 @@ _BUILDING_KINDS: Mapping[str, Shares] = {
     "HOUSETYPE": marginals.HOUSE_TYPE,
     "WALLSMATERIAL": marginals.WALLS,
     "EMERGENCYSTATE": marginals.EMERGENCY,
-}
+}  # fmt: skip
+
+
+def _share(values: FloatArray) -> FloatArray:
+    return np.asarray(np.round(np.minimum(values, 1.0), 4), dtype=np.float64)
 
 
 def _absent(rng: np.random.Generator, known: FloatArray, share: FloatArray) -> BoolArray:
@@ -240,7 +249,8 @@ def _social_circle(rng: np.random.Generator, applicants: Applicants) -> Table:
     absent = chance(rng, np.where(applicants.is_train, 0.0033, 0.0006), size)
     worse = np.minimum(rng.binomial(bad, 0.70), strict)
     names = ("OBS_30", "DEF_30", "OBS_60", "DEF_60")
-    return {f"{name}_CNT_SOCIAL_CIRCLE": with_nulls(count, absent) for name, count in zip(names, (seen, bad, strict, worse), strict=True)}
+    counts = (seen, bad, strict, worse)
+    return {f"{name}_CNT_SOCIAL_CIRCLE": with_nulls(count, absent) for name, count in zip(names, counts, strict=True)}
 
 
 def _documents(rng: np.random.Generator, applicants: Applicants) -> Table:
@@ -257,7 +267,11 @@ def _documents(rng: np.random.Generator, applicants: Applicants) -> Table:
         if number in marginals.DOCUMENT_SHARES:
             train, test = marginals.DOCUMENT_SHARES[number]
             columns[f"FLAG_DOCUMENT_{number}"] = flags(chance(rng, np.where(applicants.is_train, train, test), size))
-    return columns | {"FLAG_DOCUMENT_3": flags(third), "FLAG_DOCUMENT_6": flags(sixth), "FLAG_DOCUMENT_8": flags(eighth)}
+    return columns | {
+        "FLAG_DOCUMENT_3": flags(third),
+        "FLAG_DOCUMENT_6": flags(sixth),
+        "FLAG_DOCUMENT_8": flags(eighth),
+    }
 
 
 def _enquiries(rng: np.random.Generator, applicants: Applicants) -> Table:
@@ -272,7 +286,7 @@ def _enquiries(rng: np.random.Generator, applicants: Applicants) -> Table:
     return columns
 
 
-def _count(shares: tuple[float, ...], uniform: FloatArray) -> FloatArray:
+def _count(shares: Sequence[float], uniform: FloatArray) -> FloatArray:
     """Read a count from cumulative shares."""
     edges = np.cumsum(np.array(shares) / sum(shares))[:-1]
     return np.searchsorted(edges, uniform, side="right").astype(np.float64)

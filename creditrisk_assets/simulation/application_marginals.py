@@ -82,7 +82,10 @@ _FLOORS = {0: 0.0, 0.012: 0.0, 0.02: 0.0417}
 BUILDING = {
     "APARTMENTS": Marginal({0: 0, 0.01: 0.0021, 0.25: 0.0577, 0.50: 0.0876, 0.75: 0.1485, 0.95: 0.330, 0.99: 0.55, 1: 1}),
     "BASEMENTAREA": Marginal({0: 0, 0.08: 0, 0.25: 0.044, 0.50: 0.0759, 0.75: 0.112, 0.95: 0.210, 0.985: 0.30, 0.9985: 0.60, 1: 1}),
-    "YEARS_BEGINEXPLUATATION": Marginal({0: 0, 0.003: 0.01, 0.004: 0.93, 0.01: 0.951, 0.25: 0.9767, 0.50: 0.982, 0.75: 0.9866, 0.99: 0.999, 1: 1}),
+    "YEARS_BEGINEXPLUATATION": Marginal(
+        {0: 0, 0.003: 0.01, 0.004: 0.93, 0.01: 0.951, 0.25: 0.9767, 0.50: 0.982, 0.75:
+         0.9866, 0.99: 0.999, 1: 1}
+    ),
     "YEARS_BUILD": Marginal({0: 0, 0.003: 0.2, 0.01: 0.347, 0.25: 0.6872, 0.50: 0.755, 0.75: 0.823, 0.99: 0.986, 1: 1}),
     "COMMONAREA": Marginal({0: 0, 0.10: 0, 0.25: 0.0078, 0.50: 0.0209, 0.75: 0.0515, 0.95: 0.140, 0.985: 0.27, 0.9985: 0.6, 1: 1}),
     "ELEVATORS": Marginal({0: 0, 0.60: 0, 0.75: 0.12, 0.90: 0.24, 0.95: 0.36, 0.99: 0.64, 1: 1}),
@@ -94,29 +97,35 @@ BUILDING = {
     "LIVINGAREA": Marginal({0: 0, 0.01: 0.0022, 0.25: 0.0453, 0.50: 0.0748, 0.75: 0.1299, 0.95: 0.32, 0.99: 0.56, 1: 1}),
     "NONLIVINGAPARTMENTS": Marginal({0: 0, 0.58: 0, 0.75: 0.0039, 0.95: 0.0250, 0.988: 0.070, 0.9985: 0.25, 1: 1}),
     "NONLIVINGAREA": Marginal({0: 0, 0.42: 0, 0.50: 0.0035, 0.75: 0.0260, 0.95: 0.10, 0.985: 0.22, 0.9985: 0.6, 1: 1}),
-}
+}  # fmt: skip
 TOTAL_AREA = Marginal({0: 0, 0.01: 0.0017, 0.25: 0.0412, 0.50: 0.0689, 0.75: 0.1276, 0.95: 0.30, 0.99: 0.532, 1: 1})
-FUND_ACCOUNT = Shares({"reg oper account": 0.760, "reg oper spec account": 0.122, "org spec account": 0.061, "not specified": 0.058})
+FUND_ACCOUNT = Shares(
+    {"reg oper account": 0.760, "reg oper spec account": 0.122, "org spec account": 0.061, "not specified": 0.058}
+)  # fmt: skip
 HOUSE_TYPE = Shares({"block of flats": 0.981, "specific housing": 0.010, "terraced house": 0.009})
 WALLS = Shares(
     {"Panel": 0.439, "Stone, brick": 0.426, "Block": 0.063, "Wooden": 0.034, "Mixed": 0.014, "Monolithic": 0.012, "Others": 0.011}
-)
+)  # fmt: skip
 EMERGENCY = Shares({"No": 0.986, "Yes": 0.014})
 
 REGISTRATION = Marginal(
     {0: 0, 0.01: 46, 0.10: 700, 0.25: 2010, 0.50: 4515, 0.75: 7480, 0.90: 9870, 0.99: 13909, 0.9999: 20000, 1: 22928}
+)  # fmt: skip
+DOCUMENT_AGE = Marginal(
+    {0: 0, 0.01: 59, 0.10: 700, 0.25: 1720, 0.50: 3251, 0.75: 4299, 0.90: 4790, 0.99: 5455, 1: 6233}
 )
-DOCUMENT_AGE = Marginal({0: 0, 0.01: 59, 0.10: 700, 0.25: 1720, 0.50: 3251, 0.75: 4299, 0.90: 4790, 0.99: 5455, 1: 6233})
 PHONE_AGE = {
     True: Marginal({0: 0, 0.12: 0, 0.25: 274, 0.50: 757, 0.75: 1570, 0.90: 2400, 0.99: 3157, 1: 4173}),
     False: Marginal({0: 0, 0.09: 0, 0.25: 363, 0.50: 863, 0.75: 1719, 0.90: 2560, 0.99: 3360, 1: 4361}),
-}
-CAR_AGE = Marginal({0: 0, 0.01: 0, 0.25: 5, 0.50: 9, 0.75: 15, 0.90: 22, 0.95: 29, 0.964: 36, 0.965: 64, 0.999: 65, 1: 65})
+}  # fmt: skip
+CAR_AGE = Marginal(
+    {0: 0, 0.01: 0, 0.25: 5, 0.50: 9, 0.75: 15, 0.90: 22, 0.95: 29, 0.964: 36, 0.965: 64, 0.999: 65, 1: 65}
+)
 POPULATION = {  # REGION_POPULATION_RELATIVE by the region's rating
     "1": Marginal({0: 0.0067, 0.20: 0.0283, 0.45: 0.0358, 0.60: 0.0462, 0.62: 0.072508, 1: 0.072508}),
     "2": Marginal({0: 0.00029, 0.01: 0.0022, 0.05: 0.0035, 0.25: 0.0103, 0.50: 0.0191, 0.75: 0.0262, 0.97: 0.0325, 1: 0.0358}),
     "3": Marginal({0: 0.00029, 0.015: 0.0019, 0.05: 0.0024, 0.25: 0.0066, 0.50: 0.0100, 0.75: 0.0188, 1: 0.0253}),
-}
+}  # fmt: skip
 POPULATION_LEVELS = 81
 
 # The main document handed in with an application for a cash loan: 3, else 6 (pensioners) or 8, else none.
@@ -128,7 +137,7 @@ DOCUMENT_SHARES = {  # the rarer documents, train and test
     17: (0.00025, 0.0), 18: (0.0079, 0.0016), 19: (0.0006, 0.0), 20: (0.0005, 0.0), 21: (0.0003, 0.0),
 }  # fmt: skip
 ENQUIRY_NULL = {True: 0.1352, False: 0.1241}
-ENQUIRY_COUNTS = {  # shares of 0, 1, 2, … enquiries
+ENQUIRY_COUNTS: dict[str, dict[bool, tuple[float, ...]]] = {  # shares of 0, 1, 2, … enquiries
     "HOUR": {True: (0.9939, 0.0059, 0.0002), False: (0.9979, 0.0021)},
     "DAY": {True: (0.9944, 0.0048, 0.0004, 0.0002, 0.0001), False: (0.9984, 0.0014, 0.0002)},
     "WEEK": {True: (0.9679, 0.0305, 0.0008, 0.0003, 0.0002), False: (0.9973, 0.0026, 0.0001)},

@@ -40,13 +40,14 @@ COLUMNS = (
 
 AGE = Marginal(  # days since the credit was opened
     {0: 0, 0.01: 37, 0.05: 130, 0.10: 225, 0.25: 480, 0.50: 984, 0.75: 1660, 0.90: 2360, 0.95: 2630, 0.99: 2868, 1: 2922}
-)
+)  # fmt: skip
 TYPES = Shares(
     {"Consumer credit": 0.728, "Credit card": 0.2338, "Car loan": 0.0162, "Mortgage": 0.0107, "Microloan": 0.0085,
      "Loan for business development": 0.0012, "Another type of loan": 0.0006, "Loan for working capital replenishment": 0.0003,
      "Unknown type of loan": 0.0003, "Cash loan (non-earmarked)": 0.00004, "Loan for the purchase of equipment": 0.00002}
 )  # fmt: skip
-SUM_MEDIAN = np.array([118e3, 120e3, 760e3, 2.6e6, 11e3, 900e3, 130e3, 600e3, 50e3, 120e3, 400e3])  # by type, in the order above
+# By type, in the order above.
+SUM_MEDIAN = np.array([118e3, 120e3, 760e3, 2.6e6, 11e3, 900e3, 130e3, 600e3, 50e3, 120e3, 400e3])
 SUM_SIGMA = np.array([1.30, 1.30, 0.80, 0.95, 0.8, 1.2, 1.2, 1.2, 1.0, 1.0, 1.0])
 TERM_MONTHS = np.array([15.0, 30.0, 48.0, 130.0, 2.5, 24.0, 12.0, 18.0, 24.0, 18.0, 30.0])
 TERM_SIGMA = np.array([0.65, 0.55, 0.4, 0.5, 0.9, 0.7, 0.7, 0.6, 0.6, 0.6, 0.5])
@@ -55,7 +56,6 @@ CURRENCY = Shares({"currency 1": 0.9992, "currency 2": 0.00077, "currency 3": 0.
 
 HAS_BALANCE = {True: 0.365, False: 0.999}  # applicants whose credits have monthly rows, train and test
 ORPHANS = 0.053  # of the credits with monthly rows
-HEADROOM = 1.024  # rows drawn per row of bureau that is written
 
 STATUS = ("0", "1", "2", "3", "4", "5", "C", "X")
 CLOSED, UNKNOWN = STATUS.index("C"), STATUS.index("X")
@@ -64,7 +64,7 @@ WRITTEN_OFF = 0.0022  # of the credits
 
 
 @dataclass(frozen=True)
-class _Credits:
+class _Drawn:
     """Drawn credits, written or not; shape (rows,) each."""
 
     owner: IntArray  # index of the applicant in the chunk
@@ -73,6 +73,8 @@ class _Credits:
     closed: BoolArray
     closed_days: IntArray  # days since closing, where closed
     delinquency: FloatArray
+    kind: Category
+    remaining: FloatArray  # days until the planned end; negative when past
     written: BoolArray  # whether bureau shows it
     balanced: BoolArray  # whether bureau_balance shows it
 
@@ -100,95 +102,120 @@ def bureau(rng: np.random.Generator, applicants: Applicants, ids: IntArray) -> t
     closed = np.where(remaining < 0, appetite < 1.55, appetite < -0.85) & ~((kind.codes == CARD) & (appetite > -0.10))
     closed_days = np.clip(days(age - term * rng.uniform(0.35, 1.02, size)), 1, np.maximum(age, 1))
     delinquency = mix(rng, (0.7, conduct.delinquency[owner]))
-    balanced = chance(rng, np.where(applicants.is_train, HAS_BALANCE[True], HAS_BALANCE[False]), len(applicants.ids))[owner]
-    credits = _Credits(
+    reported = np.where(applicants.is_train, HAS_BALANCE[True], HAS_BALANCE[False])
+    balanced = chance(rng, reported, len(reported))[owner]
+    drawn = _Drawn(
         owner=owner,
         ids=ids,
         age=age,
         closed=closed,
         closed_days=closed_days,
         delinquency=delinquency,
+        kind=kind,
+        remaining=remaining,
         written=~(balanced & chance(rng, ORPHANS, size)),
         balanced=balanced,
     )
-    rows = _rows(rng, applicants, credits, kind, remaining)
-    return take(rows, credits.written), _balance(rng, applicants, credits)
+    rows = _rows(rng, applicants, drawn)
+    return take(rows, drawn.written), _balance(rng, applicants, drawn)
 
 
-def _rows(rng: np.random.Generator, applicants: Applicants, credits: _Credits, kind: Category, remaining: FloatArray) -> Table:
-    size = len(credits.owner)
-    closed, active = credits.closed, ~credits.closed
+def _rows(rng: np.random.Generator, applicants: Applicants, drawn: _Drawn) -> Table:
+    size = len(drawn.owner)
+    active, card = ~drawn.closed, drawn.kind.codes == CARD
     sold = active & chance(rng, 0.011, size)
     bad = active & ~sold & chance(rng, 0.00003, size)
-    card = kind.codes == CARD
-    total = amount(SUM_MEDIAN[kind.codes] * np.exp(SUM_SIGMA[kind.codes] * rng.standard_normal(size) + 0.15 * applicants.people.wealth[credits.owner] + np.where(active, 0.5, -0.16)))
+    open_end = card & active & chance(rng, 0.24, size)
+    end = np.where(open_end, rng.integers(27_000, 31_199, size), whole(drawn.remaining))
+    updated = np.where(drawn.closed, drawn.closed_days * rng.uniform(0.90, 1.0, size), rng.exponential(28.0, size) + 3)
+    columns: Table = {
+        "SK_ID_CURR": applicants.ids[drawn.owner],
+        "SK_ID_BUREAU": drawn.ids,
+        "CREDIT_ACTIVE": Category(
+            ("Active", "Closed", "Sold", "Bad debt"), np.select([sold, bad, drawn.closed], [2, 3, 1], 0)
+        ),
+        "CREDIT_CURRENCY": CURRENCY.pick(rng, size),
+        "DAYS_CREDIT": -drawn.age,
+        "DAYS_CREDIT_ENDDATE": with_nulls(end + 0.0, chance(rng, np.where(card, 0.17, 0.03), size)),
+        "DAYS_ENDDATE_FACT": with_nulls(-drawn.closed_days, active),
+        "CNT_CREDIT_PROLONG": np.where(chance(rng, 0.0032, size), 1 + rng.binomial(4, 0.09, size), 0),
+        "CREDIT_TYPE": drawn.kind,
+        "DAYS_CREDIT_UPDATE": -np.clip(days(updated), 0, drawn.age),
+    }
+    return ordered(columns | _debts(rng, applicants, drawn, active, card) | _arrears(rng, drawn, active), COLUMNS)
+
+
+def _debts(
+    rng: np.random.Generator, applicants: Applicants, drawn: _Drawn, active: BoolArray, card: BoolArray
+) -> Table:
+    """Draw what was lent, what is still owed of it (by the burden factor and the time left), limits and annuities."""
+    size = len(drawn.owner)
+    kind = drawn.kind.codes
+    standing = 0.15 * applicants.people.wealth[drawn.owner] + np.where(active, 0.5, -0.16)
+    total = amount(SUM_MEDIAN[kind] * np.exp(SUM_SIGMA[kind] * rng.standard_normal(size) + standing))
     total = np.where(card & chance(rng, 0.16, size), 0.0, np.minimum(total, 5.1e7))
-    left = np.clip(remaining / np.maximum(remaining + credits.age, 1.0), 0.02, 1.0)
-    burden = mix(rng, (0.6, applicants.conduct.burden[credits.owner]))
+    left = np.clip(drawn.remaining / np.maximum(drawn.remaining + drawn.age, 1.0), 0.02, 1.0)
+    burden = mix(rng, (0.6, applicants.conduct.burden[drawn.owner]))
     share_owed = np.clip(np.where(card, 0.40, left) * np.exp(0.35 * burden + 0.1), 0.0, 1.0)
     debt = np.where(active & (burden > -1.4), amount(total * share_owed), 0.0)
     overpaid = active & card & chance(rng, 0.004, size)
     debt = np.where(overpaid, -amount(rng.exponential(900.0, size)), debt) + 0.0
-    late = active & (credits.delinquency > 2.05) & chance(rng, 0.45, size)
-    overdue_days = np.where(late, np.minimum(np.ceil(rng.lognormal(3.5, 1.75, size)), 2571), 0.0)
-    ever_late = credits.delinquency + 0.6 * rng.standard_normal(size) > 0.95
-    worst = np.where(ever_late, np.minimum(amount(rng.lognormal(8.45, 1.42, size)), 4.2e6), 0.0)
-    open_end = card & active & chance(rng, 0.24, size)
-    end = np.where(open_end, rng.integers(27_000, 31_199, size), whole(remaining))
-    updated = np.where(closed, credits.closed_days * rng.uniform(0.90, 1.0, size), rng.exponential(28.0, size) + 3)
     has_limit = card & active & chance(rng, 0.45, size)
-    annuity = np.where(chance(rng, 0.30, size) & active | chance(rng, 0.22, size), amount(np.minimum(np.maximum(total, 9e3) / 15 * rng.lognormal(0, 0.55, size), 5.4e6)), 0.0)
-    return ordered(
-        {
-            "SK_ID_CURR": applicants.ids[credits.owner],
-            "SK_ID_BUREAU": credits.ids,
-            "CREDIT_ACTIVE": Category(("Active", "Closed", "Sold", "Bad debt"), np.select([sold, bad, closed], [2, 3, 1], 0)),
-            "CREDIT_CURRENCY": CURRENCY.pick(rng, size),
-            "DAYS_CREDIT": -credits.age,
-            "CREDIT_DAY_OVERDUE": overdue_days.astype(np.int64),
-            "DAYS_CREDIT_ENDDATE": with_nulls(end + 0.0, chance(rng, np.where(card, 0.17, 0.03), size)),
-            "DAYS_ENDDATE_FACT": with_nulls(-credits.closed_days, active),
-            "AMT_CREDIT_MAX_OVERDUE": blank(rng, worst, 0.6736),
-            "CNT_CREDIT_PROLONG": np.where(chance(rng, 0.0032, size), 1 + rng.binomial(4, 0.09, size), 0),
-            "AMT_CREDIT_SUM": blank(rng, total, 0.00001),
-            "AMT_CREDIT_SUM_DEBT": blank(rng, debt, 0.1447),
-            "AMT_CREDIT_SUM_LIMIT": blank(rng, np.where(has_limit, amount(np.minimum(total, 2.6e6) * rng.uniform(0, 0.55, size)), 0.0), 0.3718),
-            "AMT_CREDIT_SUM_OVERDUE": np.where(late, amount(np.minimum(rng.lognormal(7.2, 1.9, size), 5.4e5)), 0.0),
-            "CREDIT_TYPE": kind,
-            "DAYS_CREDIT_UPDATE": -np.clip(days(updated), 0, np.maximum(credits.age, 0)),
-            "AMT_ANNUITY": blank(rng, annuity, 0.5682),
-        },
-        COLUMNS,
-    )  # fmt: skip
+    limit = np.where(has_limit, amount(np.minimum(total, 2.6e6) * rng.uniform(0, 0.55, size)), 0.0)
+    has_annuity = chance(rng, np.where(active, 0.45, 0.22), size)
+    annuity = amount(np.minimum(np.maximum(total, 9e3) / 15 * rng.lognormal(0, 0.55, size), 5.4e6))
+    return {
+        "AMT_CREDIT_SUM": blank(rng, total, 0.00001),
+        "AMT_CREDIT_SUM_DEBT": blank(rng, debt, 0.1447),
+        "AMT_CREDIT_SUM_LIMIT": blank(rng, limit, 0.3718),
+        "AMT_ANNUITY": blank(rng, np.where(has_annuity, annuity, 0.0), 0.5682),
+    }
 
 
-def _balance(rng: np.random.Generator, applicants: Applicants, credits: _Credits) -> Table:
+def _arrears(rng: np.random.Generator, drawn: _Drawn, active: BoolArray) -> Table:
+    """Draw what is overdue now and the worst that ever was, by the credit's delinquency."""
+    size = len(drawn.owner)
+    late = active & (drawn.delinquency > 2.05) & chance(rng, 0.45, size)
+    overdue_days = np.minimum(np.ceil(rng.lognormal(3.5, 1.75, size)), 2571).astype(np.int64)
+    overdue = amount(np.minimum(rng.lognormal(7.2, 1.9, size), 5.4e5))
+    ever_late = drawn.delinquency + 0.6 * rng.standard_normal(size) > 0.95
+    worst = np.where(ever_late, np.minimum(amount(rng.lognormal(8.45, 1.42, size)), 4.2e6), 0.0)
+    return {
+        "CREDIT_DAY_OVERDUE": np.where(late, overdue_days, 0),
+        "AMT_CREDIT_SUM_OVERDUE": np.where(late, overdue, 0.0),
+        "AMT_CREDIT_MAX_OVERDUE": blank(rng, worst, 0.6736),
+    }
+
+
+def _balance(rng: np.random.Generator, applicants: Applicants, drawn: _Drawn) -> Table:
     """Draw the monthly rows: contiguous months from the first reported to the last, newest first."""
-    depth = np.where(applicants.is_train, rng.integers(10, 150, len(applicants.ids)), 97)[credits.owner]
-    opened = np.minimum(credits.age // MONTH_DAYS, 96).astype(np.int64)
+    depth = np.where(applicants.is_train, rng.integers(10, 150, len(applicants.ids)), 97)[drawn.owner]
+    opened = np.minimum(drawn.age // MONTH_DAYS, 96).astype(np.int64)
     stale = np.where(chance(rng, 0.115, len(opened)), rng.integers(1, 24, len(opened)), 0)
     newest = np.minimum(stale, opened)
     oldest = np.maximum(np.minimum(opened, depth), newest)
-    rows = np.flatnonzero(credits.balanced)
+    rows = np.flatnonzero(drawn.balanced)
     months = (oldest - newest + 1)[rows]
     credit = np.repeat(rows, months)
     month = np.repeat(newest[rows], months) + position_in_group(months)
     return {
-        "SK_ID_BUREAU": credits.ids[credit],
+        "SK_ID_BUREAU": drawn.ids[credit],
         "MONTHS_BALANCE": -month,
-        "STATUS": Category(STATUS, _status(rng, credits, credit, month)),
+        "STATUS": Category(STATUS, _status(rng, drawn, credit, month)),
     }
 
 
-def _status(rng: np.random.Generator, credits: _Credits, credit: IntArray, month: IntArray) -> IntArray:
+def _status(rng: np.random.Generator, drawn: _Drawn, credit: IntArray, month: IntArray) -> IntArray:
     """Draw each month's status: closed after closing, else reported without arrears, unknown, or days past due in five bands."""
-    size = len(credits.owner)
+    size = len(drawn.owner)
     silent = np.clip(rng.beta(0.28, 0.42, size), 0.0, 1.0)
     silent_closed = np.where(chance(rng, 0.10, size), 1.0, 0.0)
-    rate = PAST_DUE_RATE * np.exp(1.15 * credits.delinquency - 0.66)
-    closed_month = np.where(credits.closed, credits.closed_days / MONTH_DAYS, -1.0)
+    rate = PAST_DUE_RATE * np.exp(1.15 * drawn.delinquency - 0.66)
+    closed_month = np.where(drawn.closed, drawn.closed_days / MONTH_DAYS, -1.0)
     written_off = np.where(
-        chance(rng, WRITTEN_OFF * np.exp(credits.delinquency - 0.5), size), rng.random(size) * credits.age / MONTH_DAYS, -1.0
+        chance(rng, WRITTEN_OFF * np.exp(drawn.delinquency - 0.5), size),
+        rng.random(size) * drawn.age / MONTH_DAYS,
+        -1.0,
     )
     uniform = rng.random(len(credit), dtype=np.float32)
     status = np.where(uniform < silent[credit], np.int8(UNKNOWN), np.int8(0))

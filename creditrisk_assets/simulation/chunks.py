@@ -18,7 +18,7 @@ from creditrisk_assets.simulation.installments import draw_payments, installment
 from creditrisk_assets.simulation.latent import Applicants, draw_applicants
 from creditrisk_assets.simulation.pos_cash import pos_cash
 from creditrisk_assets.simulation.previous import previous_applications
-from creditrisk_assets.simulation.sampling import BoolArray, IntArray, Table
+from creditrisk_assets.simulation.sampling import BoolArray, Columns, IntArray
 from creditrisk_assets.simulation.scenarios import Scenario
 
 TRAIN_APPLICANTS, TEST_APPLICANTS = 307_511, 48_744
@@ -36,7 +36,7 @@ class IdRange:
     size: int
 
     def ids(self, start: int, count: int) -> IntArray:
-        """Return the ids numbered start, start + 1, …"""
+        """Return the given count of ids, from the one numbered `start` on."""
         numbers = np.arange(start, start + count, dtype=np.int64)
         return self.first + numbers * _MULTIPLIER % self.size
 
@@ -100,9 +100,9 @@ def place(chunks: list[Chunk], bureau_rows: list[int], previous_rows: list[int])
     bureau_ids = IdRange(BUREAU_IDS.first, _range_size(BUREAU_IDS.size, sum(bureau_rows)))
     previous_ids = IdRange(PREVIOUS_IDS.first, _range_size(PREVIOUS_IDS.size, sum(previous_rows)))
     bureau_start = previous_start = 0
-    for chunk, credits, applications in zip(chunks, bureau_rows, previous_rows, strict=True):
-        yield Placed(chunk, bureau_ids.ids(bureau_start, credits), previous_ids.ids(previous_start, applications))
-        bureau_start += credits
+    for chunk, loans, applications in zip(chunks, bureau_rows, previous_rows, strict=True):
+        yield Placed(chunk, bureau_ids.ids(bureau_start, loans), previous_ids.ids(previous_start, applications))
+        bureau_start += loans
         previous_start += applications
 
 
@@ -112,12 +112,12 @@ def _range_size(usual: int, needed: int) -> int:
     return size + 1 if size % _MULTIPLIER == 0 else size
 
 
-def generate(placed: Placed) -> dict[str, Table]:
+def generate(placed: Placed) -> dict[str, Columns]:
     """Draw all tables of a chunk, by file stem, in the order in which one needs the other."""
     chunk = placed.chunk
     applicants = chunk.applicants()
     train, test = application(chunk.stream("application"), applicants)
-    credits, balances = bureau(chunk.stream("bureau"), applicants, placed.bureau_ids)
+    elsewhere, balances = bureau(chunk.stream("bureau"), applicants, placed.bureau_ids)
     previous = previous_applications(chunk.stream("previous"), applicants, placed.previous_ids)
     payments = draw_payments(chunk.stream("payments"), applicants, previous.loans)
     card_stream, rows_stream = chunk.stream("credit_card"), chunk.stream("installments")
@@ -126,7 +126,7 @@ def generate(placed: Placed) -> dict[str, Table]:
     return {
         "application_train": train,
         "application_test": test,
-        "bureau": credits,
+        "bureau": elsewhere,
         "bureau_balance": balances,
         "previous_application": previous.table,
         "POS_CASH_balance": pos_cash(chunk.stream("pos_cash"), applicants, previous.loans, payments),

@@ -17,6 +17,7 @@ from creditrisk_assets.simulation.sampling import (
     Category,
     FloatArray,
     IntArray,
+    Numbers,
     Table,
     amount,
     chance,
@@ -37,13 +38,14 @@ COLUMNS = (
 )  # fmt: skip
 
 STATUSES = ("Active", "Completed", "Signed", "Sent proposal", "Refused")
-IDLE_BELOW_YOUNG, IDLE_BELOW_OLD = -0.05, -1.25  # utilisation scores below which a card is never drawn on: its drawings are null
+# Utilisation scores below which a card is never drawn on, so that its drawings are null.
+IDLE_BELOW_YOUNG, IDLE_BELOW_OLD = -0.05, -1.25
 INTEREST = 0.021  # per month
 DRAWING_MONTHS = 0.24  # months with a drawing that matters
 PAID_DOWN = 0.965  # balance left from one month to the next
 MINIMUM_PAYMENT = 0.05  # of the balance
 CASH_SHARE = 0.56  # drawings at machines, by amount
-EXTRA_PAYMENT = 0.42  # months with a second payment
+EXTRA_PAYMENTS = 1.65  # further payments in a month, on average
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,9 @@ def _between_drawings(rng: np.random.Generator, share: FloatArray, place: IntArr
 def credit_card(rng: np.random.Generator, applicants: Applicants, cards: Cards, months: CardMonths) -> Table:
     """Turn card months into rows, shuffled: the source's file has no order."""
     size = len(months.card)
-    at_machine = chance(rng, np.clip(CASH_SHARE + 0.28 * applicants.conduct.utilisation[cards.owner], 0.05, 0.95)[months.card], size)
+    at_machine = chance(
+        rng, np.clip(CASH_SHARE + 0.28 * applicants.conduct.utilisation[cards.owner], 0.05, 0.95)[months.card], size
+    )
     cash = np.where(at_machine, np.minimum(amount(months.drawn, 4500.0), months.drawn), 0.0)
     other = np.where(chance(rng, 0.008, size) & ~at_machine, months.drawn, 0.0)
     goods = amount(np.maximum(months.drawn - cash - other, 0.0))
@@ -176,11 +180,10 @@ def _past_due(
     return np.maximum(short, np.floor(lingering).astype(np.int64)), defaulted
 
 
-def card_instalments(rng: np.random.Generator, applicants: Applicants, cards: Cards, months: CardMonths) -> Table:
-    """Return the cards' rows of installments_payments: version 0, numbered through, one or two payments a month."""
+def card_instalments(rng: np.random.Generator, applicants: Applicants, cards: Cards, months: CardMonths) -> Numbers:
+    """Return the cards' rows of installments_payments: version 0, numbered through, one or more payments a month."""
     owing = np.flatnonzero(months.due > 0)
-    twice = owing[chance(rng, EXTRA_PAYMENT, len(owing))]
-    month = np.sort(np.concatenate([owing, twice]))
+    month = np.repeat(owing, 1 + rng.poisson(EXTRA_PAYMENTS, len(owing)))
     repeated = np.concatenate([[False], month[1:] == month[:-1]]) if len(month) else np.zeros(0, dtype=np.bool_)
     card = months.card[month]
     number = position_in_group(np.bincount(card, minlength=len(cards.ids))[np.unique(card)]) + 1

@@ -12,15 +12,16 @@ from creditrisk_assets.simulation.latent import Applicants
 from creditrisk_assets.simulation.loans import Loans
 from creditrisk_assets.simulation.sampling import (
     MONTH_DAYS,
+    BoolArray,
     FloatArray,
     IntArray,
-    Table,
+    Numbers,
     amount,
     chance,
     logistic,
     mix,
     position_in_group,
-    take,
+    with_nulls,
 )
 
 COLUMNS = (
@@ -33,6 +34,8 @@ SPLIT = 0.058  # instalments paid in two parts
 OVERPAID = 0.016
 NO_ROWS = 0.012  # loans whose instalments were not delivered
 VERSION_CHANGED = 0.12
+LARGEST_PAYMENT = 2_200_000.0
+EARLIEST_PAYMENT = -2941.0
 UNPAID_DELIVERED = 0.2  # of the instalments that are due but unpaid on the application day
 TINY_LAST = 0.28  # last instalments that only settle cents
 
@@ -75,52 +78,73 @@ def draw_delays(rng: np.random.Generator, lateness: FloatArray) -> FloatArray:
 
 
 def installments(
-    rng: np.random.Generator, applicants: Applicants, loans: Loans, payments: Payments, card_rows: Table
-) -> Table:
+    rng: np.random.Generator, applicants: Applicants, loans: Loans, payments: Payments, card_rows: Numbers
+) -> Numbers:
     """Turn payments into rows, add the cards' rows, and shuffle: the source's file has no order.
 
     Parameters
     ----------
+    rng
+        Source of randomness for this table of this chunk.
+    applicants, loans, payments
+        The chunk, its loans and when their instalments were paid.
     card_rows
         Instalments of credit cards (`credit_card.card_instalments`) in this table's columns.
     """
-    rows = _loan_rows(rng, applicants, loans, payments)
-    together: Table = {name: np.concatenate([rows[name], card_rows[name]]) for name in COLUMNS}  # type: ignore[list-item]  # numbers only
-    return take(together, rng.permutation(len(together["SK_ID_PREV"])))  # type: ignore[arg-type]  # an array, not a category
-
-
-def _loan_rows(rng: np.random.Generator, applicants: Applicants, loans: Loans, payments: Payments) -> Table:
     delivered = ~chance(rng, NO_ROWS, len(loans.ids))
-    unpaid_rows = (payments.paid <= -1.0) | chance(rng, UNPAID_DELIVERED, len(payments.loan))
-    kept = delivered[payments.loan] & unpaid_rows
-    loan, number, due, paid = payments.loan[kept], payments.number[kept], payments.due[kept], payments.paid[kept]
-    last = (number == loans.paid_terms[loan]) & loans.ended[loan]
-    early_end = last & (loans.paid_terms < loans.term)[loan]
-    left = np.maximum(loans.term[loan] - number, 0)
-    size = len(loan)
-    tiny = chance(rng, TINY_LAST, size)
-    annuity = loans.annuity[loan]
-    balance = annuity * (1.0 - (1.0 + loans.rate[loan]) ** -left) / loans.rate[loan]
-    prescribed = np.where(early_end, amount(annuity + balance), np.where(last, amount(np.where(tiny, rng.exponential(9.0, size) + 0.5, annuity * 0.985)), annuity))
-    prescribed = np.minimum(prescribed, 2_200_000.0)
-    version = np.where(chance(rng, VERSION_CHANGED, len(loans.ids))[loan] & (number > loans.term[loan] // 2), 2.0, 1.0)
-    version = np.where(early_end, version + 1.0, version)
+    known = (payments.paid <= -1.0) | chance(rng, UNPAID_DELIVERED, len(payments.loan))
+    kept = delivered[payments.loan] & known
+    due = Payments(payments.loan[kept], payments.number[kept], payments.due[kept], payments.paid[kept])
+    together = _joined(_loan_rows(rng, applicants, loans, due), card_rows)
+    return _taken(together, rng.permutation(len(together["SK_ID_PREV"])))
+
+
+def _loan_rows(rng: np.random.Generator, applicants: Applicants, loans: Loans, payments: Payments) -> Numbers:
+    """Write one row per payment: one for most instalments, two for those paid in parts."""
+    size = len(payments.loan)
+    prescribed, version = _prescribed(rng, loans, payments)
     split = chance(rng, SPLIT, size)
     first_part = np.where(split, amount(prescribed * rng.beta(0.6, 0.6, size)), prescribed)
     over = ~split & chance(rng, OVERPAID, size)
-    unpaid = paid > -1.0
-    rows: Table = {
-        "SK_ID_PREV": loans.ids[loan],
-        "SK_ID_CURR": applicants.ids[loans.owner[loan]],
+    more = amount(np.minimum(prescribed * rng.uniform(1.01, 2.0, size), LARGEST_PAYMENT))
+    unpaid = payments.paid > -1.0
+    first_day = payments.paid - np.where(split, np.floor(rng.exponential(6.0, size)), 0.0)
+    rows: Numbers = {
+        "SK_ID_PREV": loans.ids[payments.loan],
+        "SK_ID_CURR": applicants.ids[loans.owner[payments.loan]],
         "NUM_INSTALMENT_VERSION": version,
-        "NUM_INSTALMENT_NUMBER": number,
-        "DAYS_INSTALMENT": due,
-        "DAYS_ENTRY_PAYMENT": np.where(unpaid, np.nan, np.maximum(paid, -2941.0)),
+        "NUM_INSTALMENT_NUMBER": payments.number,
+        "DAYS_INSTALMENT": payments.due,
+        "DAYS_ENTRY_PAYMENT": with_nulls(np.maximum(first_day, EARLIEST_PAYMENT), unpaid),
         "AMT_INSTALMENT": prescribed,
-        "AMT_PAYMENT": np.where(unpaid, np.nan, np.where(over, amount(np.minimum(prescribed * rng.uniform(1.01, 2.0, size), 2_200_000.0)), first_part)),
+        "AMT_PAYMENT": with_nulls(np.where(over, more, first_part), unpaid),
     }
-    second = take(rows, split & ~unpaid)
-    second["AMT_PAYMENT"] = amount((prescribed - first_part)[split & ~unpaid])
-    earlier = np.asarray(rows["DAYS_ENTRY_PAYMENT"]) - np.where(split, np.floor(rng.exponential(6.0, size)), 0.0)
-    rows["DAYS_ENTRY_PAYMENT"] = np.maximum(earlier, -2941.0)
-    return {name: np.concatenate([rows[name], second[name]]) for name in COLUMNS}  # type: ignore[list-item]  # numbers only
+    in_parts = split & ~unpaid
+    second = _taken(rows, in_parts)
+    second["DAYS_ENTRY_PAYMENT"] = np.maximum(payments.paid[in_parts], EARLIEST_PAYMENT)
+    second["AMT_PAYMENT"] = amount((prescribed - first_part)[in_parts])
+    return _joined(rows, second)
+
+
+def _prescribed(rng: np.random.Generator, loans: Loans, payments: Payments) -> tuple[FloatArray, FloatArray]:
+    """Return each instalment's amount and the version of its calendar: the last one settles what is left of the loan."""
+    loan, number = payments.loan, payments.number
+    size = len(loan)
+    annuity, rate = loans.annuity[loan], loans.rate[loan]
+    last = (number == loans.paid_terms[loan]) & loans.ended[loan]
+    early_end = last & (loans.paid_terms < loans.term)[loan]
+    left = np.maximum(loans.term[loan] - number, 0)
+    balance = annuity * (1.0 - (1.0 + rate) ** -left) / rate
+    remainder = np.where(chance(rng, TINY_LAST, size), rng.exponential(9.0, size) + 0.5, annuity * 0.985)
+    due = np.select([early_end, last], [annuity + balance, remainder], annuity)
+    changed = chance(rng, VERSION_CHANGED, len(loans.ids))[loan] & (number > loans.term[loan] // 2)
+    version = 1.0 + changed + early_end
+    return amount(np.minimum(due, LARGEST_PAYMENT)), version
+
+
+def _joined(first: Numbers, second: Numbers) -> Numbers:
+    return {name: np.concatenate([first[name], second[name]]) for name in COLUMNS}
+
+
+def _taken(table: Numbers, rows: IntArray | BoolArray) -> Numbers:
+    return {name: column[rows] for name, column in table.items()}

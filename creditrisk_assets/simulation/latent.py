@@ -29,7 +29,7 @@ WEIGHTS = {
     "lateness": 0.30,
     "refusal": 0.29,
     "delinquency": 0.14,
-}
+}  # fmt: skip
 UTILISATION_WEIGHT = 0.74  # card holders only
 STABILITY_WEIGHT = 0.25  # each of phone, identity document and registration: changed lately is riskier
 RESIDUAL_WEIGHT = 0.48

@@ -24,48 +24,57 @@ YEAR = 365.25
 
 AGE_YEARS = Marginal(
     {0: 21.05, 0.01: 22.6, 0.05: 25.7, 0.10: 28.2, 0.25: 34.0, 0.50: 43.2, 0.75: 53.8, 0.90: 60.8, 0.95: 63.4, 0.99: 66.8, 1: 68.98}
-)
+)  # fmt: skip
 EMPLOYED_YEARS = Marginal(
     {0: 0.05, 0.02: 0.3, 0.10: 0.75, 0.25: 2.0, 0.50: 4.5, 0.75: 8.8, 0.90: 15.2, 0.97: 25.0, 0.99: 32.5, 1: 48.0}
-)
+)  # fmt: skip
 
 GENDER = Shares({"F": 0.6585, "M": 0.3415})
 WORK = Shares({"Working": 0.6335, "Commercial associate": 0.2806, "State servant": 0.0858, "Student": 0.00006,
-               "Maternity leave": 0.00002, "Businessman": 0.00004})
+               "Maternity leave": 0.00002, "Businessman": 0.00004})  # fmt: skip
 INCOME_TYPES = ("Working", "Commercial associate", "Pensioner", "State servant", "Unemployed", "Student", "Businessman",
-                "Maternity leave")
+                "Maternity leave")  # fmt: skip
 EDUCATION = Shares({"Lower secondary": 0.0125, "Secondary / secondary special": 0.7101, "Incomplete higher": 0.0335,
-                    "Higher education": 0.2434, "Academic degree": 0.0005})
-FAMILY_YOUNG = Shares({"Married": 0.575, "Single / not married": 0.262, "Civil marriage": 0.122, "Separated": 0.037, "Widow": 0.004})
-FAMILY_OLD = Shares({"Married": 0.690, "Single / not married": 0.062, "Civil marriage": 0.080, "Separated": 0.083, "Widow": 0.085})
+                    "Higher education": 0.2434, "Academic degree": 0.0005})  # fmt: skip
+FAMILY_YOUNG = Shares(
+    {"Married": 0.575, "Single / not married": 0.262, "Civil marriage": 0.122, "Separated": 0.037, "Widow": 0.004}
+)
+FAMILY_OLD = Shares(
+    {"Married": 0.690, "Single / not married": 0.062, "Civil marriage": 0.080, "Separated": 0.083, "Widow": 0.085}
+)
 HOUSING_YOUNG = Shares({"House / apartment": 0.800, "With parents": 0.142, "Municipal apartment": 0.037, "Rented apartment": 0.027,
-                        "Office apartment": 0.008, "Co-op apartment": 0.004})
+                        "Office apartment": 0.008, "Co-op apartment": 0.004})  # fmt: skip
 HOUSING_OLD = Shares({"House / apartment": 0.937, "With parents": 0.009, "Municipal apartment": 0.037, "Rented apartment": 0.009,
-                      "Office apartment": 0.008, "Co-op apartment": 0.004})
+                      "Office apartment": 0.008, "Co-op apartment": 0.004})  # fmt: skip
 REGION_RATING = Shares({"1": 0.105, "2": 0.738, "3": 0.157})
 OCCUPATION_F = Shares({"": 0.168, "Laborers": 0.165, "Sales staff": 0.180, "Core staff": 0.142, "Managers": 0.083, "Drivers": 0.005,
                        "High skill tech staff": 0.045, "Accountants": 0.062, "Medicine staff": 0.052, "Security staff": 0.012,
                        "Cooking staff": 0.034, "Cleaning staff": 0.024, "Private service staff": 0.016, "Low-skill Laborers": 0.004,
                        "Secretaries": 0.0075, "Waiters/barmen staff": 0.007, "Realty agents": 0.0035, "HR staff": 0.0028,
-                       "IT staff": 0.0012})
+                       "IT staff": 0.0012})  # fmt: skip
 OCCUPATION_M = Shares({"": 0.150, "Laborers": 0.300, "Sales staff": 0.040, "Core staff": 0.062, "Managers": 0.084, "Drivers": 0.185,
                        "High skill tech staff": 0.050, "Accountants": 0.006, "Medicine staff": 0.004, "Security staff": 0.052,
                        "Cooking staff": 0.006, "Cleaning staff": 0.008, "Private service staff": 0.002, "Low-skill Laborers": 0.013,
                        "Secretaries": 0.0003, "Waiters/barmen staff": 0.003, "Realty agents": 0.0015, "HR staff": 0.0006,
-                       "IT staff": 0.0027})
+                       "IT staff": 0.0027})  # fmt: skip
 
 # Log-odds points against the commonest category; set so that the default rates by category come out as measured.
 GENDER_POINTS = {"M": 0.43}
 INCOME_TYPE_POINTS = {"State servant": -0.90, "Commercial associate": -0.45, "Pensioner": -0.30, "Unemployed": 1.6,
-                      "Maternity leave": 1.6, "Student": -1.5, "Businessman": -1.5}
-EDUCATION_POINTS = {"Higher education": -0.66, "Incomplete higher": -0.05, "Lower secondary": 0.11, "Academic degree": -1.0}
+                      "Maternity leave": 1.6, "Student": -1.5, "Businessman": -1.5}  # fmt: skip
+EDUCATION_POINTS = {
+    "Higher education": -0.66,
+    "Incomplete higher": -0.05,
+    "Lower secondary": 0.11,
+    "Academic degree": -1.0,
+}
 FAMILY_POINTS = {"Widow": -0.12, "Separated": 0.25, "Civil marriage": 0.26, "Single / not married": 0.21}
 HOUSING_POINTS = {"With parents": 0.43, "Rented apartment": 0.49, "Municipal apartment": 0.10, "Office apartment": -0.11,
-                  "Co-op apartment": -0.53}
+                  "Co-op apartment": -0.53}  # fmt: skip
 OCCUPATION_POINTS = {"Accountants": -1.02, "High skill tech staff": -0.75, "Core staff": -0.63, "Managers": -0.69,
                      "Medicine staff": -0.55, "Private service staff": -0.37, "": -0.36, "Drivers": -0.03, "Security staff": -0.08,
                      "Cooking staff": 0.04, "Cleaning staff": -0.04, "Waiters/barmen staff": 0.11, "Low-skill Laborers": 0.69,
-                     "Realty agents": -0.33, "Secretaries": -0.18, "Sales staff": 0.02}
+                     "Realty agents": -0.33, "Secretaries": -0.18, "Sales staff": 0.02}  # fmt: skip
 REGION_POINTS = {"1": -0.50, "3": 0.31}
 CAR_POINTS = -0.24
 AGE_SLOPE = -0.15  # per standard deviation of age

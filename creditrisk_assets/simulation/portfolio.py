@@ -68,7 +68,9 @@ class PortfolioSummary:
     rows: Mapping[str, int]  # file stem -> rows
     bytes: Mapping[str, int]  # file stem -> size
     default_rate: float  # of application_train
-    latent_auc: float  # of the generator's own risk against TARGET: no model can be expected to do better
+    latent_auc: (
+        float | None
+    )  # of the generator's own risk against TARGET: no model can be expected to do better; None if all outcomes are alike
     seconds: float
     reused: bool = False  # the directory already held this very portfolio
 
@@ -117,7 +119,7 @@ def write_portfolio(
     shifts = scenario_named(scenario)
     if not force and (existing := reusable(out, scale=scale, seed=seed, scenario=scenario)):
         return existing
-    started = time.monotonic()
+    started, version = time.monotonic(), generator_version()
     with _reserved(out), _disk_errors(out, scale):
         _refuse_foreign_tables(out)
         _check_space(out, scale)
@@ -129,7 +131,9 @@ def write_portfolio(
             drawn = [chunk.applicants() for chunk in chunks]
             target = np.concatenate([a.target[a.is_train] for a in drawn])
             risk = np.concatenate([a.risk[a.is_train] for a in drawn])
-            placed = place(chunks, [int(a.bureau_rows.sum()) for a in drawn], [int(a.previous_rows.sum()) for a in drawn])
+            placed = place(
+                chunks, [int(a.bureau_rows.sum()) for a in drawn], [int(a.previous_rows.sum()) for a in drawn]
+            )
             del drawn
             rows = _write_tables(placed, partial, scale, _worker_count(processes, len(chunks)), progress)
             summary = PortfolioSummary(
@@ -137,7 +141,7 @@ def write_portfolio(
                 scale=scale,
                 seed=seed,
                 scenario=scenario,
-                generator_version=generator_version(),
+                generator_version=version,
                 rows=rows,
                 bytes={table: (partial / f"{table}.csv").stat().st_size for table in TABLES},
                 default_rate=float(target.mean()),
@@ -179,7 +183,9 @@ def generator_version() -> str:
 
 def _check_arguments(scale: float, seed: int, processes: int | None) -> None:
     if not 0 < scale <= LARGEST_SCALE:
-        raise PortfolioError(f"scale is {scale}; give a number above 0 and at most {LARGEST_SCALE:g} (1 is the reference portfolio's size)")
+        raise PortfolioError(
+            f"scale is {scale}; give a number above 0 and at most {LARGEST_SCALE:g} (1 is the reference portfolio's size)"
+        )
     if seed < 0:
         raise PortfolioError(f"seed is {seed}; give 0 or more")
     if processes is not None and processes < 1:
@@ -194,13 +200,22 @@ def _worker_count(processes: int | None, chunks: int) -> int:
 @contextlib.contextmanager
 def _reserved(out: Path) -> Iterator[None]:
     """Keep other writers out of the directory; the lock dies with the process."""
-    out.mkdir(parents=True, exist_ok=True)
-    handle = os.open(out, os.O_RDONLY)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        handle = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileExistsError, NotADirectoryError):
+        raise PortfolioError(f"{out} is not a directory; choose another path for the portfolio") from None
+    except PermissionError:
+        raise PortfolioError(
+            f"{out} cannot be written to; choose another directory or change its permissions"
+        ) from None
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise PortfolioError(f"another process is writing a portfolio to {out}; wait for it or choose another directory") from None
+            raise PortfolioError(
+                f"another process is writing a portfolio to {out}; wait for it or choose another directory"
+            ) from None
         yield
     finally:
         os.close(handle)
@@ -318,12 +333,10 @@ def _size(path: Path) -> int | None:
         return None
 
 
-def _auc(score: FloatArray, target: IntArray) -> float:
-    """Compute the area under the ROC curve of a score without ties; NaN if all outcomes are the same."""
+def _auc(score: FloatArray, target: IntArray) -> float | None:
+    """Compute the area under the ROC curve of a score without ties; None if all outcomes are the same."""
     ranks = np.empty(len(score), dtype=np.int64)
     ranks[np.argsort(score, kind="stable")] = np.arange(1, len(score) + 1)
     bad = int(target.sum())
     good = len(target) - bad
-    return float((ranks[target == 1].sum() - bad * (bad + 1) / 2) / (bad * good)) if bad and good else float("nan")
-
-
+    return float((ranks[target == 1].sum() - bad * (bad + 1) / 2) / (bad * good)) if bad and good else None

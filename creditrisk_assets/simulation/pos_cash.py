@@ -28,7 +28,16 @@ COLUMNS = (
     "SK_DPD_DEF",
 )  # fmt: skip
 
-STATUSES = ("Active", "Completed", "Signed", "Demand", "Returned to the store", "Approved", "Amortized debt", "Canceled")
+STATUSES = (
+    "Active",
+    "Completed",
+    "Signed",
+    "Demand",
+    "Returned to the store",
+    "Approved",
+    "Amortized debt",
+    "Canceled",
+)
 ACTIVE, COMPLETED, SIGNED, DEMAND, RETURNED, APPROVED, AMORTIZED = range(7)
 FIRST_SNAPSHOT = 0.55  # loans with a snapshot before their first instalment
 SIGNED_FIRST = 0.17  # of these first snapshots
@@ -44,7 +53,9 @@ def pos_cash(rng: np.random.Generator, applicants: Applicants, loans: Loans, pay
     residue = _residues(rng, applicants, loans)
     counts = due_months + ahead + residue
     loan = np.repeat(np.arange(size), counts)
-    number = position_in_group(counts) + np.where(ahead, 0, 1)[loan]  # the instalment due in that month; 0 before the first
+    number = (
+        position_in_group(counts) + np.where(ahead, 0, 1)[loan]
+    )  # the instalment due in that month; 0 before the first
     month = np.minimum(loans.first_month[loan] + number - 1, -1)
     after_end = number > due_months[loan]
     past_due, tolerated = _past_due(rng, loans, payments, loan, number, after_end)
@@ -54,7 +65,9 @@ def pos_cash(rng: np.random.Generator, applicants: Applicants, loans: Loans, pay
     signed = (number == 0) & chance(rng, SIGNED_FIRST, len(loan))
     status = np.select([completed, signed], [COMPLETED, SIGNED], ACTIVE)
     odd = chance(rng, 0.0016, len(loan)) & (status == ACTIVE)
-    status = np.where(odd, rng.choice([DEMAND, RETURNED, APPROVED, AMORTIZED], len(loan), p=[0.42, 0.40, 0.15, 0.03]), status)
+    status = np.where(
+        odd, rng.choice([DEMAND, RETURNED, APPROVED, AMORTIZED], len(loan), p=[0.42, 0.40, 0.15, 0.03]), status
+    )
     unknown = chance(rng, 0.0028, len(loan))
     rows: Table = {
         "SK_ID_PREV": loans.ids[loan],
@@ -84,16 +97,17 @@ def _past_due(
 
     An instalment counts from its due day until it is paid, and is looked for in the month it falls due and the months after.
     """
-    offsets = np.cumsum(np.bincount(payments.loan, minlength=len(loans.ids)))
-    offsets = np.concatenate([[0], offsets[:-1]])
     counts = np.bincount(payments.loan, minlength=len(loans.ids))
+    offsets = np.cumsum(counts) - counts
     month_end = np.minimum((loans.first_month[loan] + number) * MONTH_DAYS, 0.0)
+    due, paid = np.append(payments.due, 0.0), np.append(payments.paid, 0.0)  # an entry to point at where there is none
     oldest: FloatArray = np.zeros(len(loan))
     for back in range(LOOK_BACK + 1):
         wanted = number - back
         exists = (wanted >= 1) & (wanted <= counts[loan])
-        entry = np.where(exists, offsets[loan] + wanted - 1, 0)
-        open_days = np.where(exists & (payments.paid[entry] > month_end), month_end - payments.due[entry], 0.0) if len(payments.due) else oldest
+        entry = np.where(exists, offsets[loan] + wanted - 1, -1)
+        unpaid = exists & (paid[entry] > month_end)
+        open_days = np.where(unpaid, month_end - due[entry], 0.0)
         oldest = np.maximum(oldest, open_days)
     lingering = np.where(after_end, (number - counts[loan]) * MONTH_DAYS, 0.0)
     tolerated = np.where(after_end, chance(rng, 0.93, len(loans.ids))[loan], chance(rng, 0.50, len(loans.ids))[loan])

@@ -36,7 +36,11 @@ from creditrisk_assets.simulation.sampling import (
 
 INFINITE = 365243.0
 LOAN_ORPHANS, CARD_ORPHANS = 0.0452, 0.1225
-HAS_SCHEDULE = {m.CASH: 0.915, m.CONSUMER: 0.955, m.REVOLVING: 0.949}  # approved and really drawn; a first loan always is
+HAS_SCHEDULE = {
+    m.CASH: 0.915,
+    m.CONSUMER: 0.955,
+    m.REVOLVING: 0.949,
+}  # approved and really drawn; a first loan always is
 NULL_ANNUITY = {m.APPROVED: 0.0, m.CANCELED: 0.969, m.REFUSED: 0.151, m.UNUSED: 0.98}
 EARLY = {m.CASH: 0.52, m.CONSUMER: 0.24}  # share of loans repaid before their term
 
@@ -110,7 +114,11 @@ def _draw(rng: np.random.Generator, applicants: Applicants, ids: IntArray) -> _D
     terms = np.where(kind >= m.REVOLVING, 0, terms).astype(np.int64)
     cross_sell = chance(rng, np.where(kind == m.CASH, 0.80, 0.43), size)
     asked = np.where(kind == m.CASH, m.CASH_AMOUNT.at(size_score), m.CONSUMER_AMOUNT.at(size_score))
-    asked = np.where(kind == m.REVOLVING, _number(m.CARD_LIMITS, rng.random(size)), amount(asked, np.where(kind == m.CASH, 4500.0, 4.5)))
+    asked = np.where(
+        kind == m.REVOLVING,
+        _number(m.CARD_LIMITS, rng.random(size)),
+        amount(asked, np.where(kind == m.CASH, 4500.0, 4.5)),
+    )
     nothing = ((kind == m.CASH) & (status == m.CANCELED) & chance(rng, 0.985, size)) | (kind == m.UNNAMED)
     nothing |= (kind == m.REVOLVING) & chance(rng, 0.55, size)
     paid_down = (kind == m.CONSUMER) & chance(rng, 0.52, size)
@@ -241,7 +249,9 @@ def _table(rng: np.random.Generator, applicants: Applicants, drawn: _Drawn, sche
         "AMT_GOODS_PRICE": with_nulls(drawn.asked, drawn.asked == 0.0),
         "RATE_DOWN_PAYMENT": with_nulls(np.minimum(drawn.down / total * 1.09, 0.84157), no_down),
         "RATE_INTEREST_PRIMARY": with_nulls(m.PRIMARY_RATE.at_share(np.rint(rng.random(size) * 40) / 40), rare_rate),
-        "RATE_INTEREST_PRIVILEGED": with_nulls(m.PRIVILEGED_RATE.at_share(np.rint(rng.random(size) * 20) / 20), rare_rate),
+        "RATE_INTEREST_PRIVILEGED": with_nulls(
+            m.PRIVILEGED_RATE.at_share(np.rint(rng.random(size) * 20) / 20), rare_rate
+        ),
         "WEEKDAY_APPR_PROCESS_START": m.WEEKDAYS.pick(rng, size),
         "HOUR_APPR_PROCESS_START": days(np.clip(rng.normal(12.5, 3.3, size), 0, 23)),
         "FLAG_LAST_APPL_PER_CONTRACT": Category(("Y", "N"), chance(rng, 0.004, size).astype(np.int64)),
@@ -275,5 +285,3 @@ def _dates(rng: np.random.Generator, drawn: _Drawn, schedule: _Schedule) -> Tabl
         "DAYS_TERMINATION": with_nulls(np.maximum(termination, -2825), nothing),
         "NFLAG_INSURED_ON_APPROVAL": with_nulls((rng.random(size) < insured).astype(np.float64), nothing),
     }
-
-

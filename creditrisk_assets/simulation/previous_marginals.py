@@ -30,30 +30,33 @@ CANCELED_OTHERWISE = (0.519, 0.005, 1.0, 1.0)
 UNUSED_OTHERWISE = (0.0, 0.071, 0.0, 0.0)
 AGE = Marginal(  # days since the decision
     {0: 2, 0.01: 15, 0.05: 65, 0.10: 135, 0.25: 285, 0.50: 575, 0.75: 1290, 0.90: 2240, 0.95: 2560, 0.99: 2839, 1: 2922}
-)
+)  # fmt: skip
 REFUSED_TERM_SHIFT = 0.75  # normal scores: longer terms are refused
 AGE_SHIFT = (0.34, -0.62, -0.22, -0.62)  # normal scores, by outcome: what came to nothing is recent
 CARD_AGE_MONTHS = Marginal({0: 1, 0.1: 5, 0.25: 9, 0.50: 21, 0.68: 45, 0.80: 84, 0.90: 96, 1: 96})
 
 CASH_TERMS = Shares(
     {"6": 0.09, "12": 0.34, "18": 0.12, "24": 0.20, "30": 0.04, "36": 0.11, "42": 0.015, "48": 0.045, "60": 0.038, "72": 0.002}
-)
+)  # fmt: skip
 CONSUMER_TERMS = Shares(
     {"4": 0.04, "5": 0.02, "6": 0.195, "8": 0.06, "10": 0.215, "12": 0.325, "14": 0.01, "18": 0.065, "24": 0.065, "36": 0.005}
-)
+)  # fmt: skip
 CASH_AMOUNT = Marginal(
     {0: 22500, 0.05: 45000, 0.25: 117000, 0.50: 238500, 0.75: 490000, 0.90: 860000, 0.97: 1_300_000, 0.99: 1_700_000, 1: 3_150_000}
-)
+)  # fmt: skip
 CONSUMER_AMOUNT = Marginal(
     {0: 2700, 0.05: 22000, 0.25: 40500, 0.50: 66000, 0.75: 114000, 0.90: 190000, 0.97: 320000, 0.99: 480000, 1: 1_400_000}
-)
-CARD_LIMITS = Shares({"45000": 0.12, "67500": 0.05, "90000": 0.08, "135000": 0.14, "180000": 0.38, "225000": 0.08, "270000": 0.12, "450000": 0.09, "675000": 0.035, "765000": 0.023})
+)  # fmt: skip
+CARD_LIMITS = Shares(
+    {"45000": 0.12, "67500": 0.05, "90000": 0.08, "135000": 0.14, "180000": 0.38, "225000": 0.08, "270000": 0.12, "450000":
+     0.09, "675000": 0.035, "765000": 0.023}
+)  # fmt: skip
 
 RATE = {  # interest per month: goods, cash offered to customers, cash asked for at the counter
     "consumer": Marginal({0: 0.004, 0.14: 0.012, 0.40: 0.022, 0.70: 0.034, 1: 0.060}),
     "cross-sell": Marginal({0: 0.006, 0.03: 0.012, 0.41: 0.022, 0.83: 0.034, 1: 0.055}),
     "street": Marginal({0: 0.008, 0.02: 0.012, 0.28: 0.022, 0.54: 0.034, 1: 0.065}),
-}
+}  # fmt: skip
 YIELD_EDGES = (0.012, 0.022, 0.034)  # upper bounds of low_action, low_normal, middle
 YIELDS = ("XNA", "low_action", "low_normal", "middle", "high")
 
@@ -64,8 +67,13 @@ PURPOSES = Shares(
      "Wedding / gift / holiday": 0.014, "Buying a home": 0.012, "Car repairs": 0.011, "Business development": 0.006,
      "Buying a holiday home / land": 0.007, "Gasification / water supply": 0.004, "Buying a garage": 0.002, "Hobby": 0.001}
 )  # fmt: skip
-REJECT_REASONS = Shares({"HC": 0.628, "LIMIT": 0.192, "SCO": 0.110, "SCOFR": 0.041, "XNA": 0.017, "VERIF": 0.0115, "SYSTEM": 0.0005})
-PAYMENT_TYPES = Shares({"Cash through the bank": 0.991, "Non-cash from your account": 0.0083, "Cashless from the account of the employer": 0.0007})
+REJECT_REASONS = Shares(
+    {"HC": 0.628, "LIMIT": 0.192, "SCO": 0.110, "SCOFR": 0.041, "XNA": 0.017, "VERIF": 0.0115, "SYSTEM": 0.0005}
+)  # fmt: skip
+PAYMENT_TYPES = Shares(
+    {"Cash through the bank": 0.991, "Non-cash from your account": 0.0083, "Cashless from the account of the employer":
+     0.0007}
+)  # fmt: skip
 TYPE_SUITES = Shares(
     {"Unaccompanied": 0.608, "Family": 0.246, "Spouse, partner": 0.076, "Children": 0.036, "Other_B": 0.021, "Other_A": 0.011,
      "Group of people": 0.003}
@@ -86,11 +94,20 @@ INDUSTRY_OF_GOODS = {  # the rest is sold by shops for consumer electronics
 }  # fmt: skip
 INDUSTRIES = ("XNA", "Consumer electronics", "Connectivity", "Furniture", "Construction", "Clothing", "Industry", "Auto technology",
               "Jewelry", "MLM partners", "Tourism")  # fmt: skip
-CASH_CHANNELS = Shares({"Credit and cash offices": 0.845, "Contact center": 0.083, "AP+ (Cash loan)": 0.063, "Channel of corporate sales": 0.006, "Country-wide": 0.003})
-SHOP_CHANNELS = Shares({"Country-wide": 0.60, "Stone": 0.262, "Regional / Local": 0.134, "Car dealer": 0.0008, "Credit and cash offices": 0.003})
+CASH_CHANNELS = Shares(
+    {"Credit and cash offices": 0.845, "Contact center": 0.083, "AP+ (Cash loan)": 0.063, "Channel of corporate sales":
+     0.006, "Country-wide": 0.003}
+)  # fmt: skip
+SHOP_CHANNELS = Shares(
+    {"Country-wide": 0.60, "Stone": 0.262, "Regional / Local": 0.134, "Car dealer": 0.0008, "Credit and cash offices":
+     0.003}
+)  # fmt: skip
 CHANNELS = ("Credit and cash offices", "Country-wide", "Stone", "Regional / Local", "Contact center", "AP+ (Cash loan)",
             "Channel of corporate sales", "Car dealer")  # fmt: skip
-WEEKDAYS = Shares({"MONDAY": 0.151, "TUESDAY": 0.157, "WEDNESDAY": 0.152, "THURSDAY": 0.148, "FRIDAY": 0.153, "SATURDAY": 0.141, "SUNDAY": 0.097})
+WEEKDAYS = Shares(
+    {"MONDAY": 0.151, "TUESDAY": 0.157, "WEDNESDAY": 0.152, "THURSDAY": 0.148, "FRIDAY": 0.153, "SATURDAY": 0.141,
+     "SUNDAY": 0.097}
+)  # fmt: skip
 SELLER_AREA = Marginal({0: 1, 0.05: 15, 0.25: 30, 0.50: 100, 0.75: 1000, 0.95: 2300, 0.99: 4000, 1: 9000})
 PRIMARY_RATE = Marginal({0: 0.0591352, 0.25: 0.1607, 0.5: 0.189136, 0.75: 0.1933, 0.98: 0.30, 1: 0.744985})
 PRIVILEGED_RATE = Marginal({0: 0.424419, 0.25: 0.7156, 0.5: 0.835095, 0.75: 0.8525, 1: 0.867336})

@@ -113,18 +113,29 @@ def _areas(rng: np.random.Generator, consumer: BoolArray) -> IntArray:
 
 
 def _industries(rng: np.random.Generator, goods: Category, consumer: BoolArray) -> Category:
-    by_goods = np.array([m.INDUSTRIES.index(m.INDUSTRY_OF_GOODS.get(name, "Consumer electronics")) for name in goods.names])
+    by_goods = np.array(
+        [m.INDUSTRIES.index(m.INDUSTRY_OF_GOODS.get(name, "Consumer electronics")) for name in goods.names]
+    )
     codes = by_goods[goods.codes]
     general = chance(rng, 0.02, len(consumer))  # a general store sells phones too
-    return Category(m.INDUSTRIES, np.where(consumer, np.where(general, m.INDUSTRIES.index("Consumer electronics"), codes), 0))
+    return Category(
+        m.INDUSTRIES, np.where(consumer, np.where(general, m.INDUSTRIES.index("Consumer electronics"), codes), 0)
+    )
 
 
-def _combinations(kind: IntArray, goods: Category, band: IntArray, cross_sell: BoolArray, unpriced: BoolArray) -> Category:
+def _combinations(
+    kind: IntArray, goods: Category, band: IntArray, cross_sell: BoolArray, unpriced: BoolArray
+) -> Category:
     cheap = (band == 1) | (band == 2) & cross_sell
-    mobile, industry = goods.is_any("Mobile"), goods.is_any("Furniture", "Construction Materials", "Clothing and Accessories", "Jewelry")
+    mobile, industry = (
+        goods.is_any("Mobile"),
+        goods.is_any("Furniture", "Construction Materials", "Clothing and Accessories", "Jewelry"),
+    )
     other = goods.is_any("Vehicles", "Auto Accessories", "Tourism", "Medicine", "Education")
     shelf = np.select([mobile, industry, other], [1, 2, 3], 0)
-    free = np.where(cheap, COMBINATIONS.index("POS household without interest"), COMBINATIONS.index("POS household with interest"))
+    free = np.where(
+        cheap, COMBINATIONS.index("POS household without interest"), COMBINATIONS.index("POS household with interest")
+    )
     pos = free + shelf
     level = np.clip(band - 2, 0, 2)
     start = np.where(cross_sell, COMBINATIONS.index("Cash X-Sell: low"), COMBINATIONS.index("Cash Street: low"))

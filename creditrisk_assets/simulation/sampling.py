@@ -42,6 +42,8 @@ class Category:
 
 Column = IntArray | FloatArray | Category
 Table = dict[str, Column]
+Columns = Mapping[str, Column]  # a table to read from
+Numbers = dict[str, IntArray | FloatArray]  # a table without text
 
 
 class Shares:
@@ -98,7 +100,7 @@ def mix(rng: np.random.Generator, *parts: tuple[float, FloatArray]) -> FloatArra
         Pairs of loading and factor; the squared loadings sum to at most 1.
     """
     rest = max(0.0, 1.0 - sum(loading**2 for loading, _ in parts))
-    scores = rng.standard_normal(len(parts[0][1])) * np.sqrt(rest)
+    scores = rng.standard_normal(len(parts[0][1])) * float(np.sqrt(rest))
     for loading, factor in parts:
         scores += loading * factor
     return scores
@@ -120,9 +122,9 @@ def points(category: Category, table: Mapping[str, float]) -> FloatArray:
     return np.asarray(by_code[category.codes], dtype=np.float64)
 
 
-def amount(values: FloatArray, unit: float = 0.045) -> FloatArray:
+def amount(values: FloatArray, unit: float | FloatArray = 0.045) -> FloatArray:
     """Round money to a grid; the source's amounts are whole cents times 4.5, hence steps of 0.045 (or 4.5, 4500)."""
-    return np.round(np.rint(values / unit) * unit, 3) + 0.0
+    return np.asarray(np.round(np.rint(values / unit) * unit, 3) + 0.0, dtype=np.float64)
 
 
 def whole(values: FloatArray) -> FloatArray:
@@ -156,11 +158,11 @@ def position_in_group(sizes: IntArray) -> IntArray:
     return np.arange(int(sizes.sum()), dtype=np.int64) - np.repeat(starts, sizes)
 
 
-def take(table: Table, rows: IntArray | BoolArray) -> Table:
+def take(table: Columns, rows: IntArray | BoolArray) -> Table:
     """Return the chosen rows of a table."""
     return {name: column.take(rows) if isinstance(column, Category) else column[rows] for name, column in table.items()}
 
 
-def ordered(table: Table, columns: Sequence[str]) -> Table:
+def ordered(table: Columns, columns: Sequence[str]) -> Table:
     """Return the table with its columns in the file's order; every column must be there."""
     return {name: table[name] for name in columns}

@@ -22,7 +22,7 @@ class Scenario:
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (Scenario("baseline", "The reference portfolio: 8.07 % of the training applicants default."),)
-}
+}  # fmt: skip
 
 
 def scenario_named(name: str) -> Scenario:

@@ -13,7 +13,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from creditrisk_assets.simulation.sampling import Category, Column, Table
+from creditrisk_assets.simulation.sampling import Category, Column, Columns
 
 _COPY_BUFFER = 4 << 20
 
@@ -27,7 +27,7 @@ class Part:
     rows: int
 
 
-def write_parts(tables: Mapping[str, Table], directory: Path) -> dict[str, Part]:
+def write_parts(tables: Mapping[str, Columns], directory: Path) -> dict[str, Part]:
     """Write each table's rows, without a header, to its own file in a directory.
 
     DuckDB's writer is used because it prints a double as the shortest text that keeps its point (202500.0), as the source does, and
