@@ -114,9 +114,9 @@ def _line(asset: AssetResult) -> str:
     rows = f"{asset.rows:>12,} rows" if asset.rows is not None else " " * 17
     if asset.outcome == "reused":
         return f"  [dim]= {asset.key:<32} {rows}  skipped: {asset.reason}[/]"
-    return (
-        f"  [green]✓[/] {asset.key:<32} {rows} {asset.seconds:>8.1f} s {asset.peak_memory_mb:>7,.0f} MB  {asset.reason}"
-    )
+    cost = f"{asset.seconds:>8.1f} s {asset.peak_memory_mb:>7,.0f} MB"
+    why = "" if asset.reason == "never built" else f"  [dim]{asset.reason}[/]"
+    return f"  [green]✓[/] {asset.key:<32} {rows} {cost}{why}"
 
 
 def _summary(settings: Settings, result: RunResult, select: str) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def _make_version(work: Work) -> Made:
     logged = LoggedTraining(**model.manifest.metadata["facts"]["mlflow"])
     figures = _gate_figures(work.inputs[EVALUATION])
     champion = versions.by_alias(settings.registered_model, versions.CHAMPION)
-    tags = {**tracking.data_tags(bundle), "dagster_run_id": work.context.run_id}
+    tags = {**tracking.data_tags(bundle), "dagster_run_id": work.context.run.run_id}
     registered = versions.register(settings.registered_model, logged, figures, tags)
     decision = _decide(registered, champion, figures, policy)
     (pd.DataFrame([_row(registered, decision, work)])).to_parquet(work.draft.data, index=False)
@@ -83,7 +83,7 @@ def _row(registered: RegisteredVersion, decision: PromotionDecision, work: Work)
         "registry_version": registered.version,
         "model_version": registered.model_version,
         "mlflow_run_id": registered.run_id,
-        "dagster_run_id": work.context.run_id,
+        "dagster_run_id": work.context.run.run_id,
         "auc": registered.figures.auc,
         "brier": registered.figures.brier,
         "promoted": decision.promote,
@@ -100,7 +100,7 @@ def _names(
         if champion
         else None,
         "mlflow_run_id": logged.run_id,
-        "dagster_run_id": work.context.run_id,
+        "dagster_run_id": work.context.run.run_id,
     }
 
 

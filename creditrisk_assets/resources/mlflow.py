@@ -51,7 +51,7 @@ class MlflowRun:
                 SimpleNamespace(
                     log=self._context.log,
                     dagster_run=self._context.run,
-                    run_id=self._context.run_id,
+                    run_id=self._context.run.run_id if self._context.run else None,
                     resource_config={
                         "experiment_name": self._settings.mlflow_experiment,
                         "mlflow_tracking_uri": self._settings.tracking_uri,
