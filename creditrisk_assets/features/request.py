@@ -97,7 +97,7 @@ class RequestFeatures:
             raise RequestError(
                 f"no history table is named {', '.join(unknown)}; known: {', '.join(sorted(set(known) - {APPLICATION}))}"
             )
-        rows = {APPLICATION: applications, **{table: rows for table, rows in histories.items() if rows}}
+        rows = {table: sent for table, sent in {APPLICATION: applications, **histories}.items() if sent}
         with self._worker() as worker:
             found = worker.run(rows, families)
         columns: dict[str, list[Any]] = {KEY: list(keys)}

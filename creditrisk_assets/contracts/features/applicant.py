@@ -58,4 +58,4 @@ def _joined() -> type[DataFrameModel]:
 
 
 Applicant = _joined()
-CONTRACT = TableContract(table="applicant", model=Applicant)
+CONTRACT = TableContract(table="applicant", layer="features", model=Applicant)

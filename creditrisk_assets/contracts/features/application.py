@@ -19,7 +19,7 @@ class Application(DataFrameModel):
     application__credit_amt: dt.Float64 = d.amount("Amount of the loan applied for", nullable=False)
     application__annuity_amt: dt.Float64 = d.amount("Regular instalment of the loan applied for")
     application__goods_price_amt: dt.Float64 = d.amount("Price of the goods the loan pays for")
-    application__age_days: dt.Int64 = d.days("Age of the applicant", maximum=40000, nullable=False)
+    application__age_days: dt.Int64 = d.days("Age of the applicant", maximum=43830, nullable=False)
     application__employed_days: dt.Int64 = d.days(
         "Days in the current job; NULL without employment (365243 in the feed)"
     )
@@ -35,10 +35,10 @@ class Application(DataFrameModel):
         "Population of the region of residence, normalised by the source", maximum=1
     )
     application__region_rating_level: dt.Int64 = d.level(
-        "Lender's rating of the region (1 best, 3 worst)", minimum=-1, maximum=3
+        "Lender's rating of the region (1 best, 3 worst)", minimum=1, maximum=3
     )
     application__city_rating_level: dt.Int64 = d.level(
-        "Lender's rating of the region with its city (1 best, 3 worst)", minimum=-1, maximum=3
+        "Lender's rating of the region with its city (1 best, 3 worst)", minimum=1, maximum=3
     )
     application__process_start_hours: dt.Int64 = d.hours("Hour of the day at which the application was started")
     application__ext_1_score: dt.Float64 = d.score("External score 1, normalised by the source (high is good)")
@@ -232,4 +232,4 @@ class Application(DataFrameModel):
         unique = ("sk_id_curr",)
 
 
-CONTRACT = TableContract(table="application", model=Application)
+CONTRACT = TableContract(table="application", layer="features", model=Application)

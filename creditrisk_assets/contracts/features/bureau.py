@@ -44,8 +44,12 @@ class Bureau(DataFrameModel):
     bureau__opening_gap_days_mean: dt.Float64 = d.days(
         "Mean time between the openings of two credits; NULL with one credit"
     )
-    bureau__updated_days_min: dt.Int64 = d.days("Days since the bureau's latest update")
-    bureau__updated_days_mean: dt.Float64 = d.days("Mean days since the update of a credit")
+    bureau__updated_days_min: dt.Int64 = d.days(
+        "Days since the bureau's latest update; negative: dated after the application", minimum=None
+    )
+    bureau__updated_days_mean: dt.Float64 = d.days(
+        "Mean days since the update of a credit; negative: dated after the application", minimum=None
+    )
     bureau__active_remaining_days_max: dt.Int64 = d.days(
         "Longest time to the planned end of an active credit; negative: overrun", minimum=None
     )
@@ -93,7 +97,7 @@ class Bureau(DataFrameModel):
         "Largest debt per amount of an active credit", minimum=None
     )
     bureau__overdue_debt_ratio: dt.Float64 = d.ratio("Amount past due per debt", minimum=None)
-    bureau__monthly_credits_count: dt.Int64 = d.count("Credits with monthly statuses", nullable=False)
+    bureau__monthly_credits_count: dt.Int64 = d.count("Credits with monthly statuses")
     bureau__history_months_sum: dt.Int64 = d.months("Monthly statuses of all credits")
     bureau__dpd_share_mean: dt.Float64 = d.share("Mean over credits of the share of their known months past due")
     bureau__dpd_share_max: dt.Float64 = d.share("Largest share of its known months that a credit was past due")
@@ -105,7 +109,7 @@ class Bureau(DataFrameModel):
     bureau__closed_months_share: dt.Float64 = d.share("Months with status closed per month")
     bureau__unknown_months_share: dt.Float64 = d.share("Months with unknown status per month")
     bureau__dpd_credits_share: dt.Float64 = d.share("Credits that were ever past due per credit with a known month")
-    bureau__dpd_months_count: dt.Int64 = d.count("Months past due of all credits", nullable=False)
+    bureau__dpd_months_count: dt.Int64 = d.count("Months past due of all credits")
     bureau__worst_status_level: dt.Int64 = d.level(
         "Worst monthly status (0 none, 1 up to 30 days past due … 5 beyond 120 or written off)", minimum=0, maximum=5
     )
@@ -124,4 +128,4 @@ class Bureau(DataFrameModel):
         unique = ("sk_id_curr",)
 
 
-CONTRACT = TableContract(table="bureau", model=Bureau)
+CONTRACT = TableContract(table="bureau", layer="features", model=Bureau)

@@ -85,7 +85,7 @@ class CreditCard(DataFrameModel):
     credit_card__cash_amt_max: dt.Float64 = d.amount("Most cash drawn in a month", minimum=None)
     credit_card__cash_limit_ratio_mean: dt.Float64 = d.ratio("Mean of cash drawn per limit", minimum=None)
     credit_card__cash_limit_ratio_max: dt.Float64 = d.ratio("Most cash drawn per limit in a month", minimum=None)
-    credit_card__drawings_count_sum: dt.Int64 = d.count("Drawings", nullable=False)
+    credit_card__drawings_count_sum: dt.Int64 = d.count("Drawings")
     credit_card__drawings_count_sum_12m: dt.Int64 = d.count("Drawings in the last 12 months")
     credit_card__cash_drawings_count_mean: dt.Float64 = d.count("Mean cash drawings in a month")
     credit_card__cash_drawings_count_sum_6m: dt.Int64 = d.count("Cash drawings in the last 6 months")
@@ -101,4 +101,4 @@ class CreditCard(DataFrameModel):
         unique = ("sk_id_curr",)
 
 
-CONTRACT = TableContract(table="credit_card", model=CreditCard)
+CONTRACT = TableContract(table="credit_card", layer="features", model=CreditCard)

@@ -61,9 +61,9 @@ class Installments(DataFrameModel):
         "Mean days before the due day of the instalments due in the last 365 days"
     )
     installments__early_days_max: dt.Int64 = d.days("Most days before the due day")
-    installments__short_share: dt.Float64 = d.share("Instalments paid short per settled instalment")
+    installments__short_share: dt.Float64 = d.share("Instalments paid short per paid instalment")
     installments__short_share_365d: dt.Float64 = d.share(
-        "Instalments paid short per settled instalment due in the last 365 days"
+        "Instalments paid short per paid instalment due in the last 365 days"
     )
     installments__short_amt_sum: dt.Float64 = d.amount("Amount paid short")
     installments__short_amt_max: dt.Float64 = d.amount("Largest amount paid short of an instalment")
@@ -109,4 +109,4 @@ class Installments(DataFrameModel):
         unique = ("sk_id_curr",)
 
 
-CONTRACT = TableContract(table="installments", model=Installments)
+CONTRACT = TableContract(table="installments", layer="features", model=Installments)

@@ -63,14 +63,10 @@ class PosCash(DataFrameModel):
     )
     pos_cash__term_months_mean: dt.Float64 = d.months("Mean latest term")
     pos_cash__term_months_max: dt.Int64 = d.months("Longest term")
-    pos_cash__running_future_instalments_count_sum: dt.Int64 = d.count(
-        "Instalments left on running contracts", nullable=False
-    )
+    pos_cash__running_future_instalments_count_sum: dt.Int64 = d.count("Instalments left on running contracts")
     pos_cash__running_future_instalments_count_max: dt.Int64 = d.count("Most instalments left on a running contract")
-    pos_cash__future_instalments_share_mean: dt.Float64 = d.share(
-        "Mean of the instalments left per term at the latest month"
-    )
-    pos_cash__running_future_instalments_share_mean: dt.Float64 = d.share(
+    pos_cash__future_term_ratio_mean: dt.Float64 = d.ratio("Mean of the instalments left per term at the latest month")
+    pos_cash__running_future_term_ratio_mean: dt.Float64 = d.ratio(
         "Mean of the instalments left per term of the running contracts"
     )
 
@@ -81,4 +77,4 @@ class PosCash(DataFrameModel):
         unique = ("sk_id_curr",)
 
 
-CONTRACT = TableContract(table="pos_cash", model=PosCash)
+CONTRACT = TableContract(table="pos_cash", layer="features", model=PosCash)

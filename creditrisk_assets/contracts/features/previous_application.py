@@ -154,4 +154,4 @@ class PreviousApplication(DataFrameModel):
         unique = ("sk_id_curr",)
 
 
-CONTRACT = TableContract(table="previous_application", model=PreviousApplication)
+CONTRACT = TableContract(table="previous_application", layer="features", model=PreviousApplication)

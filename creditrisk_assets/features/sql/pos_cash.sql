@@ -28,10 +28,10 @@ with contracts as (               -- one row per contract
         max(case when name_contract_status = 'Demand' then 1 else 0 end) as is_demanded,
         max(case when name_contract_status = 'Returned to the store' then 1 else 0 end) as is_returned,
         max(cast(cnt_instalment as bigint)) as term_months_max,
-        -- the value at the latest known month, found by packing month and value into one integer: (month + 1000) * 1000 + value
-        max((months_balance + 1000) * 1000 + cast(cnt_instalment as bigint)) as packed_term,
-        max((months_balance + 1000) * 1000 + cast(cnt_instalment_future as bigint)) as packed_future,
-        max((months_balance + 1000) * 10 + case when name_contract_status = 'Active' then 1 else 0 end) as packed_active
+        -- the value at the latest known month, found by packing month and value into one integer
+        max((cast(months_balance as bigint) + 10000) * 1000000 + cast(cnt_instalment as bigint)) as packed_term,
+        max((cast(months_balance as bigint) + 10000) * 1000000 + cast(cnt_instalment_future as bigint)) as packed_future,
+        max((cast(months_balance as bigint) + 10000) * 10 + case when name_contract_status = 'Active' then 1 else 0 end) as packed_active
     from pos_cash_balance
     group by sk_id_curr, sk_id_prev
 ),
@@ -62,11 +62,11 @@ unpacked as (
         is_demanded,
         is_returned,
         term_months_max,
-        mod(packed_term, 1000) as term_months,
-        mod(packed_future, 1000) as future,
+        mod(packed_term, 1000000) as term_months,
+        mod(packed_future, 1000000) as future,
         case when completed_months is null then mod(packed_active, 10) else 0 end as is_running,
-        cast(round(cast(mod(packed_future, 1000) as double) / nullif(mod(packed_term, 1000), 0), 6) as decimal(18, 6))
-            as future_share
+        cast(round(cast(mod(packed_future, 1000000) as double) / nullif(mod(packed_term, 1000000), 0), 6) as decimal(18, 6))
+            as future_ratio
     from contracts
 ),
 applicants as (
@@ -101,15 +101,15 @@ applicants as (
         sum(is_returned) as returned,
         sum(is_running) as running,
         sum(term_months) as term_months,
-        max(term_months) as term_months_max,
+        max(term_months_max) as term_months_max,
         count(term_months) as terms,
         sum(case when term_months_max > term_months then 1 else 0 end) as shortened,
         sum(case when is_running = 1 then future end) as future,
         max(case when is_running = 1 then future end) as future_max,
-        sum(future_share) as future_share,
-        count(future_share) as future_shares,
-        sum(case when is_running = 1 then future_share end) as running_future_share,
-        count(case when is_running = 1 then future_share end) as running_future_shares
+        sum(future_ratio) as future_ratio,
+        count(future_ratio) as future_ratios,
+        sum(case when is_running = 1 then future_ratio end) as running_future_ratio,
+        count(case when is_running = 1 then future_ratio end) as running_future_ratios
     from unpacked
     group by sk_id_curr
 )
@@ -147,6 +147,6 @@ select
     term_months_max as pos_cash__term_months_max,
     future as pos_cash__running_future_instalments_count_sum,
     future_max as pos_cash__running_future_instalments_count_max,
-    cast(future_share as double) / nullif(future_shares, 0) as pos_cash__future_instalments_share_mean,
-    cast(running_future_share as double) / nullif(running_future_shares, 0) as pos_cash__running_future_instalments_share_mean
+    cast(future_ratio as double) / nullif(future_ratios, 0) as pos_cash__future_term_ratio_mean,
+    cast(running_future_ratio as double) / nullif(running_future_ratios, 0) as pos_cash__running_future_term_ratio_mean
 from applicants

@@ -1,0 +1,69 @@
+"""The linter passes the committed SQL and catches one planted fault of each kind."""
+
+import pytest
+
+from creditrisk_assets.features.families import FAMILIES, Family
+from creditrisk_assets.features.lint import lint, main
+
+HEADER = """-- family: bureau | grain: one row per sk_id_curr | owner: team:credit-features
+-- inputs: bureau, bureau_balance | known at: application day
+"""
+SOUND = HEADER + "select sk_id_curr, count(*) as bureau__credits_count from bureau group by sk_id_curr"
+
+
+def planted(sql: str) -> Family:
+    family = FAMILIES["bureau"]
+    made = Family(family.name, family.inputs, family.contract)
+    made.__dict__["sql"] = sql
+    return made
+
+
+def test_committed_families_are_sound(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main() == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_smallest_sound_family_passes() -> None:
+    assert lint(planted(SOUND)) == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        (SOUND.replace(HEADER, ""), "must start with"),
+        (SOUND.replace("family: bureau ", "family: buro "), "header says family"),
+        (SOUND.replace("team:credit-features", "team:others"), "header says owner"),
+        (SOUND.replace("bureau, bureau_balance", "bureau"), "header says inputs"),
+        (SOUND.replace("count(*) as", "count(* as"), "does not parse"),
+        (SOUND + "; select 1", "one SELECT"),
+        (SOUND.replace("select sk_id_curr, count", "select count"), "first column must be sk_id_curr"),
+        (SOUND.replace("bureau__credits_count", "credits_count"), "must start with bureau__"),
+        (SOUND.replace("bureau__credits_count", "bureau__credits"), "name its unit"),
+        (SOUND.replace("bureau__credits_count", "bureau__Credits_count"), "lower case"),
+        (SOUND.replace("from bureau", ", count(*) as bureau__credits_count from bureau"), "there twice"),
+        (SOUND + " order by sk_id_curr", "drop the final ORDER BY"),
+        (
+            HEADER + "with a as (select * from bureau) select sk_id_curr, max(days_credit) as bureau__opened_days_max "
+            "from a group by 1",
+            "hides columns",
+        ),
+        (SOUND.replace("count(*)", "sum(amt_credit_sum_debt) / sum(amt_credit_sum)"), "may divide by zero"),
+        (SOUND.replace("count(*)", "sum(amt_credit_sum_debt) / 0"), "may divide by zero"),
+        (SOUND.replace("from bureau", "from bureau where days_credit > ?"), "parameter"),
+        (SOUND.replace("from bureau", "from bureau where days_credit > $as_of"), "parameter"),
+        (SOUND.replace("count(*)", "sum(amt_credit_sum * 0.5)"), "decimal literal"),
+        (SOUND.replace("count(*)", "avg(amt_credit_sum)"), "depends on row order"),
+        (SOUND.replace("count(*)", "max_by(amt_credit_sum, days_credit)"), "depends on row order"),
+        (
+            HEADER
+            + "with a as (select sk_id_curr, row_number() over (partition by sk_id_curr order by days_credit) as place from bureau) "
+            "select sk_id_curr, max(place) as bureau__credits_count from a group by sk_id_curr",
+            "total order",
+        ),
+        (SOUND.replace("count(*)", "sum(nowhere)"), "lineage cannot be told"),
+    ],
+)  # fmt: skip
+def test_planted_fault_is_named(sql: str, said: str) -> None:
+    problems = lint(planted(sql))
+    assert any(said in problem for problem in problems), problems
+    assert all(problem.startswith("bureau.sql: ") for problem in problems)
