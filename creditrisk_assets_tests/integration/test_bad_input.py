@@ -43,7 +43,11 @@ def label_everybody(lines: list[str], value: str) -> list[str]:
 
 
 BROKEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
-    "missing table": ("bureau", lambda d: (d / "bureau.csv").unlink(), r"raw/bureau: bureau: no file in .*source; expected one of bureau.csv"),
+    "missing table": (
+        "bureau",
+        lambda d: (d / "bureau.csv").unlink(),
+        r"raw/bureau: bureau: no file in .*source; expected one of bureau.csv",
+    ),
     "missing column": (
         "bureau",
         lambda d: edit(d / "bureau.csv", lambda x: [x[0].replace("CREDIT_TYPE,", ""), *x[1:]]),
@@ -79,7 +83,11 @@ BROKEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
         lambda d: edit(d / "bureau.csv", lambda x: x[:1]),
         r"check `contract` failed: .*(no row|not_empty)",
     ),
-    "empty file": ("bureau", lambda d: (d / "bureau.csv").write_text(""), r"bureau.csv is empty; expected a header line"),
+    "empty file": (
+        "bureau",
+        lambda d: (d / "bureau.csv").write_text(""),
+        r"bureau.csv is empty; expected a header line",
+    ),
     "truncated archive": (
         "bureau",
         lambda d: (
@@ -95,7 +103,9 @@ BROKEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
     ),
     "wrong encoding": (
         "bureau",
-        lambda d: (d / "bureau.csv").write_bytes((d / "bureau.csv").read_text().replace("Closed", "Fermé").encode("latin-1")),
+        lambda d: (d / "bureau.csv").write_bytes(
+            (d / "bureau.csv").read_text().replace("Closed", "Fermé").encode("latin-1")
+        ),
         r"bureau.csv, line \d+: not UTF-8; convert the file",
     ),
     "cut to a tenth": (
@@ -161,7 +171,12 @@ def test_an_unreadable_source_is_named(tmp_path: Path, monkeypatch: pytest.Monke
 def creditrisk(*arguments: str, **environment: str) -> subprocess.Popen:
     command = [str(Path(sys.executable).with_name("creditrisk")), *arguments]
     return subprocess.Popen(
-        command, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
 
 

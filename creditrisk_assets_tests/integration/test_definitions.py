@@ -72,7 +72,9 @@ def test_both_locations_load_without_settings_and_network(tmp_path: Path) -> Non
         "assert not heavy, heavy\n"
     )
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert not list(tmp_path.iterdir()), "loading the definitions wrote something"
 

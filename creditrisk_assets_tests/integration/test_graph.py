@@ -31,7 +31,12 @@ def test_everything_is_built_and_published(graph: Graph) -> None:
 def test_every_applicant_is_in_exactly_one_part_or_waits_for_a_decision(graph: Graph) -> None:
     def ids(key: str) -> set[int]:
         with duckdb.connect() as con:
-            return {row[0] for row in con.execute("select sk_id_curr from read_parquet(?)", [str(graph.lake.require(key).data)]).fetchall()}
+            return {
+                row[0]
+                for row in con.execute(
+                    "select sk_id_curr from read_parquet(?)", [str(graph.lake.require(key).data)]
+                ).fetchall()
+            }
 
     train, test, waiting = ids("training/split_train"), ids("training/split_test"), ids("serving/batch_scores")
     assert not train & test
@@ -42,7 +47,9 @@ def test_every_applicant_is_in_exactly_one_part_or_waits_for_a_decision(graph: G
 def test_a_second_run_skips_everything_and_says_why(in_graph: Graph) -> None:
     again = running.materialize(in_graph.settings)
     assert again.failures == []
-    assert {(asset.key, asset.outcome, asset.reason) for asset in again.assets} == {(key, "reused", "unchanged") for key in KEYS}
+    assert {(asset.key, asset.outcome, asset.reason) for asset in again.assets} == {
+        (key, "reused", "unchanged") for key in KEYS
+    }
 
 
 def test_a_selection_touches_nothing_else(in_graph: Graph) -> None:

@@ -51,7 +51,9 @@ class Ui:
         ]  # fmt: skip
         shot = [*common, f"--screenshot={picture}", f"{self.url}{page}"]
         subprocess.run(shot, check=True, capture_output=True, timeout=120)
-        dump = subprocess.run([*common, "--dump-dom", f"{self.url}{page}"], check=True, capture_output=True, timeout=120)
+        dump = subprocess.run(
+            [*common, "--dump-dom", f"{self.url}{page}"], check=True, capture_output=True, timeout=120
+        )
         return dump.stdout.decode()
 
 
@@ -59,7 +61,9 @@ class Ui:
 def ui(tmp_path_factory: pytest.TempPathFactory, portfolio: Path) -> Iterator[Ui]:
     """Start `creditrisk ui` on a fresh home whose source is the tiny portfolio, as `make ui` does."""
     home = tmp_path_factory.mktemp("ui") / "home"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("CREDITRISK_", "DAGSTER_"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("CREDITRISK_", "DAGSTER_"))
+    }
     environment["CREDITRISK_HOME"] = str(home)
     remember_source(Settings(home=home), portfolio)
     port, log = _free_port(), home.with_name("ui.log")

@@ -65,7 +65,11 @@ def test_materialize_all_works_with_the_daemon_and_every_check_passes(materializ
         for check in found["assetChecksOrError"].get("checks", []):
             execution = check["executionForLatestMaterialization"]
             assert execution, f"{node['assetKey']['path']} {check['name']} was not run"
-            assert execution["status"] in {"SUCCEEDED", "FAILED"} if not check["blocking"] else execution["status"] == "SUCCEEDED"
+            assert (
+                execution["status"] in {"SUCCEEDED", "FAILED"}
+                if not check["blocking"]
+                else execution["status"] == "SUCCEEDED"
+            )
 
 
 @pytest.mark.browser
