@@ -32,7 +32,7 @@ from creditrisk_assets.simulation.sampling import (
 
 NOT_EMPLOYED = 365243
 # Correlation of the external scores with the standardised log-odds; the first also knows the applicant's age.
-SCORE_LOADINGS = (0.41, 0.425, 0.515)
+SCORE_LOADINGS = (0.40, 0.415, 0.505)
 SCORE_1_AGE = 0.40
 SCORE_NOISE = (-0.05, -0.13)  # what the third score's own part shares with the first's and the second's
 

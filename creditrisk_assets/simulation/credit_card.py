@@ -41,11 +41,11 @@ STATUSES = ("Active", "Completed", "Signed", "Sent proposal", "Refused")
 # Utilisation scores below which a card is never drawn on, so that its drawings are null.
 IDLE_BELOW_YOUNG, IDLE_BELOW_OLD = -0.05, -1.25
 INTEREST = 0.021  # per month
-DRAWING_MONTHS = 0.24  # months with a drawing that matters
+DRAWING_MONTHS = 0.40  # months with a drawing that matters
 PAID_DOWN = 0.965  # balance left from one month to the next
 MINIMUM_PAYMENT = 0.05  # of the balance
 CASH_SHARE = 0.56  # drawings at machines, by amount
-EXTRA_PAYMENTS = 1.65  # further payments in a month, on average
+EXTRA_PAYMENTS = 1.30  # further payments in a month, on average
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,10 @@ def draw_card_months(rng: np.random.Generator, applicants: Applicants, cards: Ca
     actual = np.where(raised, limit[card], np.rint(limit[card] * 0.6 / 4500) * 4500)
     actual = np.where(chance(rng, 0.10, size)[card] & (age <= 6), 0.0, actual)
     level = np.clip(0.42 + 0.30 * utilisation, 0.02, 1.02)[card]
-    start = np.floor(rng.random(size) * np.minimum(counts, 12))[card]
-    stop = np.where(chance(rng, 0.80, size), np.floor(rng.random(size) * counts), -1.0)[card]
+    start = np.floor(rng.random(size) * np.minimum(counts, 9))[card]
+    stop = np.where(chance(rng, logistic(1.3 - 1.6 * utilisation), size), np.floor(rng.random(size) * counts), -1.0)[
+        card
+    ]
     share = _between_drawings(rng, np.clip(level + 0.22 * rng.standard_normal(len(card)), 0.0, 1.06), place)
     share = np.where(idle[card] | (place < start) | (age <= stop), 0.0, share)
     balance = amount(share * limit[card])
@@ -118,7 +120,7 @@ def credit_card(rng: np.random.Generator, applicants: Applicants, cards: Cards, 
     """Turn card months into rows, shuffled: the source's file has no order."""
     size = len(months.card)
     at_machine = chance(
-        rng, np.clip(CASH_SHARE + 0.28 * applicants.conduct.utilisation[cards.owner], 0.05, 0.95)[months.card], size
+        rng, np.clip(CASH_SHARE + 0.21 * applicants.conduct.utilisation[cards.owner], 0.05, 0.95)[months.card], size
     )
     cash = np.where(at_machine, np.minimum(amount(months.drawn, 4500.0), months.drawn), 0.0)
     other = np.where(chance(rng, 0.008, size) & ~at_machine, months.drawn, 0.0)

@@ -17,9 +17,9 @@ from creditrisk_assets.simulation.people import People, draw_people
 from creditrisk_assets.simulation.sampling import BoolArray, FloatArray, IntArray, chance, logistic, mix
 from creditrisk_assets.simulation.scenarios import Scenario
 
-INTERCEPT = -2.694
-SPREAD = 1.624  # standard deviation of the log-odds: turns them into standard scores for the external scores
-CENTRE = -0.643  # mean of the log-odds without the intercept
+INTERCEPT = -2.728
+SPREAD = 1.601  # standard deviation of the log-odds: turns them into standard scores for the external scores
+CENTRE = -0.59  # mean of the log-odds without the intercept
 
 COMMON_SHARE = 0.5  # loading of every conduct factor on one common factor: people who pay late also borrow more
 WEIGHTS = {
@@ -33,7 +33,7 @@ WEIGHTS = {
 UTILISATION_WEIGHT = 0.74  # card holders only
 STABILITY_WEIGHT = 0.25  # each of phone, identity document and registration: changed lately is riskier
 RESIDUAL_WEIGHT = 0.48
-NO_BUREAU_POINTS = 0.28
+NO_BUREAU_POINTS = 0.40
 FIRST_TIMER_POINTS = 0.05
 
 BUREAU_NONE = {True: 0.1430, False: 0.1330}  # share without bureau rows, by train or test

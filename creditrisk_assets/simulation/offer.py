@@ -47,8 +47,8 @@ CREDIT_PER_ANNUITY = Marginal(
 TEST_TERM_FACTOR = 0.87  # applicants of the test file repay faster
 NULL_GOODS, NULL_ANNUITY = 0.0094, 0.00004  # goods: of revolving loans
 
-INSURANCE_SLOPE = 2.0  # per 100 % of the goods price added to the credit
-MIDDLE_TERM_POINTS = 0.50  # loans of middle length default most
+INSURANCE_SLOPE = 1.7  # per 100 % of the goods price added to the credit
+MIDDLE_TERM_POINTS = 0.42  # loans of middle length default most
 LARGE_GOODS_SLOPE = -0.18
 REVOLVING_POINTS = -0.52
 
@@ -74,6 +74,7 @@ def draw_offer(rng: np.random.Generator, people: People, is_train: BoolArray) ->
     income = _popular(rng, _either(is_train, INCOME_TRAIN, INCOME_TEST, income_score), 22500.0, 0.72)
     goods_score = mix(rng, (0.42, income_score), (0.10, people.age_score))
     goods = _popular(rng, _either(is_train, GOODS_TRAIN, GOODS_TEST, goods_score), 45000.0, 0.68)
+    goods = np.where(is_train, goods, np.minimum(goods, 2_245_500.0))
     revolving = chance(rng, np.where(is_train, REVOLVING_TRAIN, REVOLVING_TEST), size)
     limits = REVOLVING_LIMIT.pick(rng, size)
     goods = np.where(revolving, np.array(limits.names, dtype=np.float64)[limits.codes], goods)

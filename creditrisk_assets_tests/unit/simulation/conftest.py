@@ -1,7 +1,6 @@
 """One sample portfolio for the tests of its rows: about 9,200 labelled and 1,500 unlabelled applicants, read only."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import duckdb
 import numpy as np

@@ -169,7 +169,7 @@ def test_two_writers_of_one_directory_do_not_mix(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, 5.1, float("nan"), float("inf")])
 def test_scale_out_of_range_is_refused(tmp_path: Path, scale: float) -> None:
-    with pytest.raises(PortfolioError, match="scale is .* above 0 and at most 5"):
+    with pytest.raises(PortfolioError, match=r"scale is .* above 0 and at most 5"):
         write_portfolio(tmp_path / "out", scale=scale)
     assert not (tmp_path / "out").exists()
 

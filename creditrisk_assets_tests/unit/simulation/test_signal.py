@@ -50,7 +50,8 @@ def test_histories_separate_as_measured(auc: Auc, x: str, table: str, measured: 
 @pytest.mark.parametrize(
     ("column", "riskier", "safer"),
     [("CODE_GENDER", "M", "F"), ("NAME_INCOME_TYPE", "Working", "Pensioner"),
-     ("NAME_EDUCATION_TYPE", "Secondary / secondary special", "Higher education"), ("NAME_HOUSING_TYPE", "With parents", "House / apartment"),
+     ("NAME_EDUCATION_TYPE", "Secondary / secondary special", "Higher education"),
+     ("NAME_HOUSING_TYPE", "With parents", "House / apartment"),
      ("OCCUPATION_TYPE", "Laborers", "Core staff"), ("NAME_CONTRACT_TYPE", "Cash loans", "Revolving loans")],
 )  # fmt: skip
 def test_default_rates_rank_the_categories_as_measured(ask: Ask, column: str, riskier: str, safer: str) -> None:

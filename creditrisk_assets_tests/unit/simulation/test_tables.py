@@ -157,7 +157,8 @@ def test_orphans_have_the_measured_share(ask: Ask, child: str, parent: str, key:
 def test_applicants_without_history_have_the_measured_share(ask: Ask, table: str, train: float, test: float) -> None:
     found = dict(
         ask(
-            f"select is_train, avg((h.SK_ID_CURR is null)::int) from applicant left join (select distinct SK_ID_CURR from {table}) h using (SK_ID_CURR) group by 1"
+            f"""select is_train, avg((h.SK_ID_CURR is null)::int) from applicant
+            left join (select distinct SK_ID_CURR from {table}) h using (SK_ID_CURR) group by 1"""
         )
     )
     assert found[True] == pytest.approx(train, abs=0.012 + 0.03 * train)
@@ -238,7 +239,8 @@ def test_only_approved_loans_have_months_and_most_of_them_do(ask: Ask) -> None:
     found = dict(
         ask(
             """select NAME_CONTRACT_STATUS || ' ' || NAME_CONTRACT_TYPE, avg((m.SK_ID_PREV is not null)::int) from previous_application
-            left join (select SK_ID_PREV from POS_CASH_balance union select SK_ID_PREV from credit_card_balance) m using (SK_ID_PREV) group by 1"""
+            left join (select SK_ID_PREV from POS_CASH_balance union select SK_ID_PREV from credit_card_balance) m
+            using (SK_ID_PREV) group by 1"""
         )
     )
     assert all(share == 0 for name, share in found.items() if not str(name).startswith("Approved"))
@@ -268,7 +270,8 @@ def test_bureau_months_status_shares(ask: Ask) -> None:
 
 def test_payment_day_is_null_exactly_with_the_payment(ask: Ask) -> None:
     ((differ, nulls),) = ask(
-        "select count(*) filter ((DAYS_ENTRY_PAYMENT is null) <> (AMT_PAYMENT is null)), avg((AMT_PAYMENT is null)::int) from installments_payments"
+        """select count(*) filter ((DAYS_ENTRY_PAYMENT is null) <> (AMT_PAYMENT is null)), avg((AMT_PAYMENT is null)::int)
+        from installments_payments"""
     )
     assert differ == 0
     assert nulls == pytest.approx(0.0002, abs=0.0003)
@@ -286,8 +289,8 @@ def test_instalments_are_paid_late_short_and_exactly_as_often_as_measured(ask: A
 
 def test_instalments_of_a_loan_follow_its_annuity(ask: Ask) -> None:
     ((share,),) = ask(
-        """select avg((abs(i.AMT_INSTALMENT - p.AMT_ANNUITY) < 0.01)::int) from installments_payments i join previous_application p using (SK_ID_PREV)
-        where i.NUM_INSTALMENT_VERSION >= 1"""
+        """select avg((abs(i.AMT_INSTALMENT - p.AMT_ANNUITY) < 0.01)::int)
+        from installments_payments i join previous_application p using (SK_ID_PREV) where i.NUM_INSTALMENT_VERSION >= 1"""
     )
     assert share > 0.85
 
@@ -298,7 +301,8 @@ def test_months_past_due_follow_from_late_instalments(ask: Ask) -> None:
         """with paid as (select SK_ID_PREV, max(DAYS_ENTRY_PAYMENT - DAYS_INSTALMENT) late, bool_or(DAYS_ENTRY_PAYMENT is null) open
                         from installments_payments group by 1),
         months as (select SK_ID_PREV, max(SK_DPD) dpd from POS_CASH_balance where CNT_INSTALMENT_FUTURE > 0 group by 1)
-        select avg((dpd > 0)::int) filter (late <= 0 and not open), avg((dpd > 0)::int) filter (late > 31) from paid join months using (SK_ID_PREV)"""
+        select avg((dpd > 0)::int) filter (late <= 0 and not open), avg((dpd > 0)::int) filter (late > 31)
+        from paid join months using (SK_ID_PREV)"""
     )
     assert punctual < 0.01
     assert unpunctual > 0.7
