@@ -112,17 +112,21 @@ class RequestFeatures:
 
     @contextmanager
     def _worker(self) -> Iterator["_Worker"]:
-        """Lend an idle worker, or a new one when all are busy; one that failed is closed, not lent again."""
+        """Lend an idle worker, or a new one when all are busy; one that failed is closed, not lent again.
+
+        A refused request is no failure of the worker: its transaction was rolled back like any other.
+        """
         try:
             worker = self._idle.get_nowait()
         except Empty:
             worker = _Worker(self._plan, self._threads)
         try:
             yield worker
+        except RequestError:
+            self._idle.put(worker)
+            raise
         except BaseException:
             worker.close()
-            if self._idle.empty():
-                self._idle.put(_Worker(self._plan, self._threads))
             raise
         self._idle.put(worker)
 
