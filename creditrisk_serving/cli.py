@@ -58,7 +58,7 @@ def serve(
     if settings.workers > 1:
         share_metrics(settings.metrics_directory)
     uvicorn.run(
-        "creditrisk_serving.app:create_app",
+        "creditrisk_serving.process:create",
         factory=True,
         host=settings.host,
         port=settings.port,

@@ -25,9 +25,11 @@ from creditrisk_assets.settings import Settings
 from creditrisk_serving.access import Keyring, hash_key
 from creditrisk_serving.app import create_app
 from creditrisk_serving.inprocess import call, running
+from creditrisk_serving.process import forget_pandas
 from creditrisk_serving.settings import ServingSettings
 
 async def main(home, applicant, body):
+    forget_pandas()
     app = create_app(ServingSettings(platform=Settings(home=home)), keys=Keyring({"t": hash_key("k")}))
     async with running(app):
         for content in ({"applicant_ids": [applicant]}, body):
@@ -37,7 +39,7 @@ async def main(home, applicant, body):
         assert (await call(app, "GET", "/metrics", headers={"x-api-key": "k"})).status == 200
 
 asyncio.run(main(sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])))
-print(json.dumps(sorted(sys.modules)))
+print(json.dumps(sorted(name for name, module in sys.modules.items() if module is not None)))
 """
 
 
