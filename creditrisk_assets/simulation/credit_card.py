@@ -44,6 +44,7 @@ INTEREST = 0.021  # per month
 DRAWING_MONTHS = 0.40  # months with a drawing that matters
 PAID_DOWN = 0.965  # balance left from one month to the next
 MINIMUM_PAYMENT = 0.05  # of the balance
+SMALLEST_DRAWING = 450.0
 CASH_SHARE = 0.56  # drawings at machines, by amount
 EXTRA_PAYMENTS = 1.30  # further payments in a month, on average
 
@@ -77,21 +78,9 @@ def draw_card_months(rng: np.random.Generator, applicants: Applicants, cards: Ca
     raised = np.floor(rng.random(size) * counts * 1.6)[card] <= place
     actual = np.where(raised, limit[card], np.rint(limit[card] * 0.6 / 4500) * 4500)
     actual = np.where(chance(rng, 0.10, size)[card] & (age <= 6), 0.0, actual)
-    level = np.clip(0.42 + 0.30 * utilisation, 0.02, 1.02)[card]
-    start = np.floor(rng.random(size) * np.minimum(counts, 9))[card]
-    stop = np.where(chance(rng, logistic(1.3 - 1.6 * utilisation), size), np.floor(rng.random(size) * counts), -1.0)[
-        card
-    ]
-    share = _between_drawings(rng, np.clip(level + 0.22 * rng.standard_normal(len(card)), 0.0, 1.06), place)
-    share = np.where(idle[card] | (place < start) | (age <= stop), 0.0, share)
+    share = np.where(idle[card], 0.0, _utilised(rng, utilisation, counts, card, place))
     balance = amount(share * limit[card])
-    previous = np.where(place == 0, 0.0, np.roll(balance, 1)) if len(card) else balance
-    interest = INTEREST * previous
-    moved = balance - previous - interest
-    due = amount(MINIMUM_PAYMENT * previous)
-    paid = amount(np.maximum(-moved, due * np.where(chance(rng, 0.04, len(card)), 0.6, 1.0)))
-    drawn = amount(np.maximum(moved + paid, 0.0))
-    drawn = np.where(drawn < 450.0, 0.0, drawn)
+    drawn, paid, due = _movements(rng, balance, place)
     running = np.cumsum(due > 0)
     started = running[np.cumsum(counts) - counts][card] if len(card) else running
     return CardMonths(
@@ -108,12 +97,39 @@ def draw_card_months(rng: np.random.Generator, applicants: Applicants, cards: Ca
     )
 
 
+def _utilised(
+    rng: np.random.Generator, utilisation: FloatArray, counts: IntArray, card: IntArray, place: IntArray
+) -> FloatArray:
+    """Draw the share of the limit in use: from some months after opening until the holder, if ever, stops using the card."""
+    size = len(counts)
+    level = np.clip(0.42 + 0.30 * utilisation, 0.02, 1.02)
+    start = np.floor(rng.random(size) * np.minimum(counts, 9))
+    stops = chance(rng, logistic(1.3 - 1.6 * utilisation), size)
+    unused_months = np.where(stops, np.floor(rng.random(size) * counts), -1.0)
+    drawn_to = np.clip(level[card] + 0.22 * rng.standard_normal(len(card)), 0.0, 1.06)
+    share = _between_drawings(rng, drawn_to, place)
+    unused = (place < start[card]) | (counts[card] - place <= unused_months[card])
+    return np.where(unused, 0.0, share)
+
+
 def _between_drawings(rng: np.random.Generator, share: FloatArray, place: IntArray) -> FloatArray:
     """Let utilisation jump in the months of a drawing and be paid down slowly in between."""
     month = np.arange(len(place))
     drawing = (place == 0) | chance(rng, DRAWING_MONTHS, len(place))
     last = np.maximum.accumulate(np.where(drawing, month, 0)) if len(place) else month
     return share[last] * PAID_DOWN ** (month - last)
+
+
+def _movements(
+    rng: np.random.Generator, balance: FloatArray, place: IntArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the drawings and payments that, with interest, lead from each month's balance to the next, and the minimum payments."""
+    before = np.where(place == 0, 0.0, np.roll(balance, 1))
+    moved = balance - before - INTEREST * before
+    due = amount(MINIMUM_PAYMENT * before)
+    paid = amount(np.maximum(-moved, due * np.where(chance(rng, 0.04, len(balance)), 0.6, 1.0)))
+    drawn = amount(np.maximum(moved + paid, 0.0))
+    return np.where(drawn < SMALLEST_DRAWING, 0.0, drawn), paid, due
 
 
 def credit_card(rng: np.random.Generator, applicants: Applicants, cards: Cards, months: CardMonths) -> Table:

@@ -228,5 +228,13 @@ def test_scenario_may_shift_the_default_rate() -> None:
     assert rates[1] > 1.5 * rates[0]
 
 
+def test_standard_risk_is_standard_and_the_intercept_gives_the_reference_rate() -> None:
+    ids = np.arange(60_000)
+    drawn = latent.draw_applicants(np.random.default_rng(2), ids, ids % 7 < 6, scenario_named("baseline"))
+    assert drawn.standard_risk.mean() == pytest.approx(0.0, abs=0.03)
+    assert drawn.standard_risk.std() == pytest.approx(1.0, abs=0.02)
+    assert (1 / (1 + np.exp(-drawn.risk))).mean() == pytest.approx(0.0807, abs=0.003)
+
+
 def test_scenarios_are_registered_under_their_names() -> None:
     assert all(name == scenario.name and scenario.description for name, scenario in SCENARIOS.items())
