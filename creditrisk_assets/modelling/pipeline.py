@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from creditrisk_assets.modelling.booster import wait_passively
 from creditrisk_assets.modelling.bundle import FLOAT32_LIMIT, EncodingError
 from creditrisk_assets.modelling.configuration import ModelConfig
 
@@ -134,7 +133,6 @@ def build_pipeline(config: ModelConfig, *, trees: int, threads: int) -> Any:
 
 def classifier(config: ModelConfig, trees: int, threads: int) -> Any:
     """Make LightGBM's classifier, fixed so that two fits give one model."""
-    wait_passively()
     from lightgbm import LGBMClassifier  # noqa: PLC0415 - seconds of imports, for training alone
 
     return LGBMClassifier(

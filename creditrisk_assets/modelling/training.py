@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from creditrisk_assets.modelling.booster import wait_passively
 from creditrisk_assets.modelling.bundle import BundleFeature, EncodingError
 from creditrisk_assets.modelling.bundle_writer import Row, golden_rows
 from creditrisk_assets.modelling.configuration import ModelConfig
@@ -140,6 +141,7 @@ def fit_model(
     search
         The number of trees, if it is known already; None: it is found by early stopping inside the part.
     """
+    wait_passively()
     target = _checked_target(part)
     threads = threads if len(part) * len(inputs) >= CELLS_WORTH_THREADS else 1
     dropped = uninformative(part.frame[[i.name for i in inputs]])
@@ -193,13 +195,13 @@ def find_trees(frame: pd.DataFrame, target: NDArray[np.int64], config: ModelConf
         x, y = step.fit_resample(x, y)
     model = classifier(config, rules.maximum, threads)
     stop = early_stopping(rules.stop_after, first_metric_only=True, verbose=False)
-    model.fit(x, y, eval_X=x_validation, eval_y=target[validation_rows], eval_metric="auc", callbacks=[stop])
+    # The log-loss is smoother than the AUC, whose best tree of a few hundred defaults is luck; the AUC is for the record.
+    watched = {"eval_X": x_validation, "eval_y": target[validation_rows], "eval_metric": ["binary_logloss", "auc"]}
+    model.fit(x, y, callbacks=[stop], **watched)
     best = int(model.best_iteration_)
     trees = min(rules.maximum, round(best * rules.refit_factor))
     auc = float(model.best_score_["valid_0"]["auc"])
-    reason = (
-        f"early stopping: best AUC on {len(validation_rows)} validation rows at {best} trees, × {rules.refit_factor}"
-    )
+    reason = f"early stopping: best log-loss on {len(validation_rows)} validation rows at {best} trees, × {rules.refit_factor}"
     return TreeSearch(trees, reason, auc)
 
 
