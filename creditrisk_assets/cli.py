@@ -68,19 +68,19 @@ def run(
 @app.command()
 def status(as_json: Json = False) -> None:
     """Show the champion, the last versions, what is stale, and disk use."""
-    from creditrisk_assets import terminal  # noqa: PLC0415
+    from creditrisk_assets import diagnosis  # noqa: PLC0415
 
-    found = terminal.status(Settings())
-    _print_json(found) if as_json else terminal.print_status(found)
+    found = diagnosis.status(Settings())
+    _print_json(found) if as_json else diagnosis.print_status(found)
 
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Check everything the platform depends on and say what to do about what is missing."""
-    from creditrisk_assets import terminal  # noqa: PLC0415
+    from creditrisk_assets import diagnosis  # noqa: PLC0415
 
-    findings = terminal.examine(Settings())
-    _print_json(findings) if as_json else terminal.print_findings(findings)
+    findings = diagnosis.examine(Settings())
+    _print_json(findings) if as_json else diagnosis.print_findings(findings)
     if any(finding["state"] == "bad" for finding in findings):
         raise typer.Exit(1)
 

@@ -1,10 +1,9 @@
-"""What a person at a terminal sees: progress, summaries, status, diagnosis.
+"""What a person at a terminal sees of a run: progress, summary, the UI started.
 
 What belongs here: words and tables. What does not: running the graph (`running`), the commands (`cli`).
 """
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from creditrisk_assets.ingestion.files import require_free_space
 from creditrisk_assets.ingestion.sources import remember_source, sample_directory, source_directory
 from creditrisk_assets.lake import Lake, LakeError
 from creditrisk_assets.running import AssetResult, RunResult
-from creditrisk_assets.settings import Settings
+from creditrisk_assets.settings import PREFIX, Settings
 from creditrisk_assets.simulation import portfolio
 
 console = Console(highlight=False)
@@ -129,9 +128,9 @@ def _summary(settings: Settings, result: RunResult, select: str) -> dict[str, An
         "not_run": result.not_run,
         "failures": result.failures,
         "stages": _stages(result.assets),
-        "model": _facts(lake, "model/evaluation").get("headline"),
-        "registry": _facts(lake, "registry/version").get("headline"),
-        "drift": _facts(lake, "monitoring/drift").get("headline"),
+        "model": facts_of(lake, "model/evaluation").get("headline"),
+        "registry": facts_of(lake, "registry/version").get("headline"),
+        "drift": facts_of(lake, "monitoring/drift").get("headline"),
         "applicant": _score_one(settings, lake) if result.succeeded and select == running.EVERYTHING else None,
     }
 
@@ -156,7 +155,8 @@ def _stages(assets: Sequence[AssetResult]) -> list[dict[str, Any]]:
     return stages
 
 
-def _facts(lake: Lake, key: str) -> Mapping[str, Any]:
+def facts_of(lake: Lake, key: str) -> Mapping[str, Any]:
+    """Return what the last good version of an artefact says of itself; nothing when there is none."""
     try:
         version = lake.current(key)
     except LakeError:
@@ -167,7 +167,7 @@ def _facts(lake: Lake, key: str) -> Mapping[str, Any]:
 
 def _score_one(settings: Settings, lake: Lake) -> Mapping[str, Any] | None:
     """Score one applicant through the API's own code."""
-    applicant = _facts(lake, "serving/batch_scores").get("an_applicant")
+    applicant = facts_of(lake, "serving/batch_scores").get("an_applicant")
     for entry in entry_points(group=APPLICANT):
         if applicant is not None:
             answer: Mapping[str, Any] = entry.load()(settings, int(applicant))
@@ -212,130 +212,22 @@ def _applicant_words(answer: Mapping[str, Any]) -> str:
     )
 
 
-def status(settings: Settings) -> dict[str, Any]:
-    """Collect the champion, the state of every asset, the last run and disk use."""
-    lake = Lake(settings.lake)
-    assets = []
-    for pointer in sorted(settings.lake.glob("*/*/CURRENT")):
-        version = lake.require("/".join(pointer.parts[-3:-1]))
-        assets.append(
-            {
-                "key": version.manifest.key,
-                "version": version.version[:12],
-                "built_at": version.manifest.created_at,
-                "rows": version.manifest.metadata["facts"].get("rows"),
-                "broken_checks": [c["name"] for c in version.manifest.metadata["checks"] if not c["passed"]],
-            }
-        )
-    return {
-        "home": str(settings.root),
-        "source": str(source_directory(settings)),
-        "champion": _facts(lake, "registry/version").get("headline"),
-        "model": _facts(lake, "model/evaluation").get("headline"),
-        "drift": _facts(lake, "monitoring/drift").get("headline"),
-        "assets": assets,
-        **running.instance_status(settings),
-        "disk": {"home_bytes": _size(settings.root), "free_bytes": _free(settings.root)},
-    }
-
-
-def print_status(found: Mapping[str, Any]) -> None:
-    """Print what `status` collected."""
-    console.print(f"home      {found['home']}\nsource    {found['source']}")
-    for name in ("champion", "model", "drift"):
-        console.print(f"{name:<9} {found[name] or 'none yet: run `creditrisk run`'}")
-    console.print(f"last run  {found['last_run'] or 'none yet'}")
-    console.print(f"stale     {', '.join(found['stale']) or 'nothing known to be stale'}")
-    console.print(
-        f"disk      {found['disk']['home_bytes'] / 1e9:.2f} GB used, {found['disk']['free_bytes'] / 1e9:.1f} GB free\n"
-    )
-    table = Table("asset", "version", "built", "rows", "warnings", box=None, pad_edge=False)
-    for asset in found["assets"]:
-        rows = f"{asset['rows']:,}" if asset["rows"] is not None else ""
-        table.add_row(asset["key"], asset["version"], asset["built_at"], rows, ", ".join(asset["broken_checks"]))
-    console.print(table)
-
-
-def examine(settings: Settings) -> list[dict[str, str]]:
-    """Check what the platform depends on.
-
-    Returns
-    -------
-    list of dict
-        `what`, `state` (good | warn | bad), `words`, and what to do.
-    """
-    free = _free(settings.root)
-    findings = [
-        _finding("Python", sys.version_info >= (3, 11), sys.version.split()[0], "install Python 3.11 or later"),
-        _finding(
-            "home is writable",
-            _writable(settings.root),
-            str(settings.root),
-            "set CREDITRISK_HOME to a writable directory",
-        ),
-        _finding(
-            "free disk",
-            free > 2e9,
-            f"{free / 1e9:.1f} GB",
-            "free space, or set CREDITRISK_HOME to a larger disk",
-            warn=True,
-        ),
-        _finding(
-            "lock file",
-            _locked_versions_installed(),
-            "installed versions against requirements.lock",
-            "run `make setup`",
-            warn=True,
-        ),
-    ]
-    source = source_directory(settings)
-    findings.append(
-        _finding(
-            "source",
-            source.is_dir(),
-            str(source),
-            "run `creditrisk run` (it makes the sample) or give --source",
-            warn=True,
-        )
-    )
-    for package in ("dagster", "duckdb", "lightgbm", "mlflow", "pandera", "fastapi"):
-        findings.append(_finding(package, _importable(package), "importable", "run `make setup`"))
-    findings += _lake_findings(Lake(settings.lake), settings)
-    for finding in running.run_findings(settings):
-        findings.append(_finding(**finding))
-    return findings
-
-
-def print_findings(findings: Sequence[Mapping[str, str]]) -> None:
-    """Print what `examine` found."""
-    marks = {"good": "[green]✓[/]", "warn": "[yellow]![/]", "bad": "[red]✗[/]"}
-    for finding in findings:
-        advice = "" if finding["state"] == "good" else f" — {finding['advice']}"
-        console.print(f"{marks[finding['state']]} {finding['what']:<22} {finding['words']}{advice}", soft_wrap=True)
-
-
 def serve_ui(settings: Settings, host: str, port: int) -> int:
     """Start the Dagster webserver and daemon on both code locations, until interrupted; return the exit code."""
     choose_source(settings, None, None, quiet=False)
     running.prepare_instance(settings)
     running.recover()
-    workspace = Path(running.DAGSTER_YAML).with_name("workspace.yaml")
-    console.print(f"Dagster UI on http://{host}:{port} (no authentication: keep it on this machine); Ctrl-C stops it")
-    command = [
-        sys.executable,
-        "-m",
-        "dagster",
-        "dev",
-        "-w",
-        str(workspace),
-        "-h",
-        host,
-        "-p",
-        str(port),
-        "--log-level",
-        "warning",
-    ]
-    process = subprocess.Popen(command, cwd=workspace.parent, env=os.environ | {"CREDITRISK_HOME": str(settings.root)})  # noqa: S603  # fixed command
+    workspace = str(running.DAGSTER_YAML.with_name("workspace.yaml"))
+    console.print(
+        f"Dagster UI on http://{host}:{port} (no authentication: keep it on this machine); Ctrl-C stops it",
+        soft_wrap=True,
+    )
+    listen = ["-h", host, "-p", str(port), "--log-level", "warning"]
+    process = subprocess.Popen(  # noqa: S603 -- a fixed command
+        [sys.executable, "-m", "dagster", "dev", "-w", workspace, *listen],
+        cwd=settings.dagster_home,
+        env=os.environ | _ui_environment(settings),
+    )
     try:
         return process.wait()
     except KeyboardInterrupt:
@@ -343,56 +235,15 @@ def serve_ui(settings: Settings, host: str, port: int) -> int:
         return process.wait()
 
 
-def _finding(what: str, good: bool, words: str, advice: str, *, warn: bool = False) -> dict[str, str]:
-    return {"what": what, "state": "good" if good else "warn" if warn else "bad", "words": words, "advice": advice}
-
-
-def _lake_findings(lake: Lake, settings: Settings) -> Iterator[dict[str, str]]:
-    for pointer in sorted(settings.lake.glob("*/*/CURRENT")):
-        key = "/".join(pointer.parts[-3:-1])
-        try:
-            lake.require(key)
-        except LakeError as error:
-            yield _finding(f"lake {key}", False, str(error), "run `creditrisk run`")
-
-
-def _writable(directory: Path) -> bool:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return False
-    return os.access(directory, os.W_OK)
-
-
-def _importable(package: str) -> bool:
-    from importlib.util import find_spec  # noqa: PLC0415
-
-    return find_spec(package) is not None
-
-
-def _locked_versions_installed() -> bool:
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
-
-    lock = running.DAGSTER_YAML.with_name("requirements.lock")
-    if not lock.is_file():
-        return False
-    pins = [
-        line.split("==") for line in lock.read_text("utf-8").splitlines() if "==" in line and not line.startswith(" ")
-    ]
-    for name, rest in pins:
-        try:
-            if version(name.split("[")[0]) != rest.split()[0].rstrip(";"):
-                return False
-        except PackageNotFoundError:
-            return False
-    return True
-
-
-def _size(directory: Path) -> int:
-    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file()) if directory.is_dir() else 0
-
-
-def _free(directory: Path) -> int:
-    while not directory.exists():
-        directory = directory.parent
-    return shutil.disk_usage(directory).free
+def _ui_environment(settings: Settings) -> dict[str, str]:
+    """Say every path in full, since the UI's processes have another working directory."""
+    paths = {
+        "HOME": settings.root,
+        "RELAXATIONS": settings.relaxations,
+        "SOURCE": settings.source,
+        "POLICY": settings.policy,
+    }
+    environment = {
+        f"{PREFIX}{name}": str(path.expanduser().resolve()) for name, path in paths.items() if path is not None
+    }
+    return environment | {"PYTHONWARNINGS": "ignore:Function `dev_command` is superseded"}

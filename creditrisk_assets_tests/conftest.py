@@ -1,7 +1,6 @@
 """What every test may use: a clean environment and one tiny portfolio."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,13 +9,12 @@ from creditrisk_assets.simulation.portfolio import write_portfolio
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Run each test as a newcomer would: no setting from outside, and nothing written outside its own directory."""
     for name in list(os.environ):
         if name.startswith(("CREDITRISK_", "DAGSTER_HOME", "MLFLOW_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("CREDITRISK_HOME", str(tmp_path / "home"))
-    yield
 
 
 @pytest.fixture(scope="session")

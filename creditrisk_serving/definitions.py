@@ -18,6 +18,13 @@ score_applicants = dg.define_asset_job(
     selection=dg.AssetSelection.groups("serving"),
     description="Batch scores of the scoring portfolio by the champion.",
 )
+nightly_score_applicants = dg.ScheduleDefinition(
+    name="nightly_score_applicants",
+    job=score_applicants,
+    cron_schedule="0 4 * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every night at four, after `nightly_refresh_portfolio`: scores by the champion, renewed when nothing changed.",
+)
 
 
 def build_defs(
@@ -35,6 +42,7 @@ def build_defs(
     return dg.Definitions(
         assets=[asset_of(artefact) for artefact in ARTEFACTS],
         jobs=[score_applicants],
+        schedules=[nightly_score_applicants],
         sensors=[monitoring.on_freshness_change],
         resources={"platform": Platform(), "duckdb": EmbeddedDuckDB(), **(resources or {})},
         executor=dg.in_process_executor,

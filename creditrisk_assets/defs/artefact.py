@@ -190,7 +190,6 @@ def _materialize(artefact: Artefact, context: dg.AssetExecutionContext) -> Event
 
 
 def _report(artefact: Artefact, version: Version, checks: Sequence[CheckOutcome], *, reused: bool, why: str) -> Events:
-    yield from _check_results(artefact.key, checks)
     facts, usage = version.manifest.metadata["facts"], Usage(**version.manifest.metadata["usage"])
     standard: dict[str, Any] = {
         "reused": dg.MetadataValue.bool(reused),
@@ -206,6 +205,7 @@ def _report(artefact: Artefact, version: Version, checks: Sequence[CheckOutcome]
         asset_key=asset_key(artefact.key),
         data_version=dg.DataVersion(version.version),
         metadata={**artefact.show(version), **standard},
+        check_results=list(_check_results(artefact.key, checks)),
     )
 
 

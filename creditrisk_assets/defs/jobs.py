@@ -31,6 +31,7 @@ nightly_refresh_portfolio = dg.ScheduleDefinition(
     name="nightly_refresh_portfolio",
     job=refresh_portfolio,
     cron_schedule="0 2 * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,  # without it every freshness policy would run out
     description="Every night at two: reuse what is unchanged, rebuild what is not, renew every asset's freshness.",
 )
 

@@ -241,16 +241,15 @@ def _show_evaluation(version: Version) -> Mapping[str, dg.MetadataValue]:
     facts = version.manifest.metadata["facts"]
     tables = json.loads((version.path / FIGURES).read_text("utf-8"))["tables"]
     shown: dict[str, dg.MetadataValue] = {"headline": dg.MetadataValue.text(facts["headline"])}
+    for picture in sorted(version.path.glob("*.png")):
+        encoded = base64.b64encode(picture.read_bytes()).decode()
+        shown[picture.stem] = dg.MetadataValue.md(f"![{picture.stem}](data:image/png;base64,{encoded})")
     shown |= {
         name: dg.MetadataValue.float(round(value, 6))
         for name, value in facts["figures"].items()
         if math.isfinite(value)
     }
-    shown |= {name: table_of(tables[name]) for name in ("deciles", "bands")}
-    for picture in sorted(version.path.glob("*.png")):
-        encoded = base64.b64encode(picture.read_bytes()).decode()
-        shown[picture.stem] = dg.MetadataValue.md(f"![{picture.stem}](data:image/png;base64,{encoded})")
-    return shown
+    return shown | {name: table_of(tables[name]) for name in ("deciles", "bands")}
 
 
 def export_evaluation(version: Version, reports: Path) -> None:

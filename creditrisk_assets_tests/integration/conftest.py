@@ -1,7 +1,6 @@
 """The graph, materialized once for the tests that only look at it."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +23,7 @@ class Graph:
 
 
 @pytest.fixture(scope="session")
-def graph(tmp_path_factory: pytest.TempPathFactory, portfolio: Path) -> Iterator[Graph]:
+def graph(tmp_path_factory: pytest.TempPathFactory, portfolio: Path) -> Graph:
     """Materialize everything from the tiny portfolio."""
     home = tmp_path_factory.mktemp("graph") / "home"
     before = dict(os.environ)
@@ -36,7 +35,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory, portfolio: Path) -> Iterator
     finally:
         os.environ.clear()
         os.environ.update(before)
-    yield Graph(settings, Lake(settings.lake), result)
+    return Graph(settings, Lake(settings.lake), result)
 
 
 @pytest.fixture

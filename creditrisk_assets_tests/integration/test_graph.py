@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from creditrisk_assets import running, terminal
+from creditrisk_assets import diagnosis, running, terminal
 from creditrisk_assets.definitions import ARTEFACTS
 from creditrisk_assets.ingestion.sources import remember_source
 from creditrisk_assets.lake import Lake
@@ -81,7 +81,7 @@ def test_the_summary_says_what_a_risk_team_asks_first(in_graph: Graph) -> None:
 
 
 def test_status_knows_the_champion_and_every_asset(in_graph: Graph) -> None:
-    found = terminal.status(in_graph.settings)
+    found = diagnosis.status(in_graph.settings)
     assert found["champion"]
     assert {asset["key"] for asset in found["assets"]} == KEYS
     assert found["last_run"]
@@ -89,7 +89,7 @@ def test_status_knows_the_champion_and_every_asset(in_graph: Graph) -> None:
 
 
 def test_doctor_finds_nothing_bad(in_graph: Graph) -> None:
-    assert not [finding for finding in terminal.examine(in_graph.settings) if finding["state"] == "bad"]
+    assert not [finding for finding in diagnosis.examine(in_graph.settings) if finding["state"] == "bad"]
 
 
 def test_named_reports_are_exported_for_auditors(graph: Graph) -> None:

@@ -78,7 +78,7 @@ def test_materialize_all_works_with_the_daemon_and_every_check_passes(materializ
     ("page", "seen"),
     [
         ("/assets/raw/bureau?view=overview", ["contract", "SK_ID_BUREAU", "credits at other lenders"]),
-        ("/assets/features/applicant?view=overview", ["one_row_per_applicant", "application__credit_amt"]),
+        ("/assets/features/applicant?view=checks", ["one_row_per_applicant", "every_application_kept", "Succeeded"]),
         ("/assets/model/evaluation?view=overview", ["auc", "data:image/png"]),
         ("/asset-groups", ["ingestion", "features", "training", "monitoring", "governance", "serving"]),
     ],
@@ -92,5 +92,7 @@ def test_a_person_sees_it_in_a_browser(materialized: Ui, tmp_path: Path, page: s
 
 def test_nothing_was_logged_as_a_warning_or_an_error(materialized: Ui) -> None:
     lines = materialized.log.read_text().splitlines()
-    bad = [line for line in lines if any(word in line for word in ("ERROR", "WARNING", "Traceback", "Warning:"))]
+    first_start = "No cursor for event type"  # Dagster says so once, on an instance without history
+    words = ("ERROR", "WARNING", "Traceback", "Warning:")
+    bad = [line for line in lines if any(word in line for word in words) and first_start not in line]
     assert not bad, "\n".join(bad[:20])
