@@ -47,8 +47,8 @@ CREDIT_PER_ANNUITY = Marginal(
 TEST_TERM_FACTOR = 0.87  # applicants of the test file repay faster
 NULL_GOODS, NULL_ANNUITY = 0.0094, 0.00004  # goods: of revolving loans
 
-INSURANCE_SLOPE = 1.7  # per 100 % of the goods price added to the credit
-MIDDLE_TERM_POINTS = 0.42  # loans of middle length default most
+INSURANCE_SLOPE = 1.4  # per 100 % of the goods price added to the credit
+MIDDLE_TERM_POINTS = 0.34  # loans of middle length default most
 LARGE_GOODS_SLOPE = -0.18
 REVOLVING_POINTS = -0.52
 
