@@ -19,8 +19,7 @@ import duckdb
 
 from creditrisk_assets.defs.usage import Usage, measured
 from creditrisk_assets.defs.vocabulary import OWNERS, VERIFIED_NIGHTLY, Describe
-from creditrisk_assets.ingestion.files import IngestionError
-from creditrisk_assets.lake import Draft, Lake, LakeError, Version
+from creditrisk_assets.lake import Draft, Lake, Version
 from creditrisk_assets.resources.duckdb import EmbeddedDuckDB
 from creditrisk_assets.resources.platform import Platform
 from creditrisk_assets.settings import Settings
@@ -142,18 +141,23 @@ def asset_of(artefact: Artefact) -> dg.AssetsDefinition:
     def _asset(context: dg.AssetExecutionContext) -> Events:
         try:
             yield from _materialize(artefact, context)
-        except (IngestionError, LakeError, ValueError) as error:
+        except (RuntimeError, ValueError) as error:  # the platform's own words for what it refuses
             raise dg.Failure(f"{artefact.key}: {error}", allow_retries=False) from error
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        except (OSError, duckdb.Error) as error:
+            if (words := _exhausted(error)) is None:
                 raise
-            raise dg.Failure(
-                f"{artefact.key}: the disk is full; nothing was published. Free space or set CREDITRISK_HOME to a larger disk, "
-                "then run again",
-                allow_retries=False,
-            ) from error
+            raise dg.Failure(f"{artefact.key}: {words}; nothing was published", allow_retries=False) from error
 
     return _asset
+
+
+def _exhausted(error: OSError | duckdb.Error) -> str | None:
+    """Say which resource ran out, if that is what happened."""
+    if getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT} or "No space left" in str(error):
+        return "the disk is full; free space or set CREDITRISK_HOME to a larger disk, then run again"
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return "the work does not fit CREDITRISK_MEMORY_LIMIT; raise it, then run again"
+    return None
 
 
 def _materialize(artefact: Artefact, context: dg.AssetExecutionContext) -> Events:

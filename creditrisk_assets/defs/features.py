@@ -39,7 +39,8 @@ def family_artefact(family: Family) -> Artefact:
         tables = {table: work.inputs[raw_key(table)].data for table in family.inputs}
         with work.connection() as con:
             rows = engine.build_family(con, family, tables, work.draft.data)
-            return Made({"rows": rows, "features": len(family.features)}, _checks(con, work, family.contract, rows))
+            facts = {"rows": rows, "features": len(family.features), "definition": family.definition}
+            return Made(facts, _checks(con, work, family.contract, rows))
 
     return Artefact(
         key=feature_key(family.name),

@@ -21,7 +21,7 @@ from creditrisk_assets.defs.contract_checks import CONTRACT
 from creditrisk_assets.defs.ingestion import raw_key
 from creditrisk_assets.defs.split import SPLIT_TEST, SPLIT_TRAIN
 from creditrisk_assets.defs.vocabulary import Describe
-from creditrisk_assets.features.families import applicant_features
+from creditrisk_assets.features.families import FAMILIES, applicant_features
 from creditrisk_assets.features.lineage import applicant_lineage
 from creditrisk_assets.features.plan import render_plan
 from creditrisk_assets.ingestion.sources import is_sample
@@ -166,12 +166,13 @@ def _show_model(version: Version) -> Mapping[str, dg.MetadataValue]:
 
 
 def _trained_on(settings: Settings, _lake: Lake) -> Mapping[str, str]:
-    """Fingerprint what a model depends on besides tables and code: policy, allowances in force, signing key."""
+    """Fingerprint what a model depends on besides tables and code: policy, allowances in force, feature definitions, signing key."""
     policy = load_policy(settings.policy)
     return {
         "policy": policy.digest,
         "configuration": load_configuration().digest,
         "allowances": ",".join(sorted(policy.prohibited.allowed(datetime.now(UTC).date()))),
+        **{f"definition of {name}": family.definition for name, family in FAMILIES.items()},
         "signing_key": public_bytes(signing_key(settings.keys, settings.signing_key)).hex(),
     }
 

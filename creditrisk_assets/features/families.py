@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import Literal
 
 from creditrisk_assets.contracts.features import APPLICANT, FEATURES
+from creditrisk_assets.contracts.fingerprint import code_version
 from creditrisk_assets.contracts.table import ColumnSpec, TableContract
 from creditrisk_assets.features.statement import KEY
 
@@ -80,6 +81,11 @@ class Family:
     def columns(self) -> tuple[tuple[str, str], ...]:
         """(name, SQL type) of each feature."""
         return tuple((feature.name, feature.sql_type) for feature in self.features)
+
+    @cached_property
+    def definition(self) -> str:
+        """A hash of what the features mean: SQL without its comments and layout, names and types. A model may read only these."""
+        return code_version(self.sql, self.columns)
 
     @property
     def code_version(self) -> str:

@@ -23,14 +23,15 @@ def render_plan(
     Returns
     -------
     dict
-        `families`: per family its input views, SQL and (name, type) columns; `presence`: flag of the joined table to the family it
-        is about; `tables`: per input view its columns with types, bounds and categories, and its key.
+        `families`: per family its input views, definition (a hash), SQL and (name, type) columns; `presence`: flag of the joined
+        table to the family it is about; `tables`: per input view its columns with types, bounds and categories, and its key.
     """
     views = dict.fromkeys(view for family in families.values() for view in family.views)
     return {
         "families": {
             name: {
                 "inputs": list(family.views),
+                "definition": family.definition,
                 "sql": family.sql,
                 "columns": [list(column) for column in family.columns],
             }

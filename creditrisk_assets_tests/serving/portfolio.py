@@ -127,7 +127,8 @@ def publish_features(lake: Lake, raw: Mapping[str, Path]) -> Path:
         for name, family in FAMILIES.items():
             with lake.draft(f"features/{name}") as draft:
                 build_family(connection, family, raw, draft.data)
-                paths[name] = lake.publish(draft, code_version="test", inputs={}).data
+                facts = {"definition": family.definition}
+                paths[name] = lake.publish(draft, code_version="test", inputs={}, metadata={"facts": facts}).data
         with lake.draft("features/applicant") as draft:
             join_applicant(connection, paths, draft.data)
             return lake.publish(draft, code_version="test", inputs={}).data

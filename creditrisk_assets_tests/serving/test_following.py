@@ -216,3 +216,15 @@ def test_metadata_describes_what_decides(shared: Client, template: Published) ->
     assert found["training"]["metrics"]["auc"] == 0.5
     assert "synthetic portfolio" in found["training"]["note"]
     assert found["data"]["trained_on"] == {"features/applicant": "test"}
+
+
+def test_features_of_another_definition_are_not_looked_up(published: Published) -> None:
+    lake = Lake(published.home / "lake")
+    old = lake.require("features/bureau")
+    with lake.draft("features/bureau") as draft:
+        shutil.copyfile(old.data, draft.data)
+        lake.publish(draft, code_version="new", inputs={}, metadata={"facts": {"definition": "another"}}, version="new")
+    with Client(published.home) as client:
+        assert client.post("/predict", KNOWN).status == 503
+        reasons = " ".join(client.get("/ready").json()["reasons"])
+        assert "features/bureau was built by another definition than the champion's" in reasons

@@ -17,6 +17,7 @@ from creditrisk_assets.modelling import bundle as bundles
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.settings import Settings
 from creditrisk_serving.scoring import batch
+from creditrisk_serving.scoring.lookup import check_definition
 
 APPLICANT, APPLICATIONS = "features/applicant", "raw/application_test"
 EVERY_ONE = {"every_applicant_scored": "Each application of the scoring portfolio has exactly one score."}
@@ -40,6 +41,8 @@ def champion(settings: Settings) -> Bundle:
 
 def _make(work: Work) -> Made:
     model = champion(work.settings)
+    for name, family in model.plan["families"].items():
+        check_definition(work.lake.require(f"features/{name}"), family["definition"])
     applications = parquet(work.inputs[APPLICATIONS].data)
     features = parquet(work.inputs[APPLICANT].data)
     relation = (

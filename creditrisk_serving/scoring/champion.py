@@ -47,6 +47,11 @@ class Champion:
         return self.source.published
 
     @property
+    def definitions(self) -> dict[str, str]:
+        """What the features mean to it, by family."""
+        return {name: family["definition"] for name, family in self.bundle.plan["families"].items()}
+
+    @property
     def wanted(self) -> dict[str, tuple[str, ...]]:
         """The features it takes, by family."""
         return wanted_columns(self.bundle.plan, self.bundle.feature_names)
@@ -186,7 +191,7 @@ class Follower:
         ):
             return champion, None
         try:
-            published: PublishedFeatures | None = open_features(self._lake, champion.wanted)
+            published: PublishedFeatures | None = open_features(self._lake, champion.wanted, champion.definitions)
             problem = None
             LOG.info("features_pinned", extra={"fields": {"versions": published.versions if published else None}})
         except LookupUnavailableError as error:

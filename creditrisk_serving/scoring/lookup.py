@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from creditrisk_assets.features.statement import KEY, literal, quoted
-from creditrisk_assets.lake import Lake, LakeError
+from creditrisk_assets.lake import Lake, LakeError, Version
 from creditrisk_serving.errors import NotReadyError
 
 
@@ -82,7 +82,7 @@ def wanted_columns(plan: Mapping[str, Any], model: Iterable[str]) -> dict[str, t
     }
 
 
-def open_features(lake: Lake, wanted: Mapping[str, Sequence[str]]) -> PublishedFeatures:
+def open_features(lake: Lake, wanted: Mapping[str, Sequence[str]], definitions: Mapping[str, str]) -> PublishedFeatures:
     """Pin the published version of every family.
 
     Parameters
@@ -91,11 +91,13 @@ def open_features(lake: Lake, wanted: Mapping[str, Sequence[str]]) -> PublishedF
         Where families are published.
     wanted
         The features to look up, by family (`wanted_columns`).
+    definitions
+        What each family's features mean to the model (the plan's `definition`); features that mean something else are refused.
 
     Raises
     ------
     LookupUnavailableError
-        A family was never published, is damaged, or lacks a feature; all of them are named.
+        A family was never published, is damaged, means something else or lacks a feature; all of them are named.
     """
     connection = duckdb.connect(config={"threads": 1})
     connection.execute("set parquet_metadata_cache = true")
@@ -104,6 +106,7 @@ def open_features(lake: Lake, wanted: Mapping[str, Sequence[str]]) -> PublishedF
     for name, columns in wanted.items():
         try:
             version = lake.require(f"features/{name}")
+            check_definition(version, definitions[name])
             _check(connection, name, version.data, columns)
         except (LakeError, LookupUnavailableError) as error:
             reasons.append(str(error))
@@ -112,6 +115,21 @@ def open_features(lake: Lake, wanted: Mapping[str, Sequence[str]]) -> PublishedF
     if reasons:
         raise LookupUnavailableError("; ".join(reasons))
     return PublishedFeatures(families, connection)
+
+
+def check_definition(version: Version, definition: str) -> None:
+    """Make sure that features mean what a model takes them to mean.
+
+    Raises
+    ------
+    LookupUnavailableError
+        They were built by another SQL than the one the model was trained on.
+    """
+    if version.manifest.metadata.get("facts", {}).get("definition") != definition:
+        raise LookupUnavailableError(
+            f"{version.manifest.key} was built by another definition than the champion's; run `creditrisk run`, and see "
+            "registry/version for why a model trained on the new one is not champion"
+        )
 
 
 def current_versions(lake: Lake, families: Iterable[str]) -> dict[str, str | None]:
