@@ -52,8 +52,8 @@ drill: setup ## long soaks and fault drills
 	@$(BIN)/pytest -q -m drill
 
 docs: setup ## the pages generated from the contracts
-	@$(BIN)/python -m creditrisk_assets.contracts.render.markdown
-	@$(BIN)/python -m creditrisk_assets.features.catalogue
+	@$(BIN)/python -m creditrisk_assets.contracts.render.markdown docs/data-dictionary.md
+	@$(BIN)/python -m creditrisk_assets.features.catalogue > docs/feature-catalogue.md
 
 lock: setup ## resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/pip install --quiet uv
