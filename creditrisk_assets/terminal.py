@@ -5,6 +5,7 @@ What belongs here: words and tables. What does not: running the graph (`running`
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -213,7 +214,14 @@ def _applicant_words(answer: Mapping[str, Any]) -> str:
 
 
 def serve_ui(settings: Settings, host: str, port: int) -> int:
-    """Start the Dagster webserver and daemon on both code locations, until interrupted; return the exit code."""
+    """Start the Dagster webserver and daemon on both code locations, until interrupted; return the exit code.
+
+    Raises
+    ------
+    RunError
+        Something else listens on the port.
+    """
+    _require_free_port(host, port)
     choose_source(settings, None, None, quiet=False)
     running.prepare_instance(settings)
     running.recover()
@@ -222,6 +230,8 @@ def serve_ui(settings: Settings, host: str, port: int) -> int:
         f"Dagster UI on http://{host}:{port} (no authentication: keep it on this machine); Ctrl-C stops it",
         soft_wrap=True,
     )
+    for stop in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's background job inherits it ignored
+        signal.signal(stop, signal.default_int_handler)
     listen = ["-h", host, "-p", str(port), "--log-level", "warning"]
     process = subprocess.Popen(  # noqa: S603 -- a fixed command
         [sys.executable, "-m", "dagster", "dev", "-w", workspace, *listen],
@@ -233,6 +243,17 @@ def serve_ui(settings: Settings, host: str, port: int) -> int:
     except KeyboardInterrupt:
         process.send_signal(signal.SIGINT)
         return process.wait()
+
+
+def _require_free_port(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise running.RunError(
+                f"{host}:{port} cannot be listened on ({error.strerror}); choose another with --port"
+            ) from error
 
 
 def _ui_environment(settings: Settings) -> dict[str, str]:

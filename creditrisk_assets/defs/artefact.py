@@ -243,14 +243,16 @@ def metadata_of(value: Any) -> dg.MetadataValue:
 def table_of(rows: Sequence[Json]) -> dg.TableMetadataValue:
     """Render rows as a table in the UI."""
     return dg.MetadataValue.table(
-        records=[
-            dg.TableRecord(
-                {name: value if isinstance(value, (int, float, bool)) else str(value) for name, value in row.items()}
-            )
-            for row in rows
-        ],
+        records=[dg.TableRecord({name: _cell(value) for name, value in row.items()}) for row in rows],
         schema=dg.TableSchema(columns=[dg.TableColumn(name, _column_type(rows, name)) for name in rows[0]]),
     )
+
+
+def _cell(value: Any) -> str | int | float | bool:
+    """Render a cell; four significant digits are what a person reads."""
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    return value if isinstance(value, int) else str(value)
 
 
 def _column_type(rows: Sequence[Json], name: str) -> str:

@@ -42,6 +42,7 @@ from creditrisk_assets.settings import Settings
 MODEL, EVALUATION = "model/pd", "model/evaluation"
 BUNDLE, COMPARISON, IMPORTANCE, FIGURES = "bundle", "comparison", "importance.json", "evaluation.json"
 PREDICTIONS = "test_predictions.parquet"
+PLOTS = ("roc", "precision_recall", "calibration", "score_distribution", "gain", "importance")
 MLFLOW_RUN_TAG = "mlflow_run_id"
 TOP_INPUTS = 20
 SYNTHETIC = "measured on a synthetic portfolio: it proves mechanics, not accuracy on real lending data"
@@ -102,7 +103,8 @@ def _log(work: Work, model: TrainedModel, choice: InputChoice, written: Bundle) 
     """Log the training into the MLflow run of this Dagster run, each naming the other."""
     run: MlflowRun = work.context.resources.mlflow
     run_id = run.begin()
-    work.context.instance.add_run_tags(work.context.run.run_id, {MLFLOW_RUN_TAG: run_id})
+    work.context.instance.add_run_tags(work.context.run.run_id, {PLOTS = ("roc", "precision_recall", "calibration", "score_distribution", "gain", "importance")
+MLFLOW_RUN_TAG: run_id})
     tags = {"dagster_run_id": work.context.run.run_id, "dagster_asset_key": MODEL}
     public = public_bytes(signing_key(work.settings.keys, work.settings.signing_key))
     return vars(tracking.log_training(model, choice, written, work.draft.path / BUNDLE, public, tags=tags))
@@ -242,9 +244,8 @@ def _show_evaluation(version: Version) -> Mapping[str, dg.MetadataValue]:
     facts = version.manifest.metadata["facts"]
     tables = json.loads((version.path / FIGURES).read_text("utf-8"))["tables"]
     shown: dict[str, dg.MetadataValue] = {"headline": dg.MetadataValue.text(facts["headline"])}
-    for picture in sorted(version.path.glob("*.png")):
-        encoded = base64.b64encode(picture.read_bytes()).decode()
-        shown[picture.stem] = dg.MetadataValue.md(f"![{picture.stem}](data:image/png;base64,{encoded})")
+    pictures = [base64.b64encode((version.path / f"{name}.png").read_bytes()).decode() for name in PLOTS]
+    shown["plots"] = dg.MetadataValue.md("\n\n".join(f"![](data:image/png;base64,{picture})" for picture in pictures))
     shown |= {
         name: dg.MetadataValue.float(round(value, 6))
         for name, value in facts["figures"].items()
