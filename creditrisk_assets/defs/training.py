@@ -103,8 +103,7 @@ def _log(work: Work, model: TrainedModel, choice: InputChoice, written: Bundle) 
     """Log the training into the MLflow run of this Dagster run, each naming the other."""
     run: MlflowRun = work.context.resources.mlflow
     run_id = run.begin()
-    work.context.instance.add_run_tags(work.context.run.run_id, {PLOTS = ("roc", "precision_recall", "calibration", "score_distribution", "gain", "importance")
-MLFLOW_RUN_TAG: run_id})
+    work.context.instance.add_run_tags(work.context.run.run_id, {MLFLOW_RUN_TAG: run_id})
     tags = {"dagster_run_id": work.context.run.run_id, "dagster_asset_key": MODEL}
     public = public_bytes(signing_key(work.settings.keys, work.settings.signing_key))
     return vars(tracking.log_training(model, choice, written, work.draft.path / BUNDLE, public, tags=tags))
