@@ -30,6 +30,7 @@ from creditrisk_assets.simulation import portfolio
 console = Console(highlight=False)
 APPLICANT = "creditrisk.applicant"  # entry point group: a function (settings, applicant id) -> the API's answer
 STAGES = ("raw", "features", "training", "model", "monitoring", "registry", "serving")
+MEMORY_BASE_GB, MEMORY_GB_PER_SCALE = 0.9, 3.0  # measured: the training is the peak
 LAKE_FACTOR, WORK_BYTES = 1.2, 500_000_000  # the lake is about as large as the CSV; plus logs, models, spill
 
 
@@ -65,7 +66,9 @@ def write_sample(out: Path, *, scale: float, seed: int, scenario: str, quiet: bo
     if not quiet:
         console.print(
             f"Sample portfolio at scale {scale:g}: about {needed / 1e9:.2f} GB of CSV in {out}, "
-            f"and {(LAKE_FACTOR * needed + WORK_BYTES) / 1e9:.1f} GB for what the graph makes of it"
+            f"and {(LAKE_FACTOR * needed + WORK_BYTES) / 1e9:.1f} GB for what the graph makes of it; "
+            f"about {MEMORY_BASE_GB + MEMORY_GB_PER_SCALE * scale:.1f} GB of memory",
+            soft_wrap=True,
         )
     out.mkdir(parents=True, exist_ok=True)
     require_free_space(out, int((1 + LAKE_FACTOR) * needed), "the sample portfolio and its lake")

@@ -20,7 +20,7 @@ from creditrisk_assets.defs.jobs import retrain_model
 from creditrisk_assets.defs.split import SPLIT_TRAIN
 from creditrisk_assets.defs.training import BUNDLE, IMPORTANCE, MODEL, score_part
 from creditrisk_assets.defs.vocabulary import Describe
-from creditrisk_assets.lake import Lake, LakeError, Version, write_atomically
+from creditrisk_assets.lake import Lake, LakeError, Version, sha256_file, write_atomically
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.inputs import ModelInput
 from creditrisk_assets.modelling.policy import load_policy
@@ -60,7 +60,8 @@ def _make_drift(work: Work) -> Made:
         json_path=work.draft.path / EVIDENTLY_JSON, html_path=work.draft.path / EVIDENTLY_HTML,
     )  # fmt: skip
     facts = {"rows": len(report.table), **report.to_dict(), "headline": report.words, "drawn": list(drawn)}
-    return Made(facts, outcome)
+    # the table alone names the version: the same drift is the same evidence, however Evidently writes its page
+    return Made(facts, outcome, version=sha256_file(work.draft.data))
 
 
 def _show_drift(version: Version) -> Mapping[str, dg.MetadataValue]:
