@@ -1,6 +1,10 @@
 """What every test may use: a clean environment and one tiny portfolio."""
 
+import json
 import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -23,3 +27,27 @@ def portfolio(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("portfolio")
     write_portfolio(directory, scale=0.004, seed=7)
     return directory
+
+
+@pytest.fixture
+def webhook() -> Iterator[tuple[str, list[dict], list[int]]]:
+    """Receive alerts for real: the address, the messages so far, and the status to answer with."""
+    received: list[dict] = []
+    statuses = [200]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(statuses[0])
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/token-of-the-team", received, statuses
+    server.shutdown()
+    thread.join()
+    server.server_close()

@@ -164,7 +164,7 @@ def test_the_next_run_recovers_by_itself(source: Path) -> None:
 
 def test_an_unreadable_source_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CREDITRISK_SOURCE", str(tmp_path / "nowhere"))
-    result = running.materialize(Settings(), "raw/bureau_balance")
+    result = running.materialize(Settings(), "raw/application_train")
     assert re.search(r"the source directory .*nowhere cannot be read", " ".join(result.failures)), result.failures
 
 
