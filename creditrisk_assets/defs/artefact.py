@@ -8,10 +8,12 @@ renews its freshness. A version whose blocking check fails is not published and 
 stays in use and the run fails.
 """
 
+import base64
 import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -246,6 +248,12 @@ def table_of(rows: Sequence[Json]) -> dg.TableMetadataValue:
         records=[dg.TableRecord({name: _cell(value) for name, value in row.items()}) for row in rows],
         schema=dg.TableSchema(columns=[dg.TableColumn(name, _column_type(rows, name)) for name in rows[0]]),
     )
+
+
+def picture_of(*paths: Path) -> dg.MarkdownMetadataValue:
+    """Render PNG files as one entry that shows them below each other."""
+    pictures = [base64.b64encode(path.read_bytes()).decode() for path in paths]
+    return dg.MetadataValue.md("\n\n".join(f"![](data:image/png;base64,{picture})" for picture in pictures))
 
 
 def _cell(value: Any) -> str | int | float | bool:

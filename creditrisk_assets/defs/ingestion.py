@@ -20,7 +20,7 @@ from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes, 
 from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.ingestion import reader
 from creditrisk_assets.ingestion.files import find_table, require_free_space, unpack
-from creditrisk_assets.ingestion.sources import source_directory
+from creditrisk_assets.ingestion.sources import is_sample, source_directory, source_identity
 from creditrisk_assets.lake import Lake, Version, write_atomically
 from creditrisk_assets.settings import Settings
 
@@ -49,7 +49,7 @@ def raw_artefact(source: SourceContract) -> Artefact:
             if plain != file.path:
                 plain.unlink()
             last = work.lake.current(work.draft.key)
-            same_source = last is not None and last.manifest.metadata["facts"]["directory"] == str(directory)
+            same_source = last is not None and last.manifest.metadata["facts"]["source"] == source_identity(directory)
             baseline = Profile.from_dict(last.manifest.metadata["facts"]["profile"]) if last and same_source else None
             report = check(
                 con,
@@ -62,7 +62,8 @@ def raw_artefact(source: SourceContract) -> Artefact:
         return Made(
             facts={
                 "rows": read.rows,
-                "directory": str(directory),
+                "source": source_identity(directory),
+                "synthetic": is_sample(directory),
                 "file": str(file.path),
                 "source_bytes": read.source_bytes,
                 "source_sha256": read.sha256,

@@ -11,7 +11,7 @@ from creditrisk_assets.contracts.check import check
 from creditrisk_assets.contracts.drift import CONTRACT as DRIFT_CONTRACT
 from creditrisk_assets.contracts.fingerprint import code_version
 from creditrisk_assets.contracts.render.sql import parquet
-from creditrisk_assets.defs.artefact import Artefact, Made, Work, table_of
+from creditrisk_assets.defs.artefact import Artefact, Made, Work, picture_of, table_of
 from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
 from creditrisk_assets.defs.features import APPLICANT_KEY
@@ -23,6 +23,7 @@ from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.lake import Lake, LakeError, Version, sha256_file, write_atomically
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.inputs import ModelInput
+from creditrisk_assets.modelling.plots import draw_drift
 from creditrisk_assets.modelling.policy import load_policy
 from creditrisk_assets.modelling.signing import public_bytes, signing_key
 from creditrisk_assets.modelling.tables import sample_part
@@ -35,6 +36,7 @@ from creditrisk_assets.settings import Settings
 DRIFT = "monitoring/drift"
 APPLICATIONS = raw_key("application_test")
 EVIDENTLY_JSON, EVIDENTLY_HTML = "drift_report.json", "drift_report.html"
+PLOT = "drift.png"
 SHOWN_ROWS = 25
 
 
@@ -54,6 +56,7 @@ def _make_drift(work: Work) -> Made:
         report = drift.measure_drift(reference, current, scores, inputs, importance, limits)
         report.table.to_parquet(work.draft.data, index=False, compression="zstd")
         outcome = contract_outcomes(check(con, parquet(work.draft.data), DRIFT_CONTRACT))
+    (work.draft.path / PLOT).write_bytes(draw_drift(report.table, report.status))
     work.context.log.info("drawing Evidently's report")
     drawn = drift.write_evidently_report(
         reference, current, scores, inputs, report, limits,
@@ -76,6 +79,7 @@ def _show_drift(version: Version) -> Mapping[str, dg.MetadataValue]:
         "status": dg.MetadataValue.text(facts["status"]),
         "drifted_share": dg.MetadataValue.float(round(facts["drifted_share"], 4)),
         "score_psi": dg.MetadataValue.float(round(facts["score_psi"], 4)),
+        "plot": picture_of(version.path / PLOT),
         "strongest": table_of(rows),
         "evidently_report": dg.MetadataValue.url(report.as_uri()),
     }
@@ -100,7 +104,7 @@ DRIFT_REPORT = Artefact(
         fails_when="a table leaves its contract; drift itself is a verdict, not a failure",
         source="creditrisk_assets/monitoring/drift.py",
     ),
-    code_version=code_version(drift, DRIFT_CONTRACT),
+    code_version=code_version(drift, draw_drift, DRIFT_CONTRACT),
     make=_make_drift,
     show=_show_drift,
     deps=(SPLIT_TRAIN, APPLICANT_KEY, APPLICATIONS, MODEL),

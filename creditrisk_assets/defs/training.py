@@ -1,6 +1,5 @@
 """Stage 3b: the model and its evaluation."""
 
-import base64
 import json
 import math
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from pandera.errors import SchemaError
 
 from creditrisk_assets.contracts.fingerprint import code_version
 from creditrisk_assets.defs import split
-from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work, table_of
+from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work, picture_of, table_of
 from creditrisk_assets.defs.contract_checks import CONTRACT
 from creditrisk_assets.defs.ingestion import raw_key
 from creditrisk_assets.defs.split import SPLIT_TEST, SPLIT_TRAIN
@@ -24,7 +23,6 @@ from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.features.families import FAMILIES, applicant_features
 from creditrisk_assets.features.lineage import applicant_lineage
 from creditrisk_assets.features.plan import render_plan
-from creditrisk_assets.ingestion.sources import is_sample
 from creditrisk_assets.lake import Lake, Version, write_atomically
 from creditrisk_assets.modelling import bundle, bundle_writer, evaluation, pipeline, plots, training
 from creditrisk_assets.modelling.bundle import Bundle
@@ -71,8 +69,7 @@ def _choice(settings: Settings) -> InputChoice:
 
 
 def _is_synthetic(lake: Lake) -> bool:
-    directory = Path(lake.require(raw_key("application_train")).manifest.metadata["facts"]["directory"])
-    return is_sample(directory)
+    return bool(lake.require(raw_key("application_train")).manifest.metadata["facts"]["synthetic"])
 
 
 def _write(work: Work, model: TrainedModel, part: Part, policy: Policy, name: str, *, synthetic: bool) -> Bundle:
@@ -243,8 +240,7 @@ def _show_evaluation(version: Version) -> Mapping[str, dg.MetadataValue]:
     facts = version.manifest.metadata["facts"]
     tables = json.loads((version.path / FIGURES).read_text("utf-8"))["tables"]
     shown: dict[str, dg.MetadataValue] = {"headline": dg.MetadataValue.text(facts["headline"])}
-    pictures = [base64.b64encode((version.path / f"{name}.png").read_bytes()).decode() for name in PLOTS]
-    shown["plots"] = dg.MetadataValue.md("\n\n".join(f"![](data:image/png;base64,{picture})" for picture in pictures))
+    shown["plots"] = picture_of(*(version.path / f"{name}.png" for name in PLOTS))
     shown |= {
         name: dg.MetadataValue.float(round(value, 6))
         for name, value in facts["figures"].items()

@@ -33,6 +33,14 @@ def is_sample(directory: Path) -> bool:
     return (directory / SAMPLE_MARK).is_file()
 
 
+def source_identity(directory: Path) -> str:
+    """Name what is compared with itself from run to run: the directory, and for a sample portfolio how it was drawn."""
+    if not is_sample(directory):
+        return str(directory)
+    drawn = json.loads((directory / SAMPLE_MARK).read_text("utf-8"))
+    return f"{directory} {[drawn.get(name) for name in ('generator_version', 'seed', 'scale', 'scenario')]}"
+
+
 def sample_directory(settings: Settings, scale: float = 0.05) -> Path:
     """Return where the sample portfolio of a scale is kept."""
     return settings.root / "sample" / f"scale-{scale:g}"

@@ -162,6 +162,30 @@ def draw_importance(importance: Mapping[str, float], top: int = TOP_FEATURES) ->
     return _png(figure, axes, legend=False)
 
 
+def draw_drift(table: pd.DataFrame, words: str, top: int = TOP_FEATURES) -> bytes:
+    """Draw the strongest drifts beside the policy's limit.
+
+    Parameters
+    ----------
+    table
+        `monitoring.drift`'s table: `feature`, `statistic` (PSI), `threshold`, `drifted`.
+    words
+        The verdict's first word, for the title.
+    top
+        How many inputs to draw.
+    """
+    strongest = table.nlargest(top, "statistic")[::-1]
+    figure, axes = _figure(f"Drift of the inputs and the score: {words}", height=6.4)
+    colours = [ORANGE if drifted else BLUE for drifted in strongest["drifted"]]
+    axes.barh(strongest["feature"], strongest["statistic"], color=colours, alpha=0.85, height=0.7)
+    limit = float(strongest["threshold"].max())
+    axes.axvline(limit, color=GREY, linestyle="--", linewidth=1.2, label=f"limit {limit:g}")
+    axes.set_xlabel("population stability index against the training reference", color=GREY)
+    axes.tick_params(axis="y", labelsize=8)
+    axes.grid(axis="y", visible=False)
+    return _png(figure, axes)
+
+
 def _figure(title: str, height: float = HEIGHT) -> "tuple[Figure, Axes]":
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import, for plots alone
 

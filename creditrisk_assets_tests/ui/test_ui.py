@@ -79,7 +79,7 @@ def test_materialize_all_works_with_the_daemon_and_every_check_passes(materializ
     [
         ("/assets/raw/bureau?view=overview", ["contract", "SK_ID_BUREAU", "credits at other lenders"]),
         ("/assets/features/applicant?view=checks", ["one_row_per_applicant", "every_application_kept", "Succeeded"]),
-        ("/assets/model/evaluation?view=overview", ["auc", "data:image/png"]),
+        ("/assets/model/evaluation?view=overview", ["auc", "deciles", "show markdown"]),
         ("/asset-groups", ["ingestion", "features", "training", "monitoring", "governance", "serving"]),
     ],
 )

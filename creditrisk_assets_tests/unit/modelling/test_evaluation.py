@@ -5,6 +5,7 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from sklearn import metrics
@@ -172,3 +173,14 @@ def test_pictures_are_png_and_the_same_every_time(drawn: Drawn, evaluation: Eval
 def test_pictures_of_a_handful_of_applicants_are_drawn_too() -> None:
     target, pds = np.array([0, 1, 0]), np.array([0.1, 0.1, 0.1])
     assert len(draw_all(target, pds, evaluate(target, pds, POLICY), {"only": 0.0})) == 6
+
+
+def test_the_drift_plot_draws_any_number_of_inputs() -> None:
+    from creditrisk_assets.modelling.plots import draw_drift
+
+    for rows in (1, 3, 60):
+        table = pd.DataFrame(
+            {"feature": [f"f{n}" for n in range(rows)], "statistic": [n / 10 for n in range(rows)], "threshold": 0.25}
+        )
+        table["drifted"] = table["statistic"] >= table["threshold"]
+        assert draw_drift(table, "moving").startswith(b"\x89PNG")
