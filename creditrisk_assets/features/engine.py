@@ -17,7 +17,7 @@ from creditrisk_assets.features.statement import KEY, family_select, literal, qu
 
 # Fixed, so that a file's bytes do not depend on the release's defaults. Dictionaries serve categories and small counts; building them
 # for amounts and ratios, which hardly repeat, took half of the time of the join.
-FORMAT = "format parquet, compression zstd, row_group_size 122880, dictionary_size_limit 1000"
+FORMAT = "format parquet, compression zstd, compression_level 1, row_group_size 122880, dictionary_size_limit 1000"
 LABEL = "TARGET"
 
 

@@ -4,7 +4,6 @@
 whose assets are all unchanged must do neither, so this resource holds the door and opens it at the first `begin`.
 """
 
-import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -69,8 +68,8 @@ def connect(settings: Settings) -> None:
     """Point MLflow to the deployment's tracking server; make the local store and the experiment where there is none."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # it announces every table it makes
     settings.root.mkdir(parents=True, exist_ok=True)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)  # it announces every table it makes
     import mlflow  # noqa: PLC0415
 
     mlflow.set_tracking_uri(settings.tracking_uri)
