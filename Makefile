@@ -1,11 +1,11 @@
 # Every target sets up what it needs; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format ui serve bench drill lock docs clean
+.PHONY: help setup run test check format status doctor ui serve bench drill lock docs clean
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-SCALE  ?= 0.05
+SCALE  ?=
 SOURCE ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -22,8 +22,8 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-run: setup ## the whole graph on a sample portfolio (SCALE=0.05; 1 is full size) or on your data (SOURCE=dir)
-	@$(BIN)/creditrisk run $(if $(SOURCE),--source "$(SOURCE)",--scale $(SCALE))
+run: setup ## the whole graph: a sample portfolio (SCALE=0.05; 1 is full size) or your data (SOURCE=dir), then remembered
+	@$(BIN)/creditrisk run $(if $(SOURCE),--source "$(SOURCE)",$(if $(SCALE),--scale $(SCALE)))
 
 test: check ## every check and every test
 	@$(BIN)/pytest -q
@@ -39,6 +39,12 @@ format: setup ## put the code into its one format
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
+status: setup ## champion, last run, what is stale, disk
+	@$(BIN)/creditrisk status
+
+doctor: setup ## what is missing or broken, and what to do
+	@$(BIN)/creditrisk doctor
+
 ui: setup ## the Dagster UI with its daemon on http://127.0.0.1:3000
 	@$(BIN)/creditrisk ui
 
@@ -46,7 +52,7 @@ serve: setup ## the scoring API on http://127.0.0.1:8000
 	@$(BIN)/creditrisk serve
 
 bench: setup ## rows per second and true peak memory of each stage, beside the floor (SCALE=0.05)
-	@$(BIN)/python -m creditrisk_assets_tests.benchmarks.stages --scale $(SCALE)
+	@$(BIN)/python -m creditrisk_assets_tests.benchmarks.stages --scale $(or $(SCALE),0.05)
 
 drill: setup ## long soaks and fault drills
 	@$(BIN)/pytest -q -m drill

@@ -57,8 +57,8 @@ def run(
     from creditrisk_assets import terminal  # noqa: PLC0415
 
     settings = Settings()
-    terminal.choose_source(settings, source, scale, quiet=as_json)
-    result, summary = terminal.run_graph(settings, select, quiet=as_json)
+    chosen = terminal.choose_source(settings, source, scale, quiet=as_json)
+    result, summary = terminal.run_graph(settings, chosen, select, quiet=as_json)
     if as_json:
         _print_json(summary)
     if not result.succeeded:

@@ -19,9 +19,9 @@ from creditrisk_assets import running
 from creditrisk_assets.ingestion.sources import source_directory
 from creditrisk_assets.lake import Lake, LakeError
 from creditrisk_assets.settings import Settings
-from creditrisk_assets.terminal import facts_of
+from creditrisk_assets.terminal import WIDE, champion_words, facts_of
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
 
 
 def status(settings: Settings) -> dict[str, Any]:
@@ -42,7 +42,8 @@ def status(settings: Settings) -> dict[str, Any]:
     return {
         "home": str(settings.root),
         "source": str(source_directory(settings)),
-        "champion": facts_of(lake, "registry/version").get("headline"),
+        "champion": champion_words(settings),
+        "registry": facts_of(lake, "registry/version").get("headline"),
         "model": facts_of(lake, "model/evaluation").get("headline"),
         "drift": facts_of(lake, "monitoring/drift").get("headline"),
         "assets": assets,
@@ -54,7 +55,7 @@ def status(settings: Settings) -> dict[str, Any]:
 def print_status(found: Mapping[str, Any]) -> None:
     """Print what `status` collected."""
     console.print(f"home      {found['home']}\nsource    {found['source']}")
-    for name in ("champion", "model", "drift"):
+    for name in ("champion", "registry", "model", "drift"):
         console.print(f"{name:<9} {found[name] or 'none yet: run `creditrisk run`'}")
     console.print(f"last run  {found['last_run'] or 'none yet'}")
     console.print(f"stale     {', '.join(found['stale']) or 'nothing known to be stale'}")
@@ -123,7 +124,7 @@ def print_findings(findings: Sequence[Mapping[str, str]]) -> None:
     marks = {"good": "[green]✓[/]", "warn": "[yellow]![/]", "bad": "[red]✗[/]"}
     for finding in findings:
         advice = "" if finding["state"] == "good" else f" — {finding['advice']}"
-        console.print(f"{marks[finding['state']]} {finding['what']:<22} {finding['words']}{advice}", soft_wrap=True)
+        console.print(f"{marks[finding['state']]} {finding['what']:<22} {finding['words']}{advice}")
 
 
 def _finding(what: str, good: bool, words: str, advice: str, *, warn: bool = False) -> dict[str, str]:

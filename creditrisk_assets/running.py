@@ -53,6 +53,7 @@ class RunResult:
     failures: list[str] = field(default_factory=list)
     not_run: list[str] = field(default_factory=list)
     broken_checks: dict[str, list[str]] = field(default_factory=dict)  # asset key -> sentences
+    warnings: dict[str, list[str]] = field(default_factory=dict)  # asset key -> sentences
 
     @property
     def succeeded(self) -> bool:
@@ -237,10 +238,11 @@ def _result_of(event: dg.DagsterEvent) -> AssetResult:
 
 
 def _collect_check(evaluation: dg.AssetCheckEvaluation, result: RunResult) -> None:
-    if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
-        result.broken_checks.setdefault(_name(evaluation.asset_key), []).append(
-            f"check `{evaluation.check_name}` failed: {evaluation.description or 'see the UI'}"
-        )
+    if not evaluation.passed:
+        blocks = evaluation.severity == dg.AssetCheckSeverity.ERROR
+        found = result.broken_checks if blocks else result.warnings
+        verb, words = "failed" if blocks else "warns", evaluation.description or "see the UI"
+        found.setdefault(_name(evaluation.asset_key), []).append(f"check `{evaluation.check_name}` {verb}: {words}")
 
 
 def _broken_checks(result: RunResult, key: str) -> str | None:

@@ -3,6 +3,7 @@
 What belongs here: words and tables. What does not: running the graph (`running`), the commands (`cli`).
 """
 
+import json
 import os
 import signal
 import socket
@@ -23,19 +24,27 @@ from creditrisk_assets import running
 from creditrisk_assets.ingestion.files import require_free_space
 from creditrisk_assets.ingestion.sources import remember_source, sample_directory, source_directory
 from creditrisk_assets.lake import Lake, LakeError
+from creditrisk_assets.modelling.bundle import follow
 from creditrisk_assets.running import AssetResult, RunResult
 from creditrisk_assets.settings import PREFIX, Settings
 from creditrisk_assets.simulation import portfolio
 
-console = Console(highlight=False)
+WIDE = 160  # columns where the output is no terminal
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
+DEFAULT_SCALE = 0.05
 APPLICANT = "creditrisk.applicant"  # entry point group: a function (settings, applicant id) -> the API's answer
 STAGES = ("raw", "features", "training", "model", "monitoring", "registry", "serving")
 MEMORY_BASE_GB, MEMORY_GB_PER_SCALE = 0.9, 3.0  # measured: the training is the peak
 LAKE_FACTOR, WORK_BYTES = 1.2, 500_000_000  # the lake is about as large as the CSV; plus logs, models, spill
 
 
-def choose_source(settings: Settings, source: Path | None, scale: float | None, *, quiet: bool) -> None:
+def choose_source(settings: Settings, source: Path | None, scale: float | None, *, quiet: bool) -> Path:
     """Settle where the raw tables come from, making the sample portfolio when that is the choice and it is not there.
+
+    Returns
+    -------
+    Path
+        The directory; remember it (`remember_source`) once its tables were taken in.
 
     Raises
     ------
@@ -49,13 +58,12 @@ def choose_source(settings: Settings, source: Path | None, scale: float | None, 
             raise running.RunError(
                 f"--source {source} is not a directory; give the directory that holds the raw tables"
             )
-        remember_source(settings, source)
-    elif scale is not None:
-        directory = sample_directory(settings, scale)
-        write_sample(directory, scale=scale, seed=42, scenario="baseline", quiet=quiet)
-        remember_source(settings, directory)
-    elif source_directory(settings) == sample_directory(settings):
-        write_sample(sample_directory(settings), scale=0.05, seed=42, scenario="baseline", quiet=quiet)
+        return source.expanduser().resolve()
+    if scale is not None or source_directory(settings) == sample_directory(settings):
+        directory = sample_directory(settings, scale or DEFAULT_SCALE)
+        write_sample(directory, scale=scale or DEFAULT_SCALE, seed=42, scenario="baseline", quiet=quiet)
+        return directory
+    return source_directory(settings)
 
 
 def write_sample(out: Path, *, scale: float, seed: int, scenario: str, quiet: bool) -> dict[str, Any]:
@@ -84,12 +92,16 @@ def write_sample(out: Path, *, scale: float, seed: int, scenario: str, quiet: bo
         return asdict(portfolio.write_portfolio(out, scale=scale, seed=seed, scenario=scenario, progress=show))
 
 
-def run_graph(settings: Settings, select: str, *, quiet: bool) -> tuple[RunResult, dict[str, Any]]:
-    """Materialize the graph with a line per asset, and end with a summary."""
+def run_graph(settings: Settings, source: Path, select: str, *, quiet: bool) -> tuple[RunResult, dict[str, Any]]:
+    """Materialize the graph with a line per asset, and end with a summary; a source whose tables were taken in is remembered."""
+    os.environ[f"{PREFIX}SOURCE"] = str(source)  # for the assets of this run, which read the settings anew
     if not quiet:
-        console.print(f"Materializing from {source_directory(settings)} into {settings.root}")
+        console.print(f"Materializing from {source} into {settings.root}")
     with _asset_lines(quiet) as listener:
         result = running.materialize(settings, select, listener)
+    taken = [asset for asset in result.assets if asset.key.startswith("raw/")]
+    if settings.source is None and taken and all(asset.outcome != "failed" for asset in taken):
+        remember_source(settings, source)
     summary = _summary(settings, result, select)
     if not quiet:
         _print_summary(summary)
@@ -106,7 +118,7 @@ def _asset_lines(quiet: bool) -> Iterator[running.Listener]:
             if asset is None:
                 progress.reset(current, description=key)
             elif not quiet:
-                progress.console.print(_line(asset), soft_wrap=True)
+                progress.console.print(_line(asset))
 
         yield show
 
@@ -131,8 +143,10 @@ def _summary(settings: Settings, result: RunResult, select: str) -> dict[str, An
         "assets": [running.describe(asset) for asset in result.assets],
         "not_run": result.not_run,
         "failures": result.failures,
+        "warnings": result.warnings,
         "stages": _stages(result.assets),
         "model": facts_of(lake, "model/evaluation").get("headline"),
+        "champion": champion_words(settings),
         "registry": facts_of(lake, "registry/version").get("headline"),
         "drift": facts_of(lake, "monitoring/drift").get("headline"),
         "applicant": _score_one(settings, lake) if result.succeeded and select == running.EVERYTHING else None,
@@ -191,22 +205,33 @@ def _print_summary(summary: Mapping[str, Any]) -> None:
     console.print()
     console.print(table)
     console.print()
-    for name in ("model", "registry", "drift"):
-        if summary[name]:
-            console.print(f"  [bold]{name:<10}[/] {summary[name]}", soft_wrap=True)
-    if summary["applicant"]:
-        console.print(f"  [bold]applicant [/] {_applicant_words(summary['applicant'])}", soft_wrap=True)
-    console.print(f"\n  finished in {summary['seconds']:.1f} s; everything is in {summary['home']}")
+    for key, words in summary["warnings"].items():
+        console.print(f"  [yellow]![/] {key}: {'; '.join(words)}")
     if summary["failures"]:
-        console.print("\n[bold red]The run failed:[/]")
-        for failure in summary["failures"]:
-            console.print(f"  - {failure}", soft_wrap=True)
-        if summary["not_run"]:
-            console.print(f"  not run: {', '.join(summary['not_run'])}", soft_wrap=True)
-    else:
-        console.print(
-            "  go on with: [bold]make ui[/] (the graph), [bold]make serve[/] (the API), [bold]creditrisk status[/]"
-        )
+        not_run = f"; not run: {', '.join(summary['not_run'])}" if summary["not_run"] else ""
+        console.print(f"\n[bold red]The run failed[/] after {summary['seconds']:.1f} s, see [red]✗[/] above{not_run}")
+        return
+    for name in ("model", "registry", "champion", "drift"):
+        if summary[name]:
+            console.print(f"  [bold]{name:<10}[/] {summary[name]}")
+    if summary["applicant"]:
+        console.print(f"  [bold]applicant [/] {_applicant_words(summary['applicant'])}")
+    console.print(f"\n  finished in {summary['seconds']:.1f} s; everything is in {summary['home']}")
+    console.print("  go on with: [bold]make ui[/] (the graph), [bold]make serve[/] (the API), [bold]make status[/]")
+
+
+def champion_words(settings: Settings) -> str | None:
+    """Say which model the service answers with: the published bundle, whatever was trained since."""
+    published = follow(settings.bundles)
+    if published is None:
+        return None
+    manifest = json.loads((published / "manifest.json").read_text("utf-8"))
+    metrics = json.loads((published / "metrics.json").read_text("utf-8"))
+    kind = "synthetic" if metrics.get("synthetic") else "real"
+    return (
+        f"model {manifest['model_version']} of {manifest['created_at']}, trained on {metrics['training_applicants']:,} {kind} "
+        "applicants, is what the service answers with"
+    )
 
 
 def _applicant_words(answer: Mapping[str, Any]) -> str:
@@ -225,12 +250,12 @@ def serve_ui(settings: Settings, host: str, port: int) -> int:
         Something else listens on the port.
     """
     _require_free_port(host, port)
-    choose_source(settings, None, None, quiet=False)
+    remember_source(settings, choose_source(settings, None, None, quiet=False))
     running.prepare_instance(settings)
     running.recover()
     workspace = str(running.DAGSTER_YAML.with_name("workspace.yaml"))
     console.print(
-        f"Dagster UI on http://{host}:{port} (no authentication: keep it on this machine); Ctrl-C stops it",
+        f"Dagster UI on http://{host}:{port}/asset-groups (no authentication: keep it on this machine); Ctrl-C stops it",
         soft_wrap=True,
     )
     for stop in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's background job inherits it ignored
@@ -245,7 +270,8 @@ def serve_ui(settings: Settings, host: str, port: int) -> int:
         return process.wait()
     except KeyboardInterrupt:
         process.send_signal(signal.SIGINT)
-        return process.wait()
+        process.wait()
+        return 0
 
 
 def _require_free_port(host: str, port: int) -> None:

@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,6 +46,7 @@ def serve(
         if value is not None:
             os.environ[f"{SERVING_PREFIX}{name}"] = str(value)  # read again by every worker process
     settings = ServingSettings()
+    require_free_port(settings.host, settings.port)
     console = Console(stderr=True, highlight=False)
     if not settings.api_keys_file.exists():
         key = first_key(settings)
@@ -131,6 +133,24 @@ async def _score_applicant(settings: ServingSettings, applicant_id: int) -> dict
         ready = (await call(application, "GET", "/ready")).json()
     why = [error["message"] for error in answer.get("errors", ())] or ready["reasons"] or [answer["detail"]]
     raise RuntimeError(f"applicant {applicant_id} was not scored: {'; '.join(why)}")
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Refuse to start where something else listens.
+
+    Raises
+    ------
+    RuntimeError
+        The address cannot be listened on.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise RuntimeError(
+                f"{host}:{port} cannot be listened on ({error.strerror}); choose another with --port"
+            ) from error
 
 
 def first_key(settings: ServingSettings) -> str:

@@ -27,7 +27,7 @@ class ServingSettings(BaseSettings):
 
     platform: Settings = Field(default_factory=Settings, description="The platform's settings (home, lake, bundles).")
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on; the default is this machine only.")
-    port: int = Field(8000, ge=1, le=65535)
+    port: int = Field(8000, description="Port to listen on.", ge=1, le=65535)
     workers: int = Field(1, ge=1, le=64, description="Processes.")
     scoring_threads: int = Field(2, ge=1, le=64, description="Threads of one process that compute features and scores.")
     waiting_requests: int = Field(

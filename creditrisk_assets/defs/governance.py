@@ -15,14 +15,19 @@ from creditrisk_assets.contracts.render.sql import parquet
 from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work
 from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
-from creditrisk_assets.defs.training import BUNDLE, EVALUATION, MODEL
+from creditrisk_assets.defs.split import SPLIT_TEST
+from creditrisk_assets.defs.training import BUNDLE, EVALUATION, MODEL, score_part
 from creditrisk_assets.defs.vocabulary import Describe
+from creditrisk_assets.features.families import FAMILIES
 from creditrisk_assets.lake import Lake, Version, write_atomically
 from creditrisk_assets.modelling import bundle as bundles
-from creditrisk_assets.modelling.bundle import Bundle
+from creditrisk_assets.modelling.bundle import Bundle, BundleError
 from creditrisk_assets.modelling.bundle_writer import publish_bundle
-from creditrisk_assets.modelling.policy import load_policy
+from creditrisk_assets.modelling.evaluation import evaluate
+from creditrisk_assets.modelling.inputs import ModelInput
+from creditrisk_assets.modelling.policy import Policy, load_policy
 from creditrisk_assets.modelling.signing import public_bytes, signing_key
+from creditrisk_assets.modelling.tables import read_part
 from creditrisk_assets.registry import promotion, tracking, versions
 from creditrisk_assets.registry.promotion import GateFigures, PromotionDecision, decide_promotion, promotion_record
 from creditrisk_assets.registry.tracking import LoggedTraining
@@ -45,7 +50,8 @@ def _make_version(work: Work) -> Made:
     champion = versions.by_alias(settings.registered_model, versions.CHAMPION)
     tags = {**tracking.data_tags(bundle), "dagster_run_id": work.context.run.run_id}
     registered = versions.register(settings.registered_model, logged, figures, tags)
-    decision = _decide(registered, champion, figures, policy)
+    rival = _on_the_same_applicants(champion, work, policy) if champion else None
+    decision = _decide(registered, champion, figures, rival, policy)
     (pd.DataFrame([_row(registered, decision, work)])).to_parquet(work.draft.data, index=False)
     with work.connection() as con:
         contract = contract_outcomes(check(con, parquet(work.draft.data), REGISTRY_CONTRACT))
@@ -53,7 +59,7 @@ def _make_version(work: Work) -> Made:
         publish_bundle(model.path / BUNDLE, settings.bundles, public)
         versions.promote(registered)
     record = promotion_record(
-        decision, figures, champion.figures if champion else None,
+        decision, figures, rival,
         versions=_names(registered, champion, logged, work), policy=policy, at=datetime.now(UTC),
     )  # fmt: skip
     (work.draft.path / RECORD).write_text(json.dumps(record, indent=1))
@@ -63,18 +69,48 @@ def _make_version(work: Work) -> Made:
     return Made({"rows": 1, "headline": _headline(registered, champion, decision), **record}, [*contract, gate])
 
 
+def _on_the_same_applicants(champion: RegisteredVersion, work: Work, policy: Policy) -> GateFigures:
+    """Measure the champion on the candidate's test part; its recorded figures, when that was another part, compare nothing.
+
+    Where it cannot be (its bundle is gone, or features mean something else by now), the recorded figures are what there is.
+    """
+    path = work.settings.bundles / champion.model_version
+    public = public_bytes(signing_key(work.settings.keys, work.settings.signing_key))
+    try:
+        bundle = Bundle.load(path, public)
+    except BundleError as error:
+        work.context.log.warning(f"the champion is compared by its recorded figures: {error}")
+        return champion.figures
+    meant = {name: family["definition"] for name, family in bundle.plan["families"].items()}
+    if meant != {name: family.definition for name, family in FAMILIES.items()}:
+        work.context.log.warning(
+            "the champion is compared by its recorded figures: features mean something else by now"
+        )
+        return champion.figures
+    part = read_part(work.inputs[SPLIT_TEST].data, [ModelInput(f.name, f.family, f.kind) for f in bundle.features])
+    measured = evaluate(part.labels, score_part(bundle, part), policy)
+    return GateFigures.of(measured, synthetic=champion.figures.synthetic)
+
+
 def _decide(
-    registered: RegisteredVersion, champion: RegisteredVersion | None, figures: GateFigures, policy: Any
+    registered: RegisteredVersion,
+    champion: RegisteredVersion | None,
+    figures: GateFigures,
+    rival: GateFigures | None,
+    policy: Policy,
 ) -> PromotionDecision:
     if champion is not None and champion.version == registered.version:
         return PromotionDecision(promote=True, gate_passed=True, reasons=("this version is the champion already",))
-    return decide_promotion(figures, champion.figures if champion else None, policy)
+    return decide_promotion(figures, rival, policy)
 
 
 def _gate_figures(evaluation: Version) -> GateFigures:
     figures: Mapping[str, float] = evaluation.manifest.metadata["facts"]["figures"]
     names = ("auc", "gini", "ks", "brier", "brier_to_constant", "calibration_slope")
-    return GateFigures(**{name: figures[name] for name in names}, test_defaults=int(figures["defaults"]))
+    synthetic = bool(evaluation.manifest.metadata["facts"]["synthetic"])
+    return GateFigures(
+        **{name: figures[name] for name in names}, test_defaults=int(figures["defaults"]), synthetic=synthetic
+    )
 
 
 def _row(registered: RegisteredVersion, decision: PromotionDecision, work: Work) -> Mapping[str, Any]:
@@ -107,8 +143,9 @@ def _names(
 def _headline(registered: RegisteredVersion, champion: RegisteredVersion | None, decision: PromotionDecision) -> str:
     name = f"{registered.name} version {registered.version} ({registered.model_version})"
     if decision.promote:
-        return f"{name} is champion: {decision.words}"
-    return f"{name} is candidate only; champion is version {champion.version if champion else 'none'}: {decision.words}"
+        return f"{name} became champion ({decision.words})"
+    stays = f"version {champion.version} ({champion.model_version})" if champion else "none"
+    return f"{name} is candidate only, champion stays {stays} ({decision.words.removeprefix('the champion stays; ')})"
 
 
 def _show_version(version: Version) -> Mapping[str, dg.MetadataValue]:
@@ -146,7 +183,7 @@ VERSION = Artefact(
     code_version=code_version(promotion, versions, REGISTRY_CONTRACT),
     make=_make_version,
     show=_show_version,
-    deps=(MODEL, EVALUATION),
+    deps=(MODEL, EVALUATION, SPLIT_TEST),
     checks=CONTRACT | {"gate_passed": "The version passed every gate of the policy file."},
     advisory=frozenset({"gate_passed"}),
     also_from=lambda settings, _lake: {"policy": load_policy(settings.policy).digest},

@@ -43,7 +43,7 @@ PREDICTIONS = "test_predictions.parquet"
 PLOTS = ("roc", "precision_recall", "calibration", "score_distribution", "gain", "importance")
 MLFLOW_RUN_TAG = "mlflow_run_id"
 TOP_INPUTS = 20
-SYNTHETIC = "measured on a synthetic portfolio: it proves mechanics, not accuracy on real lending data"
+SYNTHETIC = "synthetic portfolio (mechanics, not accuracy on real lending data)"
 
 
 def _make_model(work: Work) -> Made:
@@ -233,7 +233,7 @@ def _headline(measured: Evaluation, *, synthetic: bool) -> str:
     )
     if measured.comparison is not None:
         words += f"; AUC with the prohibited inputs {measured.comparison.auc_with_prohibited.value:.4f} (not served)"
-    return f"{words}; {SYNTHETIC}" if synthetic else words
+    return f"{SYNTHETIC}: {words}" if synthetic else words
 
 
 def _show_evaluation(version: Version) -> Mapping[str, dg.MetadataValue]:

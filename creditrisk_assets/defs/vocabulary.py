@@ -36,11 +36,11 @@ class Describe:
         return "\n\n".join(
             (
                 self.what,
-                f"**Grain** {self.grain}",
-                f"**Built from** {self.built_from}",
-                f"**Known at** {self.known_at}",
-                f"**Consumed by** {self.consumed_by}",
-                f"**Fails when** {self.fails_when}",
-                f"**Source** `{self.source}`",
+                f"Grain: {self.grain}",
+                f"Built from: {self.built_from}",
+                f"Known at: {self.known_at}",
+                f"Consumed by: {self.consumed_by}",
+                f"Fails when: {self.fails_when}",
+                f"Source: `{self.source}`",
             )
         )

@@ -26,6 +26,8 @@ from creditrisk_assets.modelling.tables import Part
 Status = Literal["stable", "moving", "drifted", "unknown"]
 
 SCORE = "score"
+MISSING = " is missing"
+SHOWN_GAP = 0.02  # difference of the shares missing
 BINS = 10
 NAMED_IN_WORDS = 5
 
@@ -149,9 +151,12 @@ def write_evidently_report(
     if not (len(reference) and len(current)):
         return ()
     chosen = _reported(inputs, report, limits.reported_inputs)
-    categories = [i.name for i in chosen if i.kind != "numeric"]
+    gaps = [
+        i.name for i in chosen if abs(_missing(reference.frame[i.name]) - _missing(current.frame[i.name])) > SHOWN_GAP
+    ]
+    categories = [*(i.name for i in chosen if i.kind != "numeric"), *(f"{name}{MISSING}" for name in gaps)]
     numbers = [SCORE, *(i.name for i in chosen if i.kind == "numeric")]
-    sides = [_evidently_frame(p, s, chosen) for p, s in ((current, scores[1]), (reference, scores[0]))]
+    sides = [_evidently_frame(p, s, chosen, gaps) for p, s in ((current, scores[1]), (reference, scores[0]))]
     usable = tuple(name for name in (*numbers, *categories) if all(side[name].notna().any() for side in sides))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Evidently's own: names numpy deprecated, divisions in its plots
@@ -271,11 +276,16 @@ def _reported(inputs: Sequence[ModelInput], report: DriftReport, count: int) -> 
     return [i for i in inputs if i.name in names]
 
 
-def _evidently_frame(part: Part, scores: NDArray[np.float64], chosen: Sequence[ModelInput]) -> pd.DataFrame:
+def _evidently_frame(
+    part: Part, scores: NDArray[np.float64], chosen: Sequence[ModelInput], gaps: Sequence[str]
+) -> pd.DataFrame:
+    """Make Evidently's table; it leaves NULLs out, so where their share moved they become a column of their own."""
     columns: dict[str, Any] = {SCORE: scores}
     for item in chosen:
         column = part.frame[item.name]
         if item.kind == "boolean":
             column = column.map({0.0: "no", 1.0: "yes"})
         columns[item.name] = column.astype(object if item.kind != "numeric" else np.float64).to_numpy()
+    for name in gaps:
+        columns[f"{name}{MISSING}"] = np.where(part.frame[name].isna(), "yes", "no")
     return pd.DataFrame(columns)

@@ -25,9 +25,10 @@ class GateFigures:
     brier_to_constant: float
     calibration_slope: float
     test_defaults: int
+    synthetic: bool = False  # trained and measured on the sample portfolio
 
     @classmethod
-    def of(cls, evaluation: Evaluation) -> Self:
+    def of(cls, evaluation: Evaluation, *, synthetic: bool = False) -> Self:
         """Take the figures from an evaluation."""
         return cls(
             auc=evaluation.auc.value,
@@ -37,6 +38,7 @@ class GateFigures:
             brier_to_constant=evaluation.brier_to_constant,
             calibration_slope=evaluation.calibration_slope,
             test_defaults=evaluation.defaults,
+            synthetic=synthetic,
         )
 
     def to_json(self) -> str:
@@ -90,9 +92,11 @@ def decide_promotion(candidate: GateFigures, champion: GateFigures | None, polic
     """
     failures = _failures(candidate, policy)
     if champion is None:
-        words = "first version: there is no champion to compare with"
+        words = "first version, no champion to compare with"
         missed = tuple(f"gate missed: {failure}" for failure in failures)
         return PromotionDecision(True, not failures, (words, *missed))
+    if candidate.synthetic and not champion.synthetic:
+        failures.append("it was trained on the synthetic portfolio, the champion on real applicants")
     loss, limit = champion.auc - candidate.auc, policy.gates.maximum_auc_loss
     if loss > limit:
         failures.append(

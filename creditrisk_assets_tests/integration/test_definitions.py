@@ -42,7 +42,7 @@ def test_every_asset_is_legible_in_the_ui(nodes: dict[str, dg.AssetSpec], key: s
     assert spec.code_version
     assert spec.freshness_policy is not None
     for part in PARTS:
-        assert f"**{part}** " in spec.description
+        assert f"\n{part}: " in spec.description
     source = spec.description.rsplit("`", 2)[1]
     assert Path(source).exists(), f"{key} names a source that is not there: {source}"
 
