@@ -75,3 +75,14 @@ def test_the_record_holds_what_an_auditor_asks_for() -> None:
     assert json.loads(json.dumps(record))["policy"]["sha256"] == POLICY.digest
     assert record["at"] == "2026-05-03T14:00:00+00:00"
     assert (record["promoted"], record["champion"], record["versions"]) == (True, None, {"candidate": 3})
+
+
+@pytest.mark.parametrize(
+    ("candidate", "champion", "promoted"), [(True, False, False), (True, True, True), (False, True, True), (False, False, True)]
+)
+def test_a_model_of_the_sample_portfolio_never_replaces_one_of_real_applicants(
+    candidate: bool, champion: bool, promoted: bool
+) -> None:
+    decision = decide_promotion(replace(GOOD, synthetic=candidate), replace(GOOD, synthetic=champion), POLICY)
+    assert decision.promote is promoted
+    assert ("synthetic portfolio" in decision.words) is not promoted
