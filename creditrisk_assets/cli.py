@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import pydantic
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from creditrisk_assets.settings import Settings
 
@@ -116,7 +117,7 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    Console(stderr=True).print(f"[bold red]error:[/] {message}", highlight=False, soft_wrap=True)
+    Console(stderr=True).print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
     sys.exit(1)
 
 

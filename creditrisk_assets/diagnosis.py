@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from creditrisk_assets import running
@@ -54,7 +55,7 @@ def status(settings: Settings) -> dict[str, Any]:
 
 def print_status(found: Mapping[str, Any]) -> None:
     """Print what `status` collected."""
-    console.print(f"home      {found['home']}\nsource    {found['source']}")
+    console.print(f"home      {escape(found['home'])}\nsource    {escape(found['source'])}")
     for name in ("champion", "registry", "model", "drift"):
         console.print(f"{name:<9} {found[name] or 'none yet: run `creditrisk run`'}")
     console.print(f"last run  {found['last_run'] or 'none yet'}")
@@ -124,7 +125,7 @@ def print_findings(findings: Sequence[Mapping[str, str]]) -> None:
     marks = {"good": "[green]✓[/]", "warn": "[yellow]![/]", "bad": "[red]✗[/]"}
     for finding in findings:
         advice = "" if finding["state"] == "good" else f" — {finding['advice']}"
-        console.print(f"{marks[finding['state']]} {finding['what']:<22} {finding['words']}{advice}")
+        console.print(f"{marks[finding['state']]} {finding['what']:<22} {escape(finding['words'] + advice)}")
 
 
 def _finding(what: str, good: bool, words: str, advice: str, *, warn: bool = False) -> dict[str, str]:

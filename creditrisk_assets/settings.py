@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "CREDITRISK_"
+PATTERN_SIGNS = "*?["
 SERVING_PREFIX = "CREDITRISK_SERVING_"
 
 
@@ -62,6 +63,16 @@ class Settings(BaseSettings):
         known = {f"{PREFIX}{name.upper()}" for name in type(self).model_fields}
         if unknown := unknown_variables(PREFIX, known, but=(SERVING_PREFIX,)):
             raise ValueError(f"no setting is named {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_patterns(self) -> Self:
+        """Refuse directories whose names the libraries below would take for patterns or parts of a URL."""
+        for name, path, signs in (("HOME", self.home, "*?[]#%"), ("SOURCE", self.source, PATTERN_SIGNS)):
+            if path is not None and (found := sorted(set(str(path.expanduser().resolve())) & set(signs))):
+                raise ValueError(
+                    f"{PREFIX}{name}: the path holds {' '.join(found)}, which readers take for a pattern; rename it"
+                )
         return self
 
     @cached_property

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -26,12 +27,12 @@ from creditrisk_assets.ingestion.sources import remember_source, sample_director
 from creditrisk_assets.lake import Lake, LakeError
 from creditrisk_assets.modelling.bundle import follow
 from creditrisk_assets.running import AssetResult, RunResult
-from creditrisk_assets.settings import PREFIX, Settings
+from creditrisk_assets.settings import PATTERN_SIGNS, PREFIX, Settings
 from creditrisk_assets.simulation import portfolio
 
 WIDE = 160  # columns where the output is no terminal
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
-DEFAULT_SCALE = 0.05
+DEFAULT_SCALE, LARGEST_SCALE = 0.05, 5
 APPLICANT = "creditrisk.applicant"  # entry point group: a function (settings, applicant id) -> the API's answer
 STAGES = ("raw", "features", "training", "model", "monitoring", "registry", "serving")
 MEMORY_BASE_GB, MEMORY_GB_PER_SCALE = 0.9, 3.0  # measured: the training is the peak
@@ -58,7 +59,12 @@ def choose_source(settings: Settings, source: Path | None, scale: float | None, 
             raise running.RunError(
                 f"--source {source} is not a directory; give the directory that holds the raw tables"
             )
-        return source.expanduser().resolve()
+        directory = source.expanduser().resolve()
+        if signs := sorted(set(str(directory)) & set(PATTERN_SIGNS)):
+            raise running.RunError(
+                f"--source: the path holds {' '.join(signs)}, which readers take for a pattern; rename it"
+            )
+        return directory
     if scale is not None or source_directory(settings) == sample_directory(settings):
         directory = sample_directory(settings, scale or DEFAULT_SCALE)
         write_sample(directory, scale=scale or DEFAULT_SCALE, seed=42, scenario="baseline", quiet=quiet)
@@ -68,12 +74,14 @@ def choose_source(settings: Settings, source: Path | None, scale: float | None, 
 
 def write_sample(out: Path, *, scale: float, seed: int, scenario: str, quiet: bool) -> dict[str, Any]:
     """Write the sample portfolio with a progress bar, unless the same one is already there."""
+    if not 0 < scale <= LARGEST_SCALE:
+        raise running.RunError(f"--scale {scale:g} is not between 0 and {LARGEST_SCALE}; 1 is full size")
     if (found := portfolio.reusable(out, scale=scale, seed=seed, scenario=scenario)) is not None:
         return asdict(found)
     needed = portfolio.estimated_bytes(scale)
     if not quiet:
         console.print(
-            f"Sample portfolio at scale {scale:g}: about {needed / 1e9:.2f} GB of CSV in {out}, "
+            f"Sample portfolio at scale {scale:g}: about {needed / 1e9:.2f} GB of CSV in {escape(str(out))}, "
             f"and {(LAKE_FACTOR * needed + WORK_BYTES) / 1e9:.1f} GB for what the graph makes of it; "
             f"about {MEMORY_BASE_GB + MEMORY_GB_PER_SCALE * scale:.1f} GB of memory",
             soft_wrap=True,
@@ -96,7 +104,7 @@ def run_graph(settings: Settings, source: Path, select: str, *, quiet: bool) -> 
     """Materialize the graph with a line per asset, and end with a summary; a source whose tables were taken in is remembered."""
     os.environ[f"{PREFIX}SOURCE"] = str(source)  # for the assets of this run, which read the settings anew
     if not quiet:
-        console.print(f"Materializing from {source} into {settings.root}")
+        console.print(f"Materializing from {escape(str(source))} into {escape(str(settings.root))}")
     with _asset_lines(quiet) as listener:
         result = running.materialize(settings, select, listener)
     taken = [asset for asset in result.assets if asset.key.startswith("raw/")]
@@ -125,12 +133,12 @@ def _asset_lines(quiet: bool) -> Iterator[running.Listener]:
 
 def _line(asset: AssetResult) -> str:
     if asset.outcome == "failed":
-        return f"  [red]✗[/] {asset.key:<32} {asset.reason}"
+        return f"  [red]✗[/] {asset.key:<32} {escape(asset.reason)}"
     rows = f"{asset.rows:>12,} rows" if asset.rows is not None else " " * 17
     if asset.outcome == "reused":
-        return f"  [dim]= {asset.key:<32} {rows}  skipped: {asset.reason}[/]"
+        return f"  [dim]= {asset.key:<32} {rows}  skipped: {escape(asset.reason)}[/]"
     cost = f"{asset.seconds:>8.1f} s {asset.peak_memory_mb:>7,.0f} MB"
-    why = "" if asset.reason == "never built" else f"  [dim]{asset.reason}[/]"
+    why = "" if asset.reason == "never built" else f"  [dim]{escape(asset.reason)}[/]"
     return f"  [green]✓[/] {asset.key:<32} {rows} {cost}{why}"
 
 
@@ -206,17 +214,17 @@ def _print_summary(summary: Mapping[str, Any]) -> None:
     console.print(table)
     console.print()
     for key, words in summary["warnings"].items():
-        console.print(f"  [yellow]![/] {key}: {'; '.join(words)}")
+        console.print(f"  [yellow]![/] {key}: {escape('; '.join(words))}")
     if summary["failures"]:
         not_run = f"; not run: {', '.join(summary['not_run'])}" if summary["not_run"] else ""
         console.print(f"\n[bold red]The run failed[/] after {summary['seconds']:.1f} s, see [red]✗[/] above{not_run}")
         return
     for name in ("model", "registry", "champion", "drift"):
         if summary[name]:
-            console.print(f"  [bold]{name:<10}[/] {summary[name]}")
+            console.print(f"  [bold]{name:<10}[/] {escape(summary[name])}")
     if summary["applicant"]:
         console.print(f"  [bold]applicant [/] {_applicant_words(summary['applicant'])}")
-    console.print(f"\n  finished in {summary['seconds']:.1f} s; everything is in {summary['home']}")
+    console.print(f"\n  finished in {summary['seconds']:.1f} s; everything is in {escape(summary['home'])}")
     console.print("  go on with: [bold]make ui[/] (the graph), [bold]make serve[/] (the API), [bold]make status[/]")
 
 

@@ -50,3 +50,12 @@ def test_an_impossible_value_is_refused(monkeypatch: pytest.MonkeyPatch, name: s
 def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CREDITRISK_ALERT_WEBHOOK", "https://example.invalid/very-secret")
     assert "very-secret" not in repr(Settings())
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [("HOME", "/tmp/a[1]"), ("HOME", "/tmp/50%"), ("HOME", "/tmp/a#b"), ("SOURCE", "/tmp/a*")]
+)
+def test_a_directory_that_reads_as_a_pattern_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, path: str) -> None:
+    monkeypatch.setenv(f"CREDITRISK_{name}", path)
+    with pytest.raises(ValidationError, match="take for a pattern; rename it"):
+        Settings()

@@ -78,7 +78,8 @@ def test_the_record_holds_what_an_auditor_asks_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("candidate", "champion", "promoted"), [(True, False, False), (True, True, True), (False, True, True), (False, False, True)]
+    ("candidate", "champion", "promoted"),
+    [(True, False, False), (True, True, True), (False, True, True), (False, False, True)],
 )
 def test_a_model_of_the_sample_portfolio_never_replaces_one_of_real_applicants(
     candidate: bool, champion: bool, promoted: bool
