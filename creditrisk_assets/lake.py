@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,9 @@ from typing import Any
 DATA = "data.parquet"
 MANIFEST = "manifest.json"
 POINTER = "CURRENT"
+
+
+VERSION_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 class LakeError(RuntimeError):
@@ -126,6 +130,8 @@ class Lake:
         pointer = self._home(key) / POINTER
         try:
             version = json.loads(pointer.read_text("utf-8"))["version"]
+            if not (isinstance(version, str) and VERSION_NAME.fullmatch(version)):
+                raise ValueError(version)
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:

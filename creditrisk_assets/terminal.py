@@ -144,6 +144,12 @@ def _line(asset: AssetResult) -> str:
 
 def _summary(settings: Settings, result: RunResult, select: str) -> dict[str, Any]:
     lake = Lake(settings.lake)
+    applicant = None
+    if result.succeeded and select == running.EVERYTHING:
+        try:
+            applicant = _score_one(settings, lake)
+        except RuntimeError as error:
+            result.failures.append(f"the graph is whole, but scoring an applicant through the API code failed: {error}")
     return {
         "succeeded": result.succeeded,
         "seconds": round(result.seconds, 1),
@@ -157,7 +163,7 @@ def _summary(settings: Settings, result: RunResult, select: str) -> dict[str, An
         "champion": champion_words(settings),
         "registry": facts_of(lake, "registry/version").get("headline"),
         "drift": facts_of(lake, "monitoring/drift").get("headline"),
-        "applicant": _score_one(settings, lake) if result.succeeded and select == running.EVERYTHING else None,
+        "applicant": applicant,
     }
 
 
@@ -217,6 +223,8 @@ def _print_summary(summary: Mapping[str, Any]) -> None:
         console.print(f"  [yellow]![/] {key}: {escape('; '.join(words))}")
     if summary["failures"]:
         not_run = f"; not run: {', '.join(summary['not_run'])}" if summary["not_run"] else ""
+        for failure in summary["failures"][-1:] if not any(a["outcome"] == "failed" for a in summary["assets"]) else []:
+            console.print(f"  [red]✗[/] {escape(failure)}")
         console.print(f"\n[bold red]The run failed[/] after {summary['seconds']:.1f} s, see [red]✗[/] above{not_run}")
         return
     for name in ("model", "registry", "champion", "drift"):

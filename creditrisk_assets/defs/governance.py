@@ -100,7 +100,8 @@ def _decide(
     policy: Policy,
 ) -> PromotionDecision:
     if champion is not None and champion.version == registered.version:
-        return PromotionDecision(promote=True, gate_passed=True, reasons=("this version is the champion already",))
+        gate = decide_promotion(figures, None, policy)
+        return PromotionDecision(True, gate.gate_passed, ("this version is the champion already", *gate.reasons[1:]))
     return decide_promotion(figures, rival, policy)
 
 
@@ -162,9 +163,18 @@ def _show_version(version: Version) -> Mapping[str, dg.MetadataValue]:
 def _export(settings: Settings, lake: Lake, version: Version) -> None:
     """Write the promotion record; publish the champion's bundle again should it have been lost."""
     write_atomically(settings.reports / RECORD, (version.path / RECORD).read_text("utf-8"))
-    if version.manifest.metadata["facts"]["promoted"] and bundles.follow(settings.bundles) is None:
-        public = public_bytes(signing_key(settings.keys, settings.signing_key))
+    public = public_bytes(signing_key(settings.keys, settings.signing_key))
+    if version.manifest.metadata["facts"]["promoted"] and not _published(settings, public):
         publish_bundle(lake.require(MODEL).path / BUNDLE, settings.bundles, public)
+
+
+def _published(settings: Settings, public: bytes) -> bool:
+    """Tell whether a bundle is published and proves itself."""
+    try:
+        path = bundles.follow(settings.bundles)
+        return path is not None and bool(Bundle.load(path, public))
+    except BundleError:
+        return False
 
 
 VERSION = Artefact(

@@ -1,5 +1,6 @@
 """Stage 1: raw tables, read once, typed, hashed, checked against their contract before they are published."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.ingestion import reader
 from creditrisk_assets.ingestion.files import find_table, require_free_space, unpack
 from creditrisk_assets.ingestion.sources import is_sample, source_directory, source_identity
-from creditrisk_assets.lake import Lake, Version, write_atomically
+from creditrisk_assets.lake import Lake, LakeError, Version, write_atomically
 from creditrisk_assets.settings import Settings
 
 SPACE_FACTOR = 2  # the unpacked table and its Parquet, generously
@@ -125,7 +126,10 @@ def write_ingestion_summary(lake: Lake, reports: Path) -> None:
     """Export what was ingested (source, size, hash, rows, seconds per table) for auditors."""
     tables = {}
     for table in SOURCES:
-        if (version := lake.current(raw_key(table))) is not None:
+        with contextlib.suppress(LakeError):  # a damaged table is named, and rebuilt, by its own asset
+            version = lake.current(raw_key(table))
+            if version is None:
+                continue
             facts, usage = version.manifest.metadata["facts"], version.manifest.metadata["usage"]
             tables[table] = {
                 "file": facts["file"],

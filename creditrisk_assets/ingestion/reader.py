@@ -21,6 +21,7 @@ from creditrisk_assets.ingestion.files import IngestionError, SourceFile
 from creditrisk_assets.lake import sha256_file
 
 ROW_GROUP_ROWS = 122_880
+EXACT_BELOW = 1 << 53  # from here on a DOUBLE no longer tells neighbouring whole numbers apart
 INTEGERS = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT")
 _LINE = re.compile(r"CSV Error on Line: (\d+)")
 _COLUMN = re.compile(r'Error when converting column "([^"]+)"')
@@ -124,8 +125,13 @@ def _csv_scan(plain: Path, names: Sequence[str], specs: dict[str, ColumnSpec]) -
 def _typed(spec: ColumnSpec) -> str:
     name = f'"{spec.name}"'
     if spec.sql_type in INTEGERS:
-        whole = f"CASE WHEN {name} = floor({name}) THEN CAST({name} AS {spec.sql_type}) WHEN isnan({name}) THEN NULL "
-        return f"{whole}WHEN {name} IS NOT NULL THEN error('not whole: {spec.name}') END AS {name}"
+        cases = (
+            f"WHEN isnan({name}) THEN NULL "
+            f"WHEN abs({name}) >= {EXACT_BELOW} THEN error('not exact: {spec.name}') "
+            f"WHEN {name} = floor({name}) THEN CAST({name} AS {spec.sql_type}) "
+            f"WHEN {name} IS NOT NULL THEN error('not whole: {spec.name}')"
+        )
+        return f"CASE {cases} END AS {name}"
     if spec.sql_type == "DOUBLE":
         return f"CASE WHEN isnan(CAST({name} AS DOUBLE)) THEN NULL ELSE CAST({name} AS DOUBLE) END AS {name}"
     return f"CAST({name} AS {spec.sql_type}) AS {name}"
@@ -157,6 +163,10 @@ def _explain(
         at = _first_line_not_whole(con, plain, names, column) if file.layout == "csv" else "a row"
         return IngestionError(
             f"{where}, {at}, column {column}: not a whole number; the contract declares {types[column]}"
+        )
+    if found := re.search(r"not exact: (\w+)", text):
+        return IngestionError(
+            f"{where}, column {found.group(1)}: a number of 2^53 or more, which is not an id or a count; correct it"
         )
     if found := _COLUMN.search(text):
         column = found.group(1)

@@ -91,8 +91,10 @@ def decide_promotion(candidate: GateFigures, champion: GateFigures | None, polic
         The gates.
     """
     failures = _failures(candidate, policy)
-    if champion is None:
+    if champion is None or (champion.synthetic and not candidate.synthetic):
         words = "first version, no champion to compare with"
+        if champion is not None:
+            words = "first version of real applicants; the champion was trained on the synthetic portfolio"
         missed = tuple(f"gate missed: {failure}" for failure in failures)
         return PromotionDecision(True, not failures, (words, *missed))
     if candidate.synthetic and not champion.synthetic:

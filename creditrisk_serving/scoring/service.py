@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from creditrisk_assets.modelling.bundle import Bundle
+from creditrisk_assets.modelling.bundle import Bundle, EncodingError
 from creditrisk_serving.access import Caller
 from creditrisk_serving.decisions.log import DecisionLog, new_decision_id
 from creditrisk_serving.decisions.schemas import DecisionRecord
@@ -134,9 +134,12 @@ class Scoring:
         if not featured:
             return []
         bundle = champion.bundle
-        scores = score_columns(
-            bundle, {name: [one.features[name] for one in featured] for name in bundle.feature_names}
-        )
+        try:
+            scores = score_columns(
+                bundle, {name: [one.features[name] for one in featured] for name in bundle.feature_names}
+            )
+        except EncodingError as error:  # it names the feature, never the value
+            raise InvalidApplicationError(f"an application gives no finite features: {error}") from None
         now = datetime.now(UTC).isoformat(timespec="microseconds")
         versions = champion.published.versions if champion.published else {}
         records = []

@@ -85,6 +85,7 @@ def test_parquet_is_read_to_the_same_table_as_csv(con: duckdb.DuckDBPyConnection
         (HEADER + ROW + ROW.replace("-1180.0", "soon"), "line 3, column DAYS_INSTALMENT: not a DOUBLE"),
         (HEADER + ROW + ROW.replace("161674", "x" + SECRET), "line 3, column SK_ID_CURR: not a BIGINT"),
         (HEADER + ROW * 3 + ROW.replace("161674", "161674.5"), "line 5, column SK_ID_CURR: not a whole number"),
+        (HEADER + ROW.replace("161674", "9007199254740993"), "column SK_ID_CURR: a number of 2^53 or more"),
         (HEADER + ROW + "1,2,3\n", "line 3: 3 columns instead of 8; truncated or damaged file"),
         (HEADER + ROW + f'1,2,"{SECRET}', "truncated or damaged file"),
         (HEADER.encode() + ROW.replace("6948.36", "é").encode("latin-1"), "not UTF-8; convert the file"),
