@@ -118,3 +118,12 @@ def test_the_log_is_where_the_setting_says(published: Published, tmp_path: Path,
     with Client(published.home, decisions_url=f"sqlite:///{tmp_path / path}") as client:
         assert client.post("/predict", {"applicant_ids": [FIRST_ID]}).status == 200
     assert (tmp_path / path).exists()
+
+
+def test_a_log_deleted_under_the_service_swallows_no_decision(published: Published) -> None:
+    with Client(published.home) as client:
+        assert client.post("/predict", {"applicant_ids": [FIRST_ID]}).status == 200
+        for path in published.home.glob("decisions.db*"):
+            path.unlink()
+        answer = client.post("/predict", {"applicant_ids": [FIRST_ID]}).json()
+    assert [row[0] for row in rows(published.home)] == [answer["decisions"][0]["decision_id"]]

@@ -34,6 +34,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from creditrisk_serving.decisions.schemas import DecisionRecord
 from creditrisk_serving.errors import DecisionNotStoredError
+from creditrisk_serving.observability import LOG
 
 METADATA = MetaData()
 DECISIONS = Table(
@@ -78,6 +79,7 @@ class DecisionLog:
     def __init__(self, url: str) -> None:
         self._url = url
         self._engine: Engine | None = None
+        self._file: tuple[int, int] | None = None  # the SQLite file that is open
         self._opening = threading.Lock()
         self._probed: tuple[float, str | None] = (0.0, "the decision log was never opened")
 
@@ -140,12 +142,19 @@ class DecisionLog:
                 self._engine = None
 
     def _opened(self) -> Engine:
-        """Open the log at first use; while it cannot be opened, each use tries again."""
+        """Open the log at first use; while it cannot be opened, each use tries again.
+
+        A file deleted or replaced under the service would swallow decisions: it is noticed, said, and the log opened anew.
+        """
         with self._opening:
+            if self._engine is not None and _identity(self._url) != self._file:
+                LOG.error("decision_log_replaced")
+                self._engine.dispose()
+                self._engine = None
             if self._engine is None:
                 engine = _engine(self._url)
                 _create(engine)
-                self._engine = engine
+                self._engine, self._file = engine, _identity(self._url)
             return self._engine
 
     @staticmethod
@@ -154,6 +163,18 @@ class DecisionLog:
         cause = getattr(error, "orig", None) or error
         remedy = "check its disk, its permissions and CREDITRISK_SERVING_DECISIONS_URL"
         return f"the decision log cannot be written ({type(cause).__name__}); {remedy}"
+
+
+def _identity(url: str) -> tuple[int, int] | None:
+    """Name the file behind a SQLite URL (device and inode); None for any other, and where there is no file."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        return None
+    try:
+        found = Path(parsed.database).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _engine(url: str) -> Engine:
