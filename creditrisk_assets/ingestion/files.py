@@ -4,6 +4,7 @@ What belongs here: file names, compression, archives. What does not: the content
 """
 
 import gzip
+import os
 import shutil
 import zipfile
 import zlib
@@ -64,6 +65,10 @@ def find_table(directory: Path, table: str, stem: str) -> SourceFile:
         ) from error
     for suffix, layout, compression in _SUFFIXES:
         if (path := present.get(f"{stem}{suffix}".lower())) is not None:
+            if not (path.is_file() and os.access(path, os.R_OK)):
+                raise IngestionError(
+                    f"{table}: {path} is no file that can be read; check what it is and its permissions"
+                )
             return SourceFile(table, path, layout, compression)
     wanted = ", ".join(f"{stem}{suffix}" for suffix, _, _ in _SUFFIXES)
     raise IngestionError(f"{table}: no file in {directory}; expected one of {wanted}")

@@ -93,3 +93,11 @@ def test_too_little_space_is_said_before_anything_is_written(tmp_path: Path) -> 
         IngestionError, match=r"reading needs about .* GB below .* are free; free space or set CREDITRISK_HOME"
     ):
         require_free_space(tmp_path, 1 << 60, "reading")
+
+
+@pytest.mark.parametrize("kind", ["directory", "broken link"])
+def test_what_is_no_readable_file_is_named(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "bureau_balance.csv.gz"
+    path.mkdir() if kind == "directory" else path.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(IngestionError, match=r"bureau_balance.csv.gz is no file that can be read"):
+        find(tmp_path)
