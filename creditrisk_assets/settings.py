@@ -5,6 +5,7 @@ file of `modelling`), facts about the data (the contracts), one run's knobs (`dg
 """
 
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -55,8 +56,17 @@ class Settings(BaseSettings):
     signing_key: SecretStr | None = Field(
         None, description="Ed25519 private key (PEM) for bundles; none: one is made at first use."
     )
-    alert_webhook: SecretStr | None = Field(None, description="Where alerts are posted as JSON; none: the log only.")
+    alerts: Path = Field(Path("deploy/alerts.yaml"), description="Channels, routes, escalation of alerts.")
+    alerts_database: SecretStr | None = Field(
+        None, description="SQLAlchemy URL of the alert store; none: SQLite below the home directory."
+    )
+    alert_webhook: SecretStr | None = Field(None, description="Where alerts are posted as JSON; none: log and file.")
+    alert_webhooks: Mapping[str, SecretStr] = Field(
+        default_factory=dict, description="Addresses of further webhook channels by name, as a JSON object."
+    )
     alert_webhook_timeout_seconds: float = Field(5.0, gt=0)
+    smtp_user: str | None = Field(None, description="Login of e-mail channels; none: without login.")
+    smtp_password: SecretStr | None = None
 
     @model_validator(mode="after")
     def _refuse_unknown(self) -> Self:
@@ -114,6 +124,11 @@ class Settings(BaseSettings):
     def mlflow_artifacts(self) -> Path:
         """MLflow's artefacts when no server is configured."""
         return self.root / "mlartifacts"
+
+    @property
+    def alerts_url(self) -> SecretStr:
+        """SQLAlchemy URL of the alert store."""
+        return self.alerts_database or SecretStr(f"sqlite:///{self.root / 'alerts.db'}")
 
     @property
     def tracking_uri(self) -> str:
