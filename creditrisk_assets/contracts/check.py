@@ -192,6 +192,7 @@ def _columns(con: duckdb.DuckDBPyConnection, relation: str, contract: TableContr
                 sample_keys=samples.get(id(rule), ()),
                 description=rule.description,
                 observed=observed,
+                row_level=rule.row_level,
             )
         )
     return results

@@ -4,7 +4,7 @@ What belongs here: the results and their JSON form. What does not: finding them 
 (`render.markdown`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -72,6 +72,8 @@ class RuleResult:
         failed.
     observed
         What was found and what to do, in words.
+    row_level
+        Whether the rows that break it can be left out (quarantined) while the rest is published.
     """
 
     rule: str
@@ -84,6 +86,12 @@ class RuleResult:
     relaxation: Relaxation | None = None
     applicable: bool = True
     observed: str = ""
+    row_level: bool = False
+
+    @property
+    def label(self) -> str:
+        """Its name in a quarantine, `rule:column`."""
+        return f"{self.rule}:{self.column}" if self.column else self.rule
 
     @property
     def broken(self) -> bool:
@@ -115,6 +123,7 @@ class RuleResult:
             "relaxation": self.relaxation.model_dump(mode="json") if self.relaxation else None,
             "applicable": self.applicable,
             "observed": self.observed,
+            "row_level": self.row_level,
         }
 
     @classmethod
@@ -155,6 +164,11 @@ class ContractReport:
         return tuple(result for result in self.results if result.broken and result.severity == "error")
 
     @property
+    def row_failures(self) -> tuple[RuleResult, ...]:
+        """Those failures that only stop the rows that break them, as long as these are few enough."""
+        return tuple(result for result in self.failures if result.row_level)
+
+    @property
     def warnings(self) -> tuple[RuleResult, ...]:
         """Broken rules that do not, relaxed ones among them."""
         return tuple(result for result in self.results if result.broken and result.severity == "warn")
@@ -168,6 +182,13 @@ class ContractReport:
     def passed(self) -> bool:
         """Whether the table may be published."""
         return not self.failures
+
+    def told(self, results: Iterable[RuleResult]) -> Self:
+        """Return the report with some results put first, in place of those on the same rule and column."""
+        first = tuple(results)
+        labels = {result.label for result in first}
+        kept = (*first, *(result for result in self.results if result.label not in labels))
+        return replace(self, results=kept, checked=sum(result.applicable for result in kept))
 
     def summary(self, limit: int = 10) -> str:
         """Say line by line what is wrong: errors first, then warnings."""

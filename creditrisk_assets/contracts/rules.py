@@ -35,6 +35,7 @@ RULES: dict[str, str] = {
     "exclusion": "values are not found in another table",
     "volume_in_band": "the number of rows is near that of the last good version",
     "null_share_in_band": "a column is unknown about as often as in the last good version",
+    "quarantine_budget": "few enough rows break a rule on rows to leave them out",
 }
 
 STRUCTURAL: dict[str, str] = {
@@ -42,6 +43,7 @@ STRUCTURAL: dict[str, str] = {
     "column_type": "features are computed in the declared type; convert it at the source",
     "not_empty": "nothing can be learnt or scored from an empty table",
     "unique_key": "a row that is there twice is counted twice in every feature",
+    "quarantine_budget": "how many rows may be left out is set per table in the sources file (quarantine_budget)",
 }
 
 _NAMES = {
@@ -93,6 +95,19 @@ class Rule:
     violation: str | None = None
     severity: Severity = "error"
     tolerated_share: float = 0.0
+
+    @property
+    def row_level(self) -> bool:
+        """Whether a row that breaks it can be left out while the rest is published.
+
+        An unknown value on an open list is no reason to leave a row out: few are a warning, many mean that the list is outdated.
+        """
+        return self.violation is not None and self.severity == "error" and self.name != "vocabulary"
+
+    @property
+    def label(self) -> str:
+        """Its name in a quarantine, `rule:column`."""
+        return f"{self.name}:{self.column}"
 
 
 def column_rules(contract: TableContract) -> tuple[Rule, ...]:

@@ -47,9 +47,28 @@ def _among(column: str, items: Iterable[object]) -> str:
     return f"list_contains([{', '.join(sorted(literal(item) for item in items))}], {column})"
 
 
-def parquet(path: Path) -> str:
-    """Write the relation of one Parquet file."""
-    return f"read_parquet({literal(str(path))})"
+def parquet(*paths: Path, rows: bool = False) -> str:
+    """Write the relation of Parquet files, in this order; with `rows`, numbered from 0 within each (`file_row_number`)."""
+    files = [literal(str(path)) for path in paths]
+    numbered = ", file_row_number = true" if rows else ""
+    return f"read_parquet({files[0] if len(files) == 1 else '[' + ', '.join(files) + ']'}{numbered})"
+
+
+def key_text(parts: Mapping[str, str]) -> str:
+    """Write a key for people from its columns' expressions; a part that is NULL becomes `?`."""
+    shown = [f"{literal(f'{name}=')} || coalesce({part}::varchar, '?')" for name, part in parts.items()]
+    return f"concat_ws(', ', {', '.join(shown)})" if shown else "''"
+
+
+def row_text(parts: Mapping[str, str]) -> str:
+    """Write a row as JSON, column to text (NULL stays null), from its columns' expressions."""
+    return f"to_json({{{', '.join(f'{literal(name)}: {part}::varchar' for name, part in parts.items())}}})::varchar"
+
+
+def labels_where(conditions: Mapping[str, str], separator: str) -> str:
+    """Write the list, as one text, of the labels whose conditions hold; no text at all where none does."""
+    cases = [f"case when {condition} then {literal(label)} end" for label, condition in conditions.items()]
+    return f"nullif(concat_ws({literal(separator)}, {', '.join(cases)}), '')"
 
 
 def _in_range(column: str, given: Mapping[str, Any]) -> str:

@@ -1,0 +1,136 @@
+"""How the columns a file delivers differ from the contract and from what was accepted before.
+
+What belongs here: judging a change as nothing, additive or breaking, and writing it as a diff. What does not: reading the columns of a
+file (`table_file`), what is done about a change (the raw asset), where the accepted schema is kept (the facts of a version).
+
+Breaking is what keeps the declared columns from being read: one is missing, delivered twice, or of another kind (a number became a
+text). Additive is what changes nothing that is read: a column nobody declared came or went, a number got wider. The order of columns
+means nothing.
+"""
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from creditrisk_assets.contracts.table import TableContract
+from creditrisk_assets.ingestion.table_file import Schema, TableFile
+
+Kind = Literal["none", "additive", "breaking"]
+
+LIKENESS = 0.6  # of two names, from which one may be the other renamed
+_NUMBERS = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(.*\))")
+
+
+@dataclass(frozen=True)
+class SchemaChange:
+    """How delivered columns differ from the accepted ones and from the contract.
+
+    Parameters
+    ----------
+    kind
+        `none`, `additive` (read, recorded and warned about) or `breaking` (nothing is read).
+    lines
+        The differences for people: `+ NEW_COLUMN (not declared: left out)`, `- CREDIT_TYPE (declared, missing)`,
+        `~ AMT_CREDIT DOUBLE -> VARCHAR (declared DOUBLE)`.
+    words
+        The same in one line: `missing column CREDIT_TYPE; unknown column CREDIT_KIND`.
+    undeclared
+        Names that are left out, whether they are new or not.
+    """
+
+    kind: Kind
+    lines: tuple[str, ...]
+    words: str
+    undeclared: tuple[str, ...]
+
+    @property
+    def diff(self) -> str:
+        """The differences, a line each."""
+        return "\n".join(self.lines)
+
+    def message(self, file: TableFile, contract: TableContract) -> str:
+        """Say in one line what changed and what to do."""
+        where = f"{file.table}: {self.words} in {file.address}"
+        if self.kind == "breaking":
+            return f"{where}; the contract declares {len(contract.columns)} columns (docs/data-dictionary.md)"
+        return f"{where}; nothing that is read has changed. Declare a column in the contract to use it"
+
+
+def classify(previous: Schema | None, delivered: Schema, contract: TableContract) -> SchemaChange:
+    """Judge delivered columns against the contract and the last accepted schema.
+
+    Parameters
+    ----------
+    previous
+        Schema of the last version that was published; None when there is none.
+    delivered
+        What the file holds.
+    contract
+        Declares the columns that are read.
+    """
+    declared = {spec.name: spec.sql_type for spec in contract.columns}
+    types = dict(delivered.columns)
+    before = dict(previous.columns) if previous else {}
+    missing = [name for name in declared if name not in types]
+    undeclared = [name for name in delivered.names if name not in declared]
+    repeated = _repeated(delivered.names)
+    turned = [name for name in declared if _of_another_kind(types.get(name), declared[name])]
+    new = [name for name in undeclared if name not in before]
+    gone = [name for name in before if name not in types and name not in declared]
+    changed = [
+        name
+        for name in declared
+        if name not in turned and before.get(name) and types.get(name) and before[name] != types[name]
+    ]
+    lines = [f"- {name} (declared, missing{_hint(name, undeclared)})" for name in missing]
+    lines += [f"+ {_printable(name)} (delivered more than once)" for name in repeated]
+    lines += [
+        f"~ {name} {before.get(name) or declared[name]} -> {types[name]} (declared {declared[name]})" for name in turned
+    ]
+    lines += [f"+ {_printable(name)} (not declared: left out)" for name in new]
+    lines += [f"- {_printable(name)} (was not declared: nothing read it)" for name in gone]
+    lines += [f"~ {name} {before[name]} -> {types[name]}" for name in changed]
+    words = {
+        "missing column": missing,
+        "unknown column": [_printable(name) for name in new],
+        "repeated column": [_printable(name) for name in repeated],
+        "column of another kind": [f"{name} ({types[name]}, declared {declared[name]})" for name in turned],
+        "no longer delivered": [_printable(name) for name in gone],
+        "type changed": [f"{name} ({before[name]} to {types[name]})" for name in changed],
+    }
+    return SchemaChange(
+        kind="breaking" if missing or repeated or turned else "additive" if lines else "none",
+        lines=tuple(lines),
+        words="; ".join(f"{what} {', '.join(names)}" for what, names in words.items() if names),
+        undeclared=tuple(_printable(name) for name in undeclared),
+    )
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    """List names that occur more than once; case does not tell columns apart in SQL."""
+    counts = Counter(name.casefold() for name in names if name)
+    return list(dict.fromkeys(name for name in names if counts[name.casefold()] > 1))
+
+
+def _of_another_kind(delivered: str | None, declared: str) -> bool:
+    """Tell whether a delivered type cannot hold what is declared: numbers hold numbers, anything else only itself."""
+    if delivered is None:
+        return False
+    if _NUMBERS.fullmatch(declared):
+        return not _NUMBERS.fullmatch(delivered)
+    return delivered != declared
+
+
+def _hint(name: str, candidates: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name.casefold(), [other.casefold() for other in candidates], n=1, cutoff=LIKENESS)
+    found = next((other for other in candidates if close and other.casefold() == close[0]), None)
+    return f"; renamed to {_printable(found)}?" if found else ""
+
+
+def _printable(name: str) -> str:
+    if not name:
+        return "(unnamed)"
+    return name if name.isprintable() and len(name) <= 64 else "(unprintable name)"

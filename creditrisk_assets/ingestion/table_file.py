@@ -1,0 +1,181 @@
+"""A table's file as it lies on this machine, unpacked: its columns, and which place each row has for a person who opens it.
+
+What belongs here: looking at a plain file without typing it. What does not: how it came here (`landing`), typing its rows (`reader`),
+judging its columns (`schema_change`).
+
+A row's place is what a person needs to find it: in a CSV the line it starts on (the header is line 1; blank lines and line breaks inside
+quoted values count, as in an editor), in Parquet the number of the row from 1.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import duckdb
+import pyarrow as pa
+
+from creditrisk_assets.contracts.render import sql
+from creditrisk_assets.ingestion.connector import IngestionError
+
+HEADER_BYTES = 1 << 20
+COUNT_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """One file of a table.
+
+    Parameters
+    ----------
+    table
+        The raw table.
+    address
+        Where it came from, for people, without credentials.
+    path
+        The plain (unpacked) file on this machine.
+    layout
+        What it is.
+    batch_id
+        `base`, or the batch that was appended.
+    """
+
+    table: str
+    address: str
+    path: Path
+    layout: Literal["csv", "parquet"]
+    batch_id: str = "base"
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of a file, in order.
+
+    Parameters
+    ----------
+    columns
+        Name and type; the type is None where the file does not say (CSV, or a Parquet column without any value).
+    """
+
+    columns: tuple[tuple[str, str | None], ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names, in order."""
+        return tuple(name for name, _ in self.columns)
+
+    def to_json(self) -> list[list[str | None]]:
+        """Return it as JSON values, to be kept in the facts of the version that was made from it."""
+        return [list(column) for column in self.columns]
+
+    @classmethod
+    def from_json(cls, values: Iterable[Sequence[str | None]]) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(tuple((str(name), kind) for name, kind in values))
+
+
+def delivered_schema(con: duckdb.DuckDBPyConnection, file: TableFile) -> Schema:
+    """Read which columns a file holds, without reading its rows.
+
+    Parameters
+    ----------
+    con
+        Any connection.
+    file
+        The file.
+
+    Raises
+    ------
+    IngestionError
+        The file cannot be read, is empty, is not UTF-8, or is no Parquet file.
+    """
+    try:
+        if file.layout == "parquet":
+            return _parquet_schema(con, file.path)
+        with file.path.open(encoding="utf-8-sig", newline="") as stream:
+            line = stream.readline(HEADER_BYTES)
+    except UnicodeDecodeError:
+        raise wrong_encoding(file, 1) from None
+    except OSError as error:
+        raise IngestionError(
+            f"{file.table}: {file.address} cannot be read ({error.strerror}); check its permissions"
+        ) from error
+    except duckdb.Error:
+        raise IngestionError(f"{file.table}: {file.address} is not a readable Parquet file; fetch it again") from None
+    if not line.strip():
+        raise IngestionError(f"{file.table}: {file.address} is empty; expected a header line and rows")
+    return Schema(tuple((name, None) for name in next(csv.reader([line]))))
+
+
+def _parquet_schema(con: duckdb.DuckDBPyConnection, path: Path) -> Schema:
+    """Read names and types; a column of NULL alone, which writers give any type, has none."""
+    types = con.execute(sql.describe_columns(sql.parquet(path))).fetchall()
+    kinds = con.execute("select name, logical_type from parquet_schema(?)", [str(path)]).fetchall()
+    untyped = {name for name, logical in kinds if logical == "NullType()"}
+    return Schema(tuple((name, None if name in untyped else kind) for name, kind, *_ in types))
+
+
+def wrong_encoding(file: TableFile, line: int | None) -> IngestionError:
+    """Return the error of a file that is not UTF-8."""
+    place = f", line {line}" if line else ""
+    return IngestionError(
+        f"{file.table}: {file.address}{place}: not UTF-8; convert the file (for example with iconv) and run again"
+    )
+
+
+def places(file: TableFile, rows: int) -> pa.Table:
+    """Return how a row's number (from 0) becomes its place: from `first_row` on, the place is the number plus `shift`.
+
+    Parameters
+    ----------
+    file
+        The file, still on this machine.
+    rows
+        How many rows it holds, by which the lines of a CSV are told to be its rows without looking at each.
+
+    Returns
+    -------
+    pyarrow.Table
+        `first_row` and `shift`, ascending: one entry for a file of one line per row. Where lines and rows cannot be reconciled (line
+        ends of another kind), each row counts as one line.
+    """
+    shifts = [(0, 1 if file.layout == "parquet" else 2)]
+    if file.layout == "csv" and _count_lines(file.path) != rows + 1:
+        starts = list(_shifts(file.path, rows))
+        shifts = starts or shifts
+    first, shift = zip(*shifts, strict=True)
+    return pa.table({"first_row": pa.array(first, pa.int64()), "shift": pa.array(shift, pa.int64())})
+
+
+def _count_lines(path: Path) -> int:
+    """Count lines; the last one may lack its end."""
+    lines, last = 0, b"\n"
+    with path.open("rb") as stream:
+        while block := stream.read(COUNT_BYTES):
+            lines, last = lines + block.count(b"\n"), block[-1:]
+    return lines + (last != b"\n")
+
+
+def _shifts(path: Path, rows: int) -> Iterator[tuple[int, int]]:
+    """Yield where the distance between line and row number changes; nothing when another number of rows is found."""
+    found: list[tuple[int, int]] = []
+    number = -1  # the header
+    for line in _row_starts(path):
+        if number >= 0 and (not found or found[-1][1] != line - number):
+            found.append((number, line - number))
+        number += 1
+    if number == rows:
+        yield from found
+
+
+def _row_starts(path: Path) -> Iterator[int]:
+    """Yield the line on which each row starts, the header first: a quote left open carries it on, a blank line is none."""
+    start, quotes = 1, 0
+    with path.open("rb") as stream:
+        for line, text in enumerate(stream, 1):
+            if quotes % 2 == 0:
+                start = line
+            quotes += text.count(b'"')
+            if quotes % 2 == 0 and (text.strip(b"\r\n") or start != line):
+                yield start
