@@ -57,10 +57,32 @@ class RemoteFile:
         Relative to what the connector is configured for (directory, base URL, prefix, competition, repository).
     pin
         One version of it, where the store keeps versions (S3 version id, Kaggle dataset version); None: the newest.
+
+    Raises
+    ------
+    SourceError
+        The path leads out of what the connector is configured for.
     """
 
     path: str
     pin: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.path or self.path.startswith("/") or ".." in self.path.replace("\\", "/").split("/"):
+            raise SourceError(
+                f"the location {self.path!r} is not a path below its source; write it without a leading / and without .."
+            )
+
+    def require_unpinned(self, address: str) -> None:
+        """Refuse a pin where the store keeps no versions, since ignoring it would read another version than was asked for.
+
+        Raises
+        ------
+        SourceError
+            There is a pin.
+        """
+        if self.pin is not None:
+            raise SourceError(f"{address}: this source keeps no versions of a file; remove its `pin`")
 
 
 @dataclass(frozen=True)
