@@ -47,6 +47,10 @@ class TableFile:
     layout: Literal["csv", "parquet"]
     batch_id: str = "base"
 
+    def place(self, position: int) -> str:
+        """Name a row for people."""
+        return f"{self.address.rsplit('/', 1)[-1]}, {'line' if self.layout == 'csv' else 'row'} {position}"
+
 
 @dataclass(frozen=True)
 class Schema:
