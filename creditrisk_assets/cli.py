@@ -22,6 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A governed probability-of-default platform: raw lending tables to a served, auditable score.",
 )
+quarantine = typer.Typer(no_args_is_help=True, help="Rows kept from being published: see, correct and replay them.")
+app.add_typer(quarantine, name="quarantine")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")]
 
 
@@ -46,7 +48,10 @@ def sample(
 @app.command()
 def run(
     source: Annotated[
-        Path | None, typer.Option(help="Directory of raw tables (CSV, .gz, .zip or Parquet); remembered.")
+        str | None,
+        typer.Option(
+            help="Raw tables: a directory, a sources file (.yaml) or an address (s3://, https://, …); remembered."
+        ),
     ] = None,
     scale: Annotated[
         float | None, typer.Option(help="Use the sample portfolio of this scale, made first if needed.")
@@ -63,6 +68,22 @@ def run(
     if as_json:
         _print_json(summary)
     if not result.succeeded:
+        raise typer.Exit(1)
+
+
+@app.command()
+def freshness(
+    fail_on_stale: Annotated[
+        bool, typer.Option("--fail-on-stale", help="Exit with 1 when a feed is stale or missing (for CI).")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Look at every feed and show how old its data are; writes reports/data_freshness.json."""
+    from creditrisk_assets import diagnosis  # noqa: PLC0415
+
+    report = diagnosis.feed_freshness(Settings())
+    _print_json(report) if as_json else diagnosis.print_freshness(report)
+    if fail_on_stale and report["state"] in {"stale", "missing"}:
         raise typer.Exit(1)
 
 
@@ -97,6 +118,41 @@ def ui(
     from creditrisk_assets import terminal  # noqa: PLC0415
 
     raise typer.Exit(terminal.serve_ui(Settings(), host, port))
+
+
+@quarantine.command("list")
+def quarantine_list(
+    table: Annotated[str | None, typer.Argument(help="A raw table (bureau); none: every one.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="CSV to write the table's quarantined rows to, to be corrected.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show which rows are in quarantine, by batch and rule, and how much of the budget they use."""
+    from creditrisk_assets import quarantining  # noqa: PLC0415
+
+    found = quarantining.listing(Settings(), table, out)
+    _print_json(found) if as_json else quarantining.print_listing(found)
+
+
+@quarantine.command("replay")
+def quarantine_replay(
+    table: Annotated[str, typer.Argument(help="A raw table (bureau).")],
+    corrected: Annotated[
+        Path | None,
+        typer.Option(help="CSV of corrected rows, as `quarantine list --out` writes it; with --by and --reason."),
+    ] = None,
+    by: Annotated[str, typer.Option(help="Who corrected the rows.")] = "",
+    reason: Annotated[str, typer.Option(help="Why they may stand in the place of the rows delivered.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Make a table anew under the present rules, relaxations and corrections, and say which rows were released."""
+    from creditrisk_assets import quarantining  # noqa: PLC0415
+
+    answer = quarantining.make_anew(Settings(), table, corrected, by=by, reason=reason, quiet=as_json)
+    _print_json(answer) if as_json else quarantining.print_answer(answer)
+    if not answer["succeeded"]:
+        raise typer.Exit(1)
 
 
 def main() -> None:

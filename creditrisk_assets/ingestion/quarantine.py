@@ -30,7 +30,7 @@ Judge = Callable[[str], ContractReport]
 
 
 @dataclass(frozen=True)
-class Part:
+class ReadPart:
     """One file of a table, read: its typed rows, and those set aside because a value is not of its type.
 
     Parameters
@@ -133,7 +133,7 @@ class Settled:
 
 def settle(
     con: duckdb.DuckDBPyConnection,
-    parts: Sequence[Part],
+    parts: Sequence[ReadPart],
     contract: SourceContract,
     budget: float,
     judge: Judge,
@@ -221,7 +221,7 @@ def _join(con: duckdb.DuckDBPyConnection, files: Mapping[Path, int], out: Path) 
 
 def _write_quarantine(
     con: duckdb.DuckDBPyConnection,
-    parts: Sequence[Part],
+    parts: Sequence[ReadPart],
     contract: SourceContract,
     broken: Sequence[Rule],
     out: Path,
@@ -240,7 +240,7 @@ def _write_quarantine(
 
 
 def _set_aside(
-    con: duckdb.DuckDBPyConnection, part: Part, contract: SourceContract, broken: Sequence[Rule], out: Path
+    con: duckdb.DuckDBPyConnection, part: ReadPart, contract: SourceContract, broken: Sequence[Rule], out: Path
 ) -> int:
     """Write the rows of one part that break a rule, and count them."""
     found = [_breaking(contract, part, broken)] if broken else []
@@ -261,7 +261,7 @@ def _set_aside(
         con.unregister("places")
 
 
-def _breaking(contract: SourceContract, part: Part, broken: Sequence[Rule]) -> str:
+def _breaking(contract: SourceContract, part: ReadPart, broken: Sequence[Rule]) -> str:
     """Write the query of a part's typed rows that break a rule, numbered as in its file: rows set aside before them count too."""
     columns = {spec.name: sql.identifier(spec.name) for spec in contract.columns}
     labels = sql.labels_where({rule.label: str(rule.violation) for rule in broken}, SEPARATOR)
@@ -295,7 +295,7 @@ def _counts(con: duckdb.DuckDBPyConnection, quarantined: Path, contract: SourceC
 
 def _type_results(
     con: duckdb.DuckDBPyConnection,
-    parts: Sequence[Part],
+    parts: Sequence[ReadPart],
     contract: SourceContract,
     quarantined: Path,
     accounting: Accounting,

@@ -105,7 +105,7 @@ def read_table(
             if rows is None:
                 rows, rejected, corrected = _read_as_text(con, file, schema, contract, out, rejects, corrections)
         except duckdb.Error as error:
-            raise _explain(file, error) from None  # DuckDB's text quotes the line
+            raise explain(file, error) from None  # DuckDB's text quotes the line
     return ReadResult(rows, rejected, digest.result(), file.path.stat().st_size, corrected)
 
 
@@ -115,7 +115,7 @@ def _read_strictly(
     """Read a file in one scan; None when it holds a value that is not of its type."""
     # integers are read as DOUBLE and proven whole in `_typed`: DuckDB would round "2.7" to 3 without a word
     types = {spec.name: "DOUBLE" if spec.sql_type in INTEGERS else spec.sql_type for spec in contract.columns}
-    scan = _csv(file.path, schema, types) if file.layout == "csv" else sql.parquet(file.path)
+    scan = csv_scan(file.path, schema, types) if file.layout == "csv" else sql.parquet(file.path)
     try:
         return copy(con, f"SELECT {', '.join(_typed(spec) for spec in contract.columns)} FROM {scan}", out)
     except (duckdb.ConversionException, duckdb.InvalidInputException) as error:
@@ -200,7 +200,7 @@ def _text_of(
     names = [spec.name for spec in contract.columns]
     if file.layout == "csv":
         columns = ", ".join(sql.identifier(name) for name in names)
-        copy(con, f"SELECT {columns} FROM {_csv(file.path, schema, dict.fromkeys(names, 'VARCHAR'))}", scratch)
+        copy(con, f"SELECT {columns} FROM {csv_scan(file.path, schema, dict.fromkeys(names, 'VARCHAR'))}", scratch)
         return f"(SELECT file_row_number AS row_number, {columns} FROM {sql.parquet(scratch, rows=True)})"
     types = dict(schema.columns)
     columns = ", ".join(f"{_number_text(name, types[name])}::VARCHAR AS {sql.identifier(name)}" for name in names)
@@ -238,7 +238,7 @@ def copy(con: duckdb.DuckDBPyConnection, query: str, out: Path) -> int:
     return int(written[0]) if written else 0
 
 
-def _csv(path: Path, schema: Schema, types: Mapping[str, str]) -> str:
+def csv_scan(path: Path, schema: Schema, types: Mapping[str, str]) -> str:
     """Write the scan of a CSV; a column that is not declared gets a name no column has, and is not read."""
     columns = ", ".join(
         f"{sql.literal(name if name in types else f'undeclared column {number}')}: {sql.literal(types.get(name, 'VARCHAR'))}"
@@ -291,7 +291,7 @@ def _wrong(spec: ColumnSpec) -> str:
     return f"({name} IS NOT NULL AND TRY_CAST({name} AS {spec.sql_type}) IS NULL)"
 
 
-def _explain(file: TableFile, error: duckdb.Error) -> IngestionError:
+def explain(file: TableFile, error: duckdb.Error) -> IngestionError:
     """Turn DuckDB's error, which quotes the offending line, into one without applicant data."""
     text = str(error)
     where = f"{file.table}: {file.address}"
