@@ -23,7 +23,6 @@ from creditrisk_assets.ingestion.connector import (
     SourceError,
     TransientError,
 )
-from creditrisk_assets.ingestion.disk import BLOCK_BYTES
 
 _HEAD_REFUSED = (403, 405, 501)  # servers, and addresses signed for GET, that answer no HEAD
 _RANGE_REFUSED = 416
@@ -102,7 +101,7 @@ class HttpConnector:
             with self._answer(client, "HEAD", file, {}, also=_HEAD_REFUSED) as response:
                 if response.is_success:
                     return self._described(response, file)
-            with self._answer(client, "GET", file, {"Range": "bytes=0-0"}, also=(_RANGE_REFUSED,)) as response:
+            with self._answer(client, "GET", file, {"Range": "bytes=0-0"}) as response:
                 return self._described(response, file)
 
     def read(self, file: RemoteFile, stat: FileStat, offset: int) -> Iterator[bytes]:
@@ -131,7 +130,7 @@ class HttpConnector:
                 raise ChangedError(f"{self.address(file)} has no byte {offset} any more")
             if start != offset:
                 raise io.UnsupportedOperation(f"{self.address(file)}: the server cannot start at byte {offset}")
-            yield from response.iter_raw(BLOCK_BYTES)
+            yield from response.iter_raw()  # as it arrives: gathering larger blocks would lose them to a reset
 
     def in_place(self, file: RemoteFile) -> None:
         """Return None: a file behind an address is never on this machine."""
@@ -150,7 +149,7 @@ class HttpConnector:
 
     @contextmanager
     def _answer(
-        self, client: httpx.Client, method: str, file: RemoteFile, headers: dict[str, str], also: Sequence[int]
+        self, client: httpx.Client, method: str, file: RemoteFile, headers: dict[str, str], also: Sequence[int] = ()
     ) -> Iterator[httpx.Response]:
         """Ask, and let through what is an answer: success, or a status that the caller understands."""
         place = self.address(file)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from creditrisk_assets.ingestion.configuration import SampleConnection
-from creditrisk_assets.ingestion.connector import FileStat, MissingFileError, RemoteFile, SourceError
+from creditrisk_assets.ingestion.connector import ChangedError, FileStat, MissingFileError, RemoteFile, SourceError
 from creditrisk_assets.ingestion.connectors.local import LocalConnector
 from creditrisk_assets.ingestion.disk import only_writer
 from creditrisk_assets.simulation.portfolio import TABLES, PortfolioError, generator_version, reusable, write_portfolio
@@ -42,6 +42,12 @@ class SampleConnector:
         self.connection = connection
         self.directory = root / _name(connection)
 
+    @property
+    def drawn(self) -> str:
+        """How the portfolio is drawn: what determines it to the byte."""
+        drawn = self.connection
+        return f"{generator_version()}-{drawn.seed}-{drawn.scale:g}-{drawn.scenario}"
+
     def address(self, file: RemoteFile) -> str:
         """Name a file for people and logs."""
         return f"sample:{self.directory.name}/{file.path}"
@@ -65,7 +71,7 @@ class SampleConnector:
         drawn = self.connection
         made = reusable(self.directory, scale=drawn.scale, seed=drawn.seed, scenario=drawn.scenario)
         return FileStat(
-            version=f"{generator_version()}-{drawn.seed}-{drawn.scale:g}-{drawn.scenario}",
+            version=self.drawn,
             size=made.bytes[Path(file.path).stem] if made else None,
             modified_at=None,
         )
@@ -75,8 +81,12 @@ class SampleConnector:
 
         Raises
         ------
+        ChangedError
+            Another generator, seed, scale or scenario would draw it than the one `stat` describes.
         MissingFileError, SourceError, TransientError
         """
+        if stat.version != self.stat(file).version:
+            raise ChangedError(f"{self.address(file)} is drawn by another generator than the one it was looked at with")
         self.in_place(file)
         local = LocalConnector(self.directory)
         return local.read(file, local.stat(file), offset)

@@ -5,7 +5,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from creditrisk_assets_tests.unit.ingestion.connectors.counterparts import Counterpart, kinds, serve
+from creditrisk_assets_tests.unit.ingestion.connectors.counterparts import (
+    MADE_ANEW,
+    ON_THIS_MACHINE,
+    Counterpart,
+    kinds,
+    serve,
+)
+from creditrisk_assets_tests.unit.ingestion.connectors.file_server import FileServer, serving
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +33,22 @@ def counterpart_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
 def counterpart(request: pytest.FixtureRequest, counterpart_of: Callable[[str], Counterpart]) -> Counterpart:
     """Return an empty counterpart, one of each kind in turn."""
     return counterpart_of(request.param)
+
+
+@pytest.fixture(params=kinds(but=ON_THIS_MACHINE))
+def networked(request: pytest.FixtureRequest, counterpart_of: Callable[[str], Counterpart]) -> Counterpart:
+    """Return an empty counterpart behind a connection, one of each kind in turn."""
+    return counterpart_of(request.param)
+
+
+@pytest.fixture(params=kinds(but=MADE_ANEW))
+def deletable(request: pytest.FixtureRequest, counterpart_of: Callable[[str], Counterpart]) -> Counterpart:
+    """Return an empty counterpart whose files can be deleted, one of each kind in turn."""
+    return counterpart_of(request.param)
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    """Run a web server that fails as told."""
+    with serving() as running:
+        yield running

@@ -13,7 +13,6 @@ from creditrisk_assets_tests.unit.ingestion.connectors.counterparts import Failu
 class LocalCounterpart:
     seeks = True
     lists = True
-    deletes = True
     failures: frozenset[Failure] = frozenset()
     secret = None
 

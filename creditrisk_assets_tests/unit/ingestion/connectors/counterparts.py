@@ -18,7 +18,7 @@ import pkgutil
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Literal, Protocol
@@ -26,6 +26,8 @@ from typing import Literal, Protocol
 from creditrisk_assets.ingestion.connector import Connector
 
 Failure = Literal["reset", "unavailable"]
+ON_THIS_MACHINE = ("local", "sample")  # no connection to break
+MADE_ANEW = ("sample",)  # nothing can be deleted
 
 
 class Counterpart(Protocol):
@@ -37,17 +39,14 @@ class Counterpart(Protocol):
         The connector can start in the middle of a file.
     lists
         The store is listed, so that names are found whatever their case.
-    deletes
-        A file can be taken away.
     failures
-        What `fail_next` can do.
+        What `fail_next` can do; empty where there is no connection to break (such kinds are listed in `ON_THIS_MACHINE`).
     secret
         A text of the credentials in use, which nothing printed may hold; None: there are none.
     """
 
     seeks: bool
     lists: bool
-    deletes: bool
     failures: frozenset[Failure]
     secret: str | None
 
@@ -67,11 +66,12 @@ class Counterpart(Protocol):
         """Fail once: reset the connection after so many more bytes, or answer the next request with 503."""
 
 
-def kinds() -> list[str]:
-    """List the counterparts there are."""
+def kinds(*, but: Sequence[str] = ()) -> list[str]:
+    """List the counterparts there are, but for some."""
     prefix = "counterpart_"
     modules = pkgutil.iter_modules([str(Path(__file__).parent)])
-    return sorted(module.name.removeprefix(prefix) for module in modules if module.name.startswith(prefix))
+    found = sorted(module.name.removeprefix(prefix) for module in modules if module.name.startswith(prefix))
+    return [kind for kind in found if kind not in but]
 
 
 def serve(kind: str, directory: Path) -> AbstractContextManager[Callable[[], Counterpart]]:
