@@ -17,8 +17,9 @@ import duckdb
 from creditrisk_assets.contracts.quarantine import CONTRACT, SEPARATOR
 from creditrisk_assets.contracts.render import sql
 from creditrisk_assets.contracts.report import ContractReport, RuleResult, part_of
-from creditrisk_assets.contracts.rules import RULES, Rule, column_rules
+from creditrisk_assets.contracts.rules import RULES, column_rules
 from creditrisk_assets.contracts.source import SourceContract
+from creditrisk_assets.contracts.table import TableContract
 from creditrisk_assets.contracts.ties import SAMPLES
 from creditrisk_assets.ingestion.reader import INTEGERS, WRONG_TYPE, ReadResult, copy, placed
 from creditrisk_assets.ingestion.table_file import TableFile, places
@@ -26,7 +27,9 @@ from creditrisk_assets.ingestion.table_file import TableFile, places
 # ruff: noqa: S608 -- names of the contract, quoted paths and literals; DuckDB binds no identifiers
 
 BUDGET_RULE = "quarantine_budget"
+ORDER = "ORDER BY file_index, file_row_number"
 Judge = Callable[[str], ContractReport]
+Broken = Mapping[str, str]  # `rule:column` -> the condition that is true for a row that breaks it
 
 
 @dataclass(frozen=True)
@@ -173,22 +176,22 @@ def settle(
     read = sum(part.read.rows + part.read.rejected for part in parts)
     try:
         report = judge(sql.parquet(*typed))
-        broken = _rules_of(contract, report.row_failures)
+        broken = _broken(contract, report.row_failures)
         set_aside = _write_quarantine(con, parts, contract, broken, quarantined)
         if not set_aside:
             accounting = Accounting(
-                read, _join(con, {part.typed: part.read.rows for part in parts}, published), 0, budget, {}
+                read, _join(con, contract, {part.typed: part.read.rows for part in parts}, published), 0, budget, {}
             )
             return Settled(accounting, report.told([_budget_result(accounting, contract.table)]))
         counts = _counts(con, quarantined, contract)
-        sound = f"FROM {sql.parquet(*typed)} WHERE {_sound(broken)}"
+        sound = f"FROM {sql.parquet(*typed, rows=True)} WHERE {_sound(broken)}"
         remaining = con.execute(f"SELECT count(*) {sound}").fetchall()[0][0]
         accounting = Accounting(read, remaining, set_aside, budget, counts)
         results = [*report.row_failures, *_type_results(con, parts, contract, quarantined, accounting)]
         verdict = _budget_result(accounting, contract.table)
         if not accounting.within_budget:
             return Settled(accounting, report.told([verdict, *results]))
-        if (written := copy(con, f"SELECT * {sound}", published)) != remaining:
+        if (written := copy(con, f"{_declared(contract)} {sound} {ORDER}", published)) != remaining:
             raise AccountingError(f"{contract.table}: {remaining} rows to publish, {written} written; this is a defect")
         where = f"; in quarantine/{contract.table}, the rest is published"
         kept = [replace(result, severity="warn", observed=f"{result.observed}{where}") for result in results]
@@ -199,21 +202,29 @@ def settle(
             part.rejects.unlink(missing_ok=True)
 
 
-def _rules_of(contract: SourceContract, results: Sequence[RuleResult]) -> list[Rule]:
-    """Return the rules that were broken, in the contract's order; relaxed ones are not among the failures."""
+def _broken(contract: SourceContract, results: Sequence[RuleResult]) -> dict[str, str]:
+    """Return the rules that were broken (relaxed ones are not among the failures), label to condition, in the contract's order."""
     labels = {result.label for result in results}
-    return [rule for rule in column_rules(contract) if rule.label in labels]
+    conditions: dict[str, list[str]] = {}
+    for rule in column_rules(contract):
+        if rule.row_level and rule.label in labels:
+            conditions.setdefault(rule.label, []).append(str(rule.violation))
+    return {label: f"({' OR '.join(each)})" for label, each in conditions.items()}
 
 
-def _sound(broken: Sequence[Rule]) -> str:
+def _sound(broken: Broken) -> str:
     """Write the test that is true for a row that breaks none of the rules; unknown values break none."""
-    return f"({' OR '.join(str(rule.violation) for rule in broken) or 'false'}) IS NOT TRUE"
+    return f"({' OR '.join(broken.values()) or 'false'}) IS NOT TRUE"
 
 
-def _join(con: duckdb.DuckDBPyConnection, files: Mapping[Path, int], out: Path) -> int:
+def _declared(contract: TableContract) -> str:
+    return f"SELECT {', '.join(sql.identifier(spec.name) for spec in contract.columns)}"
+
+
+def _join(con: duckdb.DuckDBPyConnection, contract: TableContract, files: Mapping[Path, int], out: Path) -> int:
     """Put files of known numbers of rows together, in order, and count the rows; a single one is only moved."""
     if len(files) > 1:
-        return copy(con, f"SELECT * FROM {sql.parquet(*files)}", out)
+        return copy(con, f"{_declared(contract)} FROM {sql.parquet(*files, rows=True)} {ORDER}", out)
     ((file, rows),) = files.items()
     file.replace(out)
     return rows
@@ -223,7 +234,7 @@ def _write_quarantine(
     con: duckdb.DuckDBPyConnection,
     parts: Sequence[ReadPart],
     contract: SourceContract,
-    broken: Sequence[Rule],
+    broken: Broken,
     out: Path,
 ) -> int:
     """Write the rows that break a rule, in the order of the parts and of their rows, and count them."""
@@ -233,14 +244,14 @@ def _write_quarantine(
     pieces = [out.with_name(f"{out.name}.{number}") for number in range(len(parts))]
     try:
         rows = [_set_aside(con, part, contract, broken, piece) for part, piece in zip(parts, pieces, strict=True)]
-        return _join(con, dict(zip(pieces, rows, strict=True)), out)
+        return _join(con, CONTRACT, dict(zip(pieces, rows, strict=True)), out)
     finally:
         for piece in pieces:
             piece.unlink(missing_ok=True)
 
 
 def _set_aside(
-    con: duckdb.DuckDBPyConnection, part: ReadPart, contract: SourceContract, broken: Sequence[Rule], out: Path
+    con: duckdb.DuckDBPyConnection, part: ReadPart, contract: SourceContract, broken: Broken, out: Path
 ) -> int:
     """Write the rows of one part that break a rule, and count them."""
     found = [_breaking(contract, part, broken)] if broken else []
@@ -261,12 +272,11 @@ def _set_aside(
         con.unregister("places")
 
 
-def _breaking(contract: SourceContract, part: ReadPart, broken: Sequence[Rule]) -> str:
+def _breaking(contract: SourceContract, part: ReadPart, broken: Broken) -> str:
     """Write the query of a part's typed rows that break a rule, numbered as in its file: rows set aside before them count too."""
     columns = {spec.name: sql.identifier(spec.name) for spec in contract.columns}
-    labels = sql.labels_where({rule.label: str(rule.violation) for rule in broken}, SEPARATOR)
     rows = (
-        f"SELECT file_row_number AS row_number, {labels} AS rule, "
+        f"SELECT file_row_number AS row_number, {sql.labels_where(broken, SEPARATOR)} AS rule, "
         f"{sql.key_text({name: columns[name] for name in contract.locator})} AS key, {sql.row_text(columns)} AS row "
         f"FROM {sql.parquet(part.typed, rows=True)} WHERE NOT {_sound(broken)}"
     )
