@@ -19,6 +19,7 @@ from creditrisk_assets.contracts.quarantine import SEPARATOR
 from creditrisk_assets.contracts.render import sql
 from creditrisk_assets.contracts.source import SourceContract
 from creditrisk_assets.contracts.sources import SOURCES
+from creditrisk_assets.defs.vocabulary import quarantine_key
 from creditrisk_assets.ingestion import corrections
 from creditrisk_assets.ingestion.quarantine import Accounting
 from creditrisk_assets.ingestion.sources import source_text
@@ -60,8 +61,8 @@ def listing(settings: Settings, table: str | None, out: Path | None = None) -> l
                 "--out writes the rows of one table; name it: `creditrisk quarantine list TABLE --out FILE.csv`"
             )
         lake = Lake(settings.lake)
-        found = {contract: lake.current(_key(contract)) for contract in SOURCES.values()}
-        versions = {contract.table: version for contract, version in found.items() if version is not None}
+        found = {name: lake.current(quarantine_key(name)) for name in SOURCES}
+        versions = {name: version for name, version in found.items() if version is not None}
     else:
         versions = {_contract(table).table: _quarantine(settings, _contract(table))}
     with _connection(settings) as con:
@@ -73,7 +74,7 @@ def listing(settings: Settings, table: str | None, out: Path | None = None) -> l
 
 
 def _entry(con: duckdb.DuckDBPyConnection, settings: Settings, table: str, version: Version) -> dict[str, Any]:
-    accounting = Accounting.from_dict(version.manifest.metadata["facts"]["accounting"])
+    accounting = Accounting.from_dict(version.manifest.metadata["facts"])
     rows = con.execute(
         "SELECT batch_id, label, count(*), list(position ORDER BY position)[:$shown] FROM "  # noqa: S608 -- a quoted path
         f"(SELECT batch_id, position, unnest(string_split(rule, $separator)) AS label FROM {sql.parquet(version.data)}) "
@@ -169,8 +170,7 @@ def make_anew(
             taken = corrections.take_in(
                 con, settings.root, contract, before.data, corrected, by=by, reason=reason, at=datetime.now(UTC)
             )
-    keys = f"{contract.lake_key},{_key(contract)}"
-    result, _ = terminal.run_graph(settings, source_text(settings), keys, quiet=quiet)
+    result, _ = terminal.run_graph(settings, source_text(settings), contract.lake_key, quiet=quiet)
     with _connection(settings) as con:
         now = _places(con, _quarantine(settings, contract))
     return {
@@ -204,12 +204,8 @@ def _contract(table: str) -> SourceContract:
     return SOURCES[table.removeprefix("raw/")]
 
 
-def _key(contract: SourceContract) -> str:
-    return f"quarantine/{contract.table}"
-
-
 def _quarantine(settings: Settings, contract: SourceContract) -> Version:
-    version = Lake(settings.lake).current(_key(contract))
+    version = Lake(settings.lake).current(quarantine_key(contract.table))
     if version is None:
         raise running.RunError(f"{contract.table} was never read; run `creditrisk run` first")
     return version
