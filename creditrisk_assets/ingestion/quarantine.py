@@ -193,8 +193,7 @@ def settle(
             return Settled(accounting, report.told([verdict, *results]))
         if (written := copy(con, f"{_declared(contract)} {sound} {ORDER}", published)) != remaining:
             raise AccountingError(f"{contract.table}: {remaining} rows to publish, {written} written; this is a defect")
-        where = f"; in quarantine/{contract.table}, the rest is published"
-        kept = [replace(result, severity="warn", observed=f"{result.observed}{where}") for result in results]
+        kept = [_kept(result, contract.table) for result in results]
         return Settled(accounting, judge(sql.parquet(published)).told([verdict, *kept]))
     finally:
         for part in parts:
@@ -333,6 +332,14 @@ def _type_results(
             observed=f"{description}; not so in {part_of(count, accounting.read)} rows",
             row_level=True,
         )
+
+
+def _kept(result: RuleResult, table: str) -> RuleResult:
+    """Make a warning of a failure whose rows are in quarantine; a relaxation found for it had expired, or they were not."""
+    words = f"{result.observed}; in quarantine/{table}, the rest is published"
+    if result.relaxation is not None:
+        words += f" (its relaxation by {result.relaxation.owner} expired on {result.relaxation.expires})"
+    return replace(result, severity="warn", observed=words, relaxation=None)
 
 
 def _budget_result(accounting: Accounting, table: str) -> RuleResult:
