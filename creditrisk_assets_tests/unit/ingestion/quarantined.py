@@ -1,5 +1,6 @@
 """A raw table on its way from files to what is published, as its asset takes it."""
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +37,8 @@ def payments(count: int, changes: Mapping[int, Mapping[str, str]] | None = None)
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, str]], names: Sequence[str] = tuple(PAYMENT)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in [",".join(names), *(",".join(row.values()) for row in rows)]))
+    with path.open("w", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows([names, *(row.values() for row in rows)])
     return path
 
 
