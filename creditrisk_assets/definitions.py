@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from creditrisk_assets.defs import features, governance, ingestion, jobs, monitoring, training
+from creditrisk_assets.defs import features, feeds, governance, ingestion, jobs, monitoring, training
 from creditrisk_assets.defs.artefact import asset_of
 from creditrisk_assets.resources.duckdb import EmbeddedDuckDB
 from creditrisk_assets.resources.mlflow import mlflow_run
@@ -33,10 +33,10 @@ def build_defs(
         Loggers of the runs; by default the console at INFO.
     """
     return dg.Definitions(
-        assets=[asset_of(artefact) for artefact in ARTEFACTS],
+        assets=[*feeds.FEEDS, *(asset_of(artefact) for artefact in ARTEFACTS), *ingestion.QUARANTINES],
         jobs=jobs.JOBS,
         schedules=jobs.SCHEDULES,
-        sensors=monitoring.SENSORS,
+        sensors=[*feeds.SENSORS, *monitoring.SENSORS],
         resources={"platform": Platform(), "duckdb": EmbeddedDuckDB(), "mlflow": mlflow_run, **(resources or {})},
         executor=dg.in_process_executor,
         loggers=dict(loggers or {"console": dg.colored_console_logger.configured({"log_level": "INFO"})}),

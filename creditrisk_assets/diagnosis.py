@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,8 +18,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from creditrisk_assets import running
-from creditrisk_assets.ingestion.sources import source_directory
+from creditrisk_assets.defs.feeds import look_at_all, write_freshness
+from creditrisk_assets.ingestion.connector import IngestionError
+from creditrisk_assets.ingestion.sources import source_text
 from creditrisk_assets.lake import Lake, LakeError
+from creditrisk_assets.resources.platform import open_feeds
 from creditrisk_assets.settings import Settings
 from creditrisk_assets.terminal import WIDE, champion_words, facts_of
 
@@ -42,7 +46,7 @@ def status(settings: Settings) -> dict[str, Any]:
         )
     return {
         "home": str(settings.root),
-        "source": str(source_directory(settings)),
+        "source": source_text(settings),
         "champion": champion_words(settings),
         "registry": facts_of(lake, "registry/version").get("headline"),
         "model": facts_of(lake, "model/evaluation").get("headline"),
@@ -102,22 +106,50 @@ def examine(settings: Settings) -> list[dict[str, str]]:
             warn=True,
         ),
     ]
-    source = source_directory(settings)
-    findings.append(
-        _finding(
-            "source",
-            source.is_dir(),
-            str(source),
-            "run `creditrisk run` (it makes the sample) or give --source",
-            warn=True,
-        )
-    )
+    findings.append(_source_finding(settings))
     for package in ("dagster", "duckdb", "lightgbm", "mlflow", "pandera", "fastapi"):
         findings.append(_finding(package, _importable(package), "importable", "run `make setup`"))
     findings += _lake_findings(Lake(settings.lake))
     for finding in running.run_findings(settings):
         findings.append(_finding(**finding))
     return findings
+
+
+def _source_finding(settings: Settings) -> dict[str, str]:
+    """Say whether every raw table can be found in the source."""
+    advice = "give --source, and see `creditrisk freshness` for each feed"
+    try:
+        report = feed_freshness(settings)
+    except IngestionError as error:
+        return _finding("source", False, str(error), advice, warn=True)
+    lost = [table for table, feed in report["feeds"].items() if feed["state"] == "missing"]
+    words = f"{report['source']}: " + (
+        f"not found: {', '.join(lost)}" if lost else f"all {len(report['feeds'])} tables found"
+    )
+    return _finding("source", not lost, words, advice, warn=True)
+
+
+def feed_freshness(settings: Settings) -> dict[str, Any]:
+    """Look at every feed now, export the report and return it."""
+    feeds, now = open_feeds(settings), datetime.now(UTC)
+    _, ages = look_at_all(feeds, now)
+    return write_freshness(settings, feeds, ages, now)
+
+
+def print_freshness(report: Mapping[str, Any]) -> None:
+    """Print what `feed_freshness` found."""
+    marks = {
+        "fresh": "[green]fresh[/]",
+        "warn": "[yellow]warn[/]",
+        "stale": "[red]stale[/]",
+        "missing": "[red]missing[/]",
+    }
+    table = Table("feed", "state", "age h", "stale from h", "as at", "why", box=None, pad_edge=False)
+    for name, feed in report["feeds"].items():
+        figures = ["" if feed[figure] is None else f"{feed[figure]:,.1f}" for figure in ("age_hours", "limit_hours")]
+        table.add_row(name, marks[feed["state"]], *figures, feed["as_at"] or "", escape(feed["words"]))
+    console.print(f"source {escape(report['source'])}, looked at {report['looked_at']}\n")
+    console.print(table)
 
 
 def print_findings(findings: Sequence[Mapping[str, str]]) -> None:

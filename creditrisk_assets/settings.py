@@ -39,7 +39,14 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     home: Path = Field(Path(".creditrisk"), description="Everything the platform writes lies below this directory.")
-    source: Path | None = Field(None, description="Directory of the raw tables; none: the sample portfolio.")
+    source: str | None = Field(
+        None, description="Directory, sources file (.yaml) or address of the raw tables; none: the last one, or the sample."
+    )
+    http_token: SecretStr | None = Field(None, description="Bearer token for sources on HTTP(S).")
+    azure_connection_string: SecretStr | None = Field(
+        None, description="For sources in Azure Blob; none: Azure's own credential chain."
+    )
+    feed_look_seconds: int = Field(60, ge=1, description="How often the daemon looks at the feeds for a change.")
     threads: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="Threads of DuckDB and LightGBM."
     )
@@ -77,12 +84,9 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_patterns(self) -> Self:
-        """Refuse directories whose names the libraries below would take for patterns or parts of a URL."""
-        for name, path, signs in (("HOME", self.home, "*?[]#%"), ("SOURCE", self.source, PATTERN_SIGNS)):
-            if path is not None and (found := sorted(set(str(path.expanduser().resolve())) & set(signs))):
-                raise ValueError(
-                    f"{PREFIX}{name}: the path holds {' '.join(found)}, which readers take for a pattern; rename it"
-                )
+        """Refuse a home whose name the libraries below would take for a pattern or a part of a URL."""
+        if found := sorted(set(str(self.home.expanduser().resolve())) & set("*?[]#%")):
+            raise ValueError(f"{PREFIX}HOME: the path holds {' '.join(found)}, which readers take for a pattern; rename it")
         return self
 
     @cached_property
@@ -94,6 +98,11 @@ class Settings(BaseSettings):
     def lake(self) -> Path:
         """Versioned tables and artefacts."""
         return self.root / "lake"
+
+    @property
+    def landing(self) -> Path:
+        """Fetched files of the feeds, as delivered."""
+        return self.root / "landing"
 
     @property
     def spill(self) -> Path:

@@ -22,54 +22,51 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from creditrisk_assets import running
-from creditrisk_assets.ingestion.files import require_free_space
-from creditrisk_assets.ingestion.sources import remember_source, sample_directory, source_directory
+from creditrisk_assets.ingestion.disk import require_free_space
+from creditrisk_assets.ingestion.sources import (
+    normal_source,
+    parse_source,
+    remember_source,
+    sample_directory,
+    sample_scale,
+    source_text,
+)
 from creditrisk_assets.lake import Lake, LakeError
 from creditrisk_assets.modelling.bundle import follow
 from creditrisk_assets.running import AssetResult, RunResult
-from creditrisk_assets.settings import PATTERN_SIGNS, PREFIX, Settings
+from creditrisk_assets.settings import PREFIX, Settings
 from creditrisk_assets.simulation import portfolio
 
 WIDE = 160  # columns where the output is no terminal
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
-DEFAULT_SCALE, LARGEST_SCALE = 0.05, 5
+LARGEST_SCALE = 5
 APPLICANT = "creditrisk.applicant"  # entry point group: a function (settings, applicant id) -> the API's answer
 STAGES = ("raw", "features", "training", "model", "monitoring", "registry", "serving")
 MEMORY_BASE_GB, MEMORY_GB_PER_SCALE = 0.9, 3.0  # measured: the training is the peak
 LAKE_FACTOR, WORK_BYTES = 1.2, 500_000_000  # the lake is about as large as the CSV; plus logs, models, spill
 
 
-def choose_source(settings: Settings, source: Path | None, scale: float | None, *, quiet: bool) -> Path:
+def choose_source(settings: Settings, source: str | None, scale: float | None, *, quiet: bool) -> str:
     """Settle where the raw tables come from, making the sample portfolio when that is the choice and it is not there.
 
     Returns
     -------
-    Path
-        The directory; remember it (`remember_source`) once its tables were taken in.
+    str
+        The source as text; remember it (`remember_source`) once its tables were taken in.
 
     Raises
     ------
     RunError
-        Source and scale are both given, or the source is no directory.
+        Source and scale are both given.
+    SourceError
+        The source is none of the forms a source may have.
     """
     if source is not None and scale is not None:
         raise running.RunError("give --source (your data) or --scale (the sample portfolio), not both")
-    if source is not None:
-        if not source.is_dir():
-            raise running.RunError(
-                f"--source {source} is not a directory; give the directory that holds the raw tables"
-            )
-        directory = source.expanduser().resolve()
-        if signs := sorted(set(str(directory)) & set(PATTERN_SIGNS)):
-            raise running.RunError(
-                f"--source: the path holds {' '.join(signs)}, which readers take for a pattern; rename it"
-            )
-        return directory
-    if scale is not None or source_directory(settings) == sample_directory(settings):
-        directory = sample_directory(settings, scale or DEFAULT_SCALE)
-        write_sample(directory, scale=scale or DEFAULT_SCALE, seed=42, scenario="baseline", quiet=quiet)
-        return directory
-    return source_directory(settings)
+    chosen = f"sample:{scale:g}" if scale is not None else normal_source(source or source_text(settings))
+    if (sample := sample_scale(parse_source(chosen))) is not None:
+        write_sample(sample_directory(settings, sample), scale=sample, seed=42, scenario="baseline", quiet=quiet)
+    return chosen
 
 
 def write_sample(out: Path, *, scale: float, seed: int, scenario: str, quiet: bool) -> dict[str, Any]:
@@ -100,11 +97,11 @@ def write_sample(out: Path, *, scale: float, seed: int, scenario: str, quiet: bo
         return asdict(portfolio.write_portfolio(out, scale=scale, seed=seed, scenario=scenario, progress=show))
 
 
-def run_graph(settings: Settings, source: Path, select: str, *, quiet: bool) -> tuple[RunResult, dict[str, Any]]:
+def run_graph(settings: Settings, source: str, select: str, *, quiet: bool) -> tuple[RunResult, dict[str, Any]]:
     """Materialize the graph with a line per asset, and end with a summary; a source whose tables were taken in is remembered."""
-    os.environ[f"{PREFIX}SOURCE"] = str(source)  # for the assets of this run, which read the settings anew
+    os.environ[f"{PREFIX}SOURCE"] = source  # for the assets of this run, which read the settings anew
     if not quiet:
-        console.print(f"Materializing from {escape(str(source))} into {escape(str(settings.root))}")
+        console.print(f"Materializing from {escape(source)} into {escape(str(settings.root))}")
     with _asset_lines(quiet) as listener:
         result = running.materialize(settings, select, listener)
     taken = [asset for asset in result.assets if asset.key.startswith("raw/")]
@@ -306,10 +303,11 @@ def _ui_environment(settings: Settings) -> dict[str, str]:
     paths = {
         "HOME": settings.root,
         "RELAXATIONS": settings.relaxations,
-        "SOURCE": settings.source,
         "POLICY": settings.policy,
     }
     environment = {
         f"{PREFIX}{name}": str(path.expanduser().resolve()) for name, path in paths.items() if path is not None
     }
+    if settings.source is not None:
+        environment[f"{PREFIX}SOURCE"] = normal_source(settings.source)
     return environment | {"PYTHONWARNINGS": "ignore:Function `dev_command` is superseded"}

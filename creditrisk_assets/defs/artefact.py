@@ -63,11 +63,24 @@ class Work:
     lake: Lake
     inputs: Mapping[str, Version]
     draft: Draft
+    seen: Any = None  # what the artefact's `observe` saw
 
     def connection(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         """Open a DuckDB connection limited by the settings."""
         resource: EmbeddedDuckDB = self.context.resources.duckdb
         return resource.get_connection()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What an artefact sees outside the graph at the start of a run."""
+
+    fingerprints: Json = field(default_factory=dict)  # name -> text: a change makes the artefact anew
+    value: Any = None
+
+
+def _nothing(_context: dg.AssetExecutionContext) -> Seen:
+    return Seen()
 
 
 @dataclass(frozen=True)
@@ -88,8 +101,14 @@ class Artefact:
         Keys it is ordered after without being made from them: a new version of theirs alone does not make it anew.
     checks
         Names and descriptions of its checks; `blocking` names those that keep it from being published.
+    feeds
+        Keys of the observed sources it is read from.
     also_from
-        What else it depends on (a source file, a policy), as name -> fingerprint.
+        What else it depends on (a policy), as name -> fingerprint.
+    observe
+        Looks at what lies outside the graph, once per run; what it saw is handed to `make` and `today`.
+    today
+        Checks whose answer depends on the day, judged in every run, whether the version is made or reused.
     export
         Writes the named reports auditors ask for, from a published version.
     """
@@ -103,9 +122,14 @@ class Artefact:
     show: Callable[[Version], Mapping[str, dg.MetadataValue]] = lambda _: {}
     deps: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    feeds: tuple[str, ...] = ()
     checks: Mapping[str, str] = field(default_factory=dict)
     advisory: frozenset[str] = frozenset()
     also_from: Callable[[Settings, Lake], Mapping[str, str]] = lambda _settings, _lake: {}
+    observe: Callable[[dg.AssetExecutionContext], Seen] = _nothing
+    today: Callable[[dg.AssetExecutionContext, Version, Any], Sequence[CheckOutcome]] = (
+        lambda _context, _version, _seen: ()
+    )
     export: Callable[[Settings, Lake, Version], None] = lambda _settings, _lake, _version: None
     columns: dg.TableSchema | None = None
     resources: frozenset[str] = frozenset()
@@ -122,7 +146,7 @@ def asset_of(artefact: Artefact) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=asset_key(artefact.key),
-        deps=[asset_key(key) for key in (*artefact.deps, *artefact.after)],
+        deps=[asset_key(key) for key in (*artefact.deps, *artefact.after, *artefact.feeds)],
         group_name=artefact.group,
         kinds=set(artefact.kinds),
         owners=[OWNERS[artefact.group]],
@@ -166,17 +190,20 @@ def _materialize(artefact: Artefact, context: dg.AssetExecutionContext) -> Event
     platform: Platform = context.resources.platform
     settings, lake = platform.settings, platform.lake
     inputs = {key: lake.require(key) for key in artefact.deps}
-    made_from = {key: version.version for key, version in inputs.items()} | dict(artefact.also_from(settings, lake))
+    seen = artefact.observe(context)
+    made_from = {key: version.version for key, version in inputs.items()}
+    made_from |= {**artefact.also_from(settings, lake), **seen.fingerprints}
     reused, why = lake.reusable(artefact.key, code_version=artefact.code_version, inputs=made_from)
     if reused is not None:
         context.log.info(f"{artefact.key}: reused, {why}")
         artefact.export(settings, lake, reused)
         checks = [CheckOutcome(**check) for check in reused.manifest.metadata["checks"]]
+        checks += artefact.today(context, reused, seen.value)
         yield from _report(artefact, reused, checks, reused=True, why=why)
         return
     with lake.draft(artefact.key) as draft:
         with measured() as usage:
-            made = artefact.make(Work(context, settings, lake, inputs, draft))
+            made = artefact.make(Work(context, settings, lake, inputs, draft, seen.value))
         if any(check.blocks for check in made.checks):
             yield from _check_results(artefact.key, made.checks)
             return  # Dagster fails the step on the failed blocking check; nothing was published
@@ -192,7 +219,8 @@ def _materialize(artefact: Artefact, context: dg.AssetExecutionContext) -> Event
             },
         )
     artefact.export(settings, lake, version)
-    yield from _report(artefact, version, made.checks, reused=False, why=why)
+    checks = [*made.checks, *artefact.today(context, version, seen.value)]
+    yield from _report(artefact, version, checks, reused=False, why=why)
 
 
 def _report(artefact: Artefact, version: Version, checks: Sequence[CheckOutcome], *, reused: bool, why: str) -> Events:

@@ -14,8 +14,7 @@ from creditrisk_assets.contracts.table import TableContract
 from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work, asset_key
 from creditrisk_assets.defs.columns import lineage_of, schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes, relaxed
-from creditrisk_assets.defs.ingestion import raw_key
-from creditrisk_assets.defs.vocabulary import Describe
+from creditrisk_assets.defs.vocabulary import Describe, raw_key
 from creditrisk_assets.features import engine, lineage
 from creditrisk_assets.features.families import FAMILIES, Family, applicant_code_version
 from creditrisk_assets.features.statement import KEY

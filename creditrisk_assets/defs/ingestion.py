@@ -1,79 +1,51 @@
-"""Stage 1: raw tables, read once, typed, hashed, checked against their contract before they are published."""
+"""Stage 1: raw tables: taken in from their feeds, typed, hashed, checked against their contract before they are published.
+
+What belongs here: one asset per raw table, and its quarantine. What does not: the feeds as observed (`feeds` beside this module), every
+step itself (`creditrisk_assets.ingestion`, `creditrisk_assets.contracts`).
+"""
 
 import contextlib
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+import duckdb
 
 from creditrisk_assets.contracts import relaxations
 from creditrisk_assets.contracts.check import check
 from creditrisk_assets.contracts.fingerprint import code_version
+from creditrisk_assets.contracts.quarantine import CONTRACT as QUARANTINE
 from creditrisk_assets.contracts.render.sql import parquet
-from creditrisk_assets.contracts.report import Profile
+from creditrisk_assets.contracts.report import ContractReport, Profile
 from creditrisk_assets.contracts.source import SourceContract
 from creditrisk_assets.contracts.sources import SOURCES
-from creditrisk_assets.contracts.table import Exclusion
-from creditrisk_assets.defs.artefact import Artefact, Made, Work
+from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Seen, Work, asset_key, table_of
 from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes, relaxed
-from creditrisk_assets.defs.vocabulary import Describe
-from creditrisk_assets.ingestion import reader
-from creditrisk_assets.ingestion.files import find_table, require_free_space, unpack
-from creditrisk_assets.ingestion.sources import is_sample, source_directory, source_identity
+from creditrisk_assets.defs.feeds import DATA_AGE, age_of, age_outcome, feed_observation
+from creditrisk_assets.defs.vocabulary import OWNERS, VERIFIED_NIGHTLY, Describe, feed_key, quarantine_key, raw_key
+from creditrisk_assets.ingestion import corrections, quarantine, reader, schema_change, table_file
+from creditrisk_assets.ingestion.connector import IngestionError
+from creditrisk_assets.ingestion.feeds import Feed
+from creditrisk_assets.ingestion.landing import land, sweep
+from creditrisk_assets.ingestion.quarantine import Settled
+from creditrisk_assets.ingestion.schema_change import SchemaChange
+from creditrisk_assets.ingestion.table_file import Schema, TableFile
 from creditrisk_assets.lake import Lake, LakeError, Version, write_atomically
-from creditrisk_assets.settings import Settings
 
-SPACE_FACTOR = 2  # the unpacked table and its Parquet, generously
-
-
-def raw_key(table: str) -> str:
-    """Return the lake key of a raw table."""
-    return f"raw/{table}"
+SCHEMA = {"schema": "The file delivers every declared column; one that is not declared is left out and told of."}
+READING = "reading"  # directory inside a draft for what is only needed while it is made
 
 
 def raw_artefact(source: SourceContract) -> Artefact:
     """Describe the asset of one raw table."""
-    parents = tuple(raw_key(table) for table in _related_tables(source))
+    parents = tuple(raw_key(table) for table in source.parents)
     grain, _, what = source.description.removeprefix("Grain: ").partition(" Source: ")
-
-    def make(work: Work) -> Made:
-        directory = source_directory(work.settings)
-        file = find_table(directory, source.table, source.stem)
-        require_free_space(
-            work.draft.path, SPACE_FACTOR * file.path.stat().st_size, f"{source.table}: reading {file.path.name}"
-        )
-        with work.connection() as con:
-            plain = unpack(file, work.draft.path)
-            read = reader.read_table(con, file, plain, source, work.draft.data)
-            if plain != file.path:
-                plain.unlink()
-            last = work.lake.current(work.draft.key)
-            same_source = last is not None and last.manifest.metadata["facts"]["source"] == source_identity(directory)
-            baseline = Profile.from_dict(last.manifest.metadata["facts"]["profile"]) if last and same_source else None
-            report = check(
-                con,
-                parquet(work.draft.data),
-                source,
-                baseline=baseline,
-                parents={key.removeprefix("raw/"): parquet(work.inputs[key].data) for key in parents},
-                relaxations=relaxations.load(work.settings.relaxations),
-            )
-        return Made(
-            facts={
-                "rows": read.rows,
-                "source": source_identity(directory),
-                "synthetic": is_sample(directory),
-                "file": str(file.path),
-                "source_bytes": read.source_bytes,
-                "source_sha256": read.sha256,
-                "profile": report.profile.to_dict(),
-            },
-            checks=contract_outcomes(report),
-            version=read.sha256,
-        )
-
     return Artefact(
         key=raw_key(source.table),
         group="ingestion",
@@ -81,45 +53,242 @@ def raw_artefact(source: SourceContract) -> Artefact:
         describe=Describe(
             what=f"{what.partition('.csv. ')[2] or what} As delivered: typed once, otherwise untouched.",
             grain=grain,
-            built_from=f"`{source.stem}.csv` (plain, .gz, .zip) or .parquet in the source directory",
+            built_from=f"`{feed_key(source.table)}`: `{source.stem}` as .csv, .gz, .zst, .zip or .parquet, and its appended batches",
             known_at="the application day; every day and month is relative to it",
             consumed_by="the feature families that name it as input",
-            fails_when="the file is missing, damaged or of another shape, or its contract does not hold; then the last good version stays",
+            fails_when=(
+                "the file is missing, damaged or of another shape, a rule on the whole table does not hold, or more rows than its budget "
+                f"break a rule on rows (fewer go to `{quarantine_key(source.table)}`); then the last good version stays"
+            ),
             source="creditrisk_assets/ingestion/reader.py",
         ),
-        code_version=code_version(source.model, reader),
-        make=make,
+        code_version=code_version(source.model, reader, quarantine, table_file),
+        make=lambda work: _make(source, work),
         show=_show,
         deps=parents,
-        checks=CONTRACT,
-        also_from=lambda settings, _lake: _fingerprint(settings, source),
+        feeds=(feed_key(source.table),),
+        checks=SCHEMA | CONTRACT | DATA_AGE,
+        advisory=frozenset(DATA_AGE),
+        also_from=lambda settings, _lake: {
+            **relaxed(settings, source),
+            **corrections.fingerprint(settings.root, source.table),
+        },
+        observe=lambda context: _observe(source, context),
+        today=_today,
         export=lambda settings, lake, _version: write_ingestion_summary(lake, settings.reports),
         columns=schema_of(source),
     )
 
 
-def _fingerprint(settings: Settings, source: SourceContract) -> Mapping[str, str]:
-    """Name what the source looks like without reading it, and the relaxations in force."""
-    file = find_table(source_directory(settings), source.table, source.stem)
-    stat = file.path.stat()
-    return {"source": f"{file.path}:{stat.st_size}:{stat.st_mtime_ns}", **relaxed(settings, source)}
+def _observe(source: SourceContract, context: dg.AssetExecutionContext) -> Seen:
+    """Look at the feed, once for this run, and record what was seen."""
+    feed: Feed = context.resources.platform.feeds.look(source)
+    context.log_event(feed_observation(feed))
+    return Seen({feed_key(source.table): feed.version}, feed)
 
 
-def _related_tables(source: SourceContract) -> tuple[str, ...]:
-    """List the tables its relations are checked against."""
-    tables = [
-        table for tie in source.relations for table, _ in ([tie.other] if isinstance(tie, Exclusion) else tie.parents)
-    ]
-    return tuple(dict.fromkeys(tables))
+def _make(source: SourceContract, work: Work) -> Made:
+    feed: Feed = work.seen
+    reading = work.draft.path / READING
+    reading.mkdir()
+    last = work.lake.current(work.draft.key)
+    before: Mapping[str, Any] = last.manifest.metadata["facts"] if last else {}
+    previous = Schema.from_json(before["schema"]) if "schema" in before else None
+    with work.connection() as con, contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, reading, ignore_errors=True)
+        files = [land(feed, part, work.settings.landing, reading, work.context.log.info) for part in feed.parts]
+        schemas = [table_file.delivered_schema(con, file) for file in files]
+        changes = [schema_change.classify(previous, schema, source) for schema in schemas]
+        schema = _schema_outcome(files, changes, source)
+        if schema.blocks:
+            return Made({}, (schema,))
+        drawn = work.context.resources.platform.feeds.drawn(source)
+        identity = f"{feed.source} {drawn}" if drawn else feed.source
+        baseline = Profile.from_dict(before["profile"]) if before.get("source") == identity else None
+        read = list(_read(con, work.settings.root, source, files, schemas, reading))
+        settled = _settle(con, source, work, read, baseline)
+    sweep(feed, work.settings.landing)
+    facts = {
+        "rows": settled.accounting.published,
+        "source": identity,
+        "synthetic": drawn is not None,
+        "file": feed.parts[0].address,
+        "source_bytes": sum(part.read.source_bytes for part in read),
+        "source_sha256": read[0].read.sha256,
+        "as_at": feed.as_at.isoformat() if feed.as_at else None,
+        "batches": _batches(feed, read, before),
+        "schema": schemas[0].to_json(),
+        "accounting": settled.accounting.to_dict(),
+        "profile": settled.report.profile.to_dict(),
+    }
+    return Made(facts, (schema, *contract_outcomes(settled.report)))
+
+
+def _read(
+    con: duckdb.DuckDBPyConnection,
+    home: Path,
+    source: SourceContract,
+    files: Sequence[TableFile],
+    schemas: Sequence[Schema],
+    reading: Path,
+) -> Iterator[quarantine.ReadPart]:
+    for number, (file, schema) in enumerate(zip(files, schemas, strict=True)):
+        typed, rejects = reading / f"{number}.parquet", reading / f"{number}-rejects.parquet"
+        corrected = corrections.corrections_of(home, file)
+        read = reader.read_table(con, file, schema, source, out=typed, rejects=rejects, corrections=corrected)
+        yield quarantine.ReadPart(file, read, typed, rejects)
+
+
+def _settle(
+    con: duckdb.DuckDBPyConnection,
+    source: SourceContract,
+    work: Work,
+    read: Sequence[quarantine.ReadPart],
+    baseline: Profile | None,
+) -> Settled:
+    """Check the table, set aside what breaks a rule on rows, and publish the quarantine, whatever becomes of the table."""
+    judge = partial(
+        _judge,
+        con,
+        source,
+        baseline=baseline,
+        parents={key.removeprefix("raw/"): parquet(version.data) for key, version in work.inputs.items()},
+        relaxations=relaxations.load(work.settings.relaxations),
+    )
+    budget = work.seen.entry.quarantine_budget
+    with work.lake.draft(quarantine_key(source.table)) as draft:
+        settled = quarantine.settle(con, read, source, budget, judge, published=work.draft.data, quarantined=draft.data)
+        if problems := check(con, parquet(draft.data), QUARANTINE).failures:
+            raise IngestionError(
+                f"{draft.key}: {problems[0].message(draft.key)}; this is a defect, nothing was published"
+            )
+        accounting = settled.accounting.to_dict()
+        work.lake.publish(
+            draft,
+            code_version=code_version(quarantine),
+            inputs={feed_key(source.table): work.seen.version},
+            metadata={
+                "facts": {"rows": settled.accounting.quarantined, **accounting},
+                "checks": [],
+                "usage": {"seconds": 0.0, "peak_memory_bytes": 0},
+            },
+        )
+    if not settled.report.passed:
+        _report_quarantine(work.context, work.lake, source.table)
+    return settled
+
+
+def _judge(con: duckdb.DuckDBPyConnection, source: SourceContract, relation: str, **given: Any) -> ContractReport:
+    return check(con, relation, source, **given)
+
+
+def _schema_outcome(
+    files: Sequence[TableFile], changes: Sequence[SchemaChange], source: SourceContract
+) -> CheckOutcome:
+    """Say how the delivered columns differ from those declared and those accepted last."""
+    told = [(file, change) for file, change in zip(files, changes, strict=True) if change.kind != "none"]
+    if not told:
+        return CheckOutcome(
+            "schema", passed=True, facts={"description": f"{len(source.columns)} columns, as accepted last"}
+        )
+    breaking = any(change.kind == "breaking" for _, change in told)
+    return CheckOutcome(
+        "schema",
+        passed=False,
+        facts={
+            "description": "; ".join(change.message(file, source) for file, change in told),
+            "diff": "\n\n".join(change.diff for _, change in told),
+        },
+        severity="ERROR" if breaking else "WARN",
+    )
+
+
+def _batches(feed: Feed, read: Sequence[quarantine.ReadPart], before: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """List the files the table is made of; one that arrived after a later one was taken in is late."""
+    known = {batch["batch_id"] for batch in before.get("batches", ())}
+    newest = max((batch["as_at"] or "" for batch in before.get("batches", ())), default="")
+    listed = []
+    for part, piece in zip(feed.parts, read, strict=True):
+        as_at = part.as_at.astimezone(UTC).isoformat() if part.as_at else None
+        listed.append(
+            {
+                "batch_id": part.batch_id,
+                "as_at": as_at,
+                "address": part.address,
+                "sha256": piece.read.sha256,
+                "rows_read": piece.read.rows + piece.read.rejected,
+                "late": bool(known) and part.batch_id not in known and (as_at or "") < newest,
+            }
+        )
+    return listed
 
 
 def _show(version: Version) -> Mapping[str, dg.MetadataValue]:
     facts = version.manifest.metadata["facts"]
+    accounting = facts["accounting"]
     return {
-        "source_file": dg.MetadataValue.path(facts["file"]),
+        "source_file": dg.MetadataValue.text(facts["file"]),
         "source_mb": dg.MetadataValue.float(round(facts["source_bytes"] / 1e6, 3)),
         "source_sha256": dg.MetadataValue.text(facts["source_sha256"]),
+        "as_at": dg.MetadataValue.text(facts["as_at"] or "unknown"),
+        "rows_read": dg.MetadataValue.int(accounting["read"]),
+        "rows_quarantined": dg.MetadataValue.int(accounting["quarantined"]),
+        "batches": table_of(facts["batches"]),
     }
+
+
+def _today(context: dg.AssetExecutionContext, version: Version, feed: Feed) -> Sequence[CheckOutcome]:
+    """Judge the age of the data anew, and renew the freshness of the quarantine with that of the table."""
+    platform = context.resources.platform
+    _report_quarantine(context, platform.lake, feed.table)
+    if late := [batch["batch_id"] for batch in version.manifest.metadata["facts"]["batches"] if batch["late"]]:
+        context.log.info(f"raw/{feed.table}: late batches {', '.join(late)}: what depends on this table is made anew")
+    return (age_outcome(age_of(feed, datetime.now(UTC))),)
+
+
+def _report_quarantine(context: dg.AssetExecutionContext, lake: Lake, table: str) -> None:
+    """Record the newest quarantine in the graph."""
+    with contextlib.suppress(LakeError):  # damaged: the table is made anew with it when its own files are damaged too
+        if (version := lake.current(quarantine_key(table))) is not None:
+            facts = version.manifest.metadata["facts"]
+            rules = [{"rule": rule, "rows": rows} for rule, rows in facts["rules"].items()]
+            context.log_event(
+                dg.AssetMaterialization(
+                    asset_key=asset_key(quarantine_key(table)),
+                    metadata={
+                        "dagster/row_count": dg.MetadataValue.int(facts["quarantined"]),
+                        "rows_read": dg.MetadataValue.int(facts["read"]),
+                        "budget": dg.MetadataValue.float(facts["budget"]),
+                        "path": dg.MetadataValue.path(str(version.path)),
+                        "list_them": dg.MetadataValue.text(f"creditrisk quarantine list {table}"),
+                        **({"rules": table_of(rules)} if rules else {}),
+                    },
+                    tags={"dagster/data_version": version.version},
+                )
+            )
+
+
+def quarantine_spec(source: SourceContract) -> dg.AssetSpec:
+    """Describe the quarantine of a raw table, which the table's own run writes."""
+    describe = Describe(
+        what=f"Rows of {source.title.lower()} that break a rule on rows, kept from being published, with rule, place and text.",
+        grain="one row per quarantined row",
+        built_from=f"`{feed_key(source.table)}`, in the run of `{raw_key(source.table)}`",
+        known_at="when its raw table is taken in",
+        consumed_by="data stewards: `creditrisk quarantine list`, `creditrisk quarantine replay`",
+        fails_when="never by itself; past the table's budget the raw table is not published",
+        source="creditrisk_assets/ingestion/quarantine.py",
+    )
+    return dg.AssetSpec(
+        asset_key(quarantine_key(source.table)),
+        deps=[asset_key(feed_key(source.table))],
+        description=str(describe),
+        group_name="ingestion",
+        owners=[OWNERS["ingestion"]],
+        kinds={"duckdb", "parquet"},
+        freshness_policy=VERIFIED_NIGHTLY,
+        metadata={"dagster/column_schema": schema_of(QUARANTINE)},
+    )
 
 
 def write_ingestion_summary(lake: Lake, reports: Path) -> None:
@@ -136,6 +305,8 @@ def write_ingestion_summary(lake: Lake, reports: Path) -> None:
                 "bytes": facts["source_bytes"],
                 "sha256": facts["source_sha256"],
                 "rows": facts["rows"],
+                "quarantined": facts["accounting"]["quarantined"],
+                "batches": facts["batches"],
                 "seconds": round(usage["seconds"], 3),
                 "ingested_at": version.manifest.created_at,
             }
@@ -143,3 +314,4 @@ def write_ingestion_summary(lake: Lake, reports: Path) -> None:
 
 
 ARTEFACTS = tuple(raw_artefact(source) for source in SOURCES.values())
+QUARANTINES = tuple(quarantine_spec(source) for source in SOURCES.values())

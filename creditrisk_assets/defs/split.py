@@ -16,8 +16,7 @@ from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work
 from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes, relaxed
 from creditrisk_assets.defs.features import APPLICANT_KEY
-from creditrisk_assets.defs.ingestion import raw_key
-from creditrisk_assets.defs.vocabulary import Describe
+from creditrisk_assets.defs.vocabulary import Describe, raw_key
 from creditrisk_assets.features.families import applicant_features
 from creditrisk_assets.modelling import split
 from creditrisk_assets.modelling.split import CheckResult

@@ -17,9 +17,8 @@ from creditrisk_assets.contracts.fingerprint import code_version
 from creditrisk_assets.defs import split
 from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work, picture_of, table_of
 from creditrisk_assets.defs.contract_checks import CONTRACT
-from creditrisk_assets.defs.ingestion import raw_key
 from creditrisk_assets.defs.split import SPLIT_TEST, SPLIT_TRAIN
-from creditrisk_assets.defs.vocabulary import Describe
+from creditrisk_assets.defs.vocabulary import Describe, raw_key
 from creditrisk_assets.features.families import FAMILIES, applicant_features
 from creditrisk_assets.features.lineage import applicant_lineage
 from creditrisk_assets.features.plan import render_plan

@@ -1,4 +1,4 @@
-"""The closed sets every definition chooses from: groups, owners, kinds, freshness policies, descriptions."""
+"""The closed sets every definition chooses from: groups, owners, kinds, key names, freshness policies, descriptions."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +15,22 @@ OWNERS = {
     "serving": "team:credit-decisions",
 }
 KINDS = frozenset({"duckdb", "parquet", "lightgbm", "mlflow", "evidently", "fastapi", "sklearn"})
+
+
+def feed_key(table: str) -> str:
+    """Return the key of a table's feed."""
+    return f"feed/{table}"
+
+
+def raw_key(table: str) -> str:
+    """Return the lake key of a raw table."""
+    return f"raw/{table}"
+
+
+def quarantine_key(table: str) -> str:
+    """Return the lake key of a raw table's quarantine."""
+    return f"quarantine/{table}"
+
 
 # the nightly schedule renews every asset, so a day and a half without is a missed night
 VERIFIED_NIGHTLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))

@@ -17,8 +17,6 @@ from creditrisk_assets.contracts.sources import SOURCES
 from creditrisk_assets.ingestion.connector import SourceError
 
 DEFAULT_BUDGET = 0.001  # share of a table's rows that may be quarantined before nothing of it is published
-WARN_FROM = 1.0  # of the cadence: a feed is due
-STALE_FROM = 1.5  # of the cadence: a feed was missed
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -172,7 +170,7 @@ class TableSource(_Model):
 class SourceSet(_Model):
     """A sources file."""
 
-    name: str = Field(pattern=r"^[\w.-]+$", description="Volumes are compared within one source of this name.")
+    name: str = Field(min_length=1, description="Volumes are compared within one source of this name.")
     connection: Connection
     cadence: Cadence = "static"
     quarantine_budget: float = Field(DEFAULT_BUDGET, ge=0, lt=1)

@@ -1,46 +1,134 @@
-"""Which directory the raw tables come from.
+"""Which source the raw tables come from, written as a person writes it.
 
-A setting decides; without one, the directory last given to `creditrisk run --source`; without that, the sample portfolio.
+A setting decides; without one, what was last given to `creditrisk run --source`; without that, the sample portfolio.
+
+What belongs here: reading that text (a directory, a sources file, an address) and remembering it. What does not: the sources file's models
+(`configuration`), looking at a source (`feeds`).
 """
 
 import json
+import re
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+from pydantic import ValidationError
+
+from creditrisk_assets.ingestion.configuration import SampleConnection, SourceSet, read_sources
+from creditrisk_assets.ingestion.connector import SourceError
 from creditrisk_assets.lake import write_atomically
-from creditrisk_assets.settings import Settings
+from creditrisk_assets.settings import PATTERN_SIGNS, Settings
 
 CHOICE = "source.json"
 SAMPLE_MARK = "portfolio.json"  # what the simulator leaves beside its tables
+DEFAULT_SCALE = 0.05
+SAMPLE = re.compile(r"sample(?::(?P<scale>[\d.]+))?")
+FORMS = (
+    "a directory, a sources file (.yaml), sample[:SCALE], https://host/path, s3://bucket/prefix, azure://container/prefix, "
+    "kaggle://competitions/NAME, kaggle://datasets/OWNER/NAME or dvc://REPOSITORY[?rev=…&remote=…&directory=…]"
+)
 
 
-def source_directory(settings: Settings) -> Path:
-    """Return the directory the raw tables are read from."""
+def source_text(settings: Settings) -> str:
+    """Return the source in force, as it was written."""
     if settings.source is not None:
-        return settings.source.expanduser().resolve()
+        return settings.source
     try:
-        return Path(json.loads((settings.root / CHOICE).read_text("utf-8"))["directory"])
+        chosen: str = json.loads((settings.root / CHOICE).read_text("utf-8"))["source"]
     except FileNotFoundError:
-        return sample_directory(settings)
+        return f"sample:{DEFAULT_SCALE:g}"
+    return chosen
 
 
-def remember_source(settings: Settings, directory: Path) -> None:
-    """Make a directory the source of this and later runs, from the command line and the UI alike."""
-    write_atomically(settings.root / CHOICE, json.dumps({"directory": str(directory.expanduser().resolve())}))
+def source_set(settings: Settings) -> SourceSet:
+    """Return the source in force.
+
+    Raises
+    ------
+    SourceError
+        It is none of the forms a source may have, or its sources file is wrong.
+    """
+    return parse_source(source_text(settings))
 
 
-def is_sample(directory: Path) -> bool:
-    """Tell whether a directory holds the synthetic portfolio, whose figures must say so."""
-    return (directory / SAMPLE_MARK).is_file()
+def remember_source(settings: Settings, source: str | Path) -> None:
+    """Make a source that of this and later runs, from the command line and the UI alike."""
+    write_atomically(settings.root / CHOICE, json.dumps({"source": normal_source(str(source))}))
 
 
-def source_identity(directory: Path) -> str:
-    """Name what is compared with itself from run to run: the directory, and for a sample portfolio how it was drawn."""
-    if not is_sample(directory):
-        return str(directory)
-    drawn = json.loads((directory / SAMPLE_MARK).read_text("utf-8"))
-    return f"{directory} {[drawn.get(name) for name in ('generator_version', 'seed', 'scale', 'scenario')]}"
+def normal_source(text: str) -> str:
+    """Write a source so that it means the same from any working directory."""
+    if "://" in text or SAMPLE.fullmatch(text):
+        return text
+    return str(Path(text).expanduser().resolve())
 
 
-def sample_directory(settings: Settings, scale: float = 0.05) -> Path:
+def parse_source(text: str) -> SourceSet:
+    """Read a source as a person writes it.
+
+    Raises
+    ------
+    SourceError
+        It is none of the forms a source may have, or its sources file is wrong.
+
+    Examples
+    --------
+    >>> parse_source("s3://lender-feeds/home-credit/2026").connection
+    S3Connection(kind='s3', bucket='lender-feeds', prefix='home-credit/2026', endpoint_url=None, region=None, profile=None)
+    """
+    if (found := SAMPLE.fullmatch(text)) is not None:
+        return _set(text, {"kind": "sample", "scale": float(found["scale"] or DEFAULT_SCALE)})
+    if "://" in text:
+        return _set(text, _connection_of(text))
+    path = Path(text).expanduser()
+    if path.suffix.lower() in {".yaml", ".yml"}:
+        return read_sources(path)
+    resolved = path.resolve()
+    if signs := sorted(set(str(resolved)) & set(PATTERN_SIGNS)):
+        raise SourceError(f"the source {resolved} holds {' '.join(signs)}, which readers take for a pattern; rename it")
+    if not resolved.is_dir():
+        raise SourceError(f"the source directory {resolved} is not there or no directory; give {FORMS}")
+    return _set(str(resolved), {"kind": "local", "directory": resolved})
+
+
+def _connection_of(text: str) -> dict[str, Any]:
+    address = urlsplit(text)
+    place, rest = address.netloc, address.path.strip("/")
+    if address.scheme in {"http", "https"}:
+        return {"kind": "http", "base_url": text}
+    if address.scheme == "s3":
+        return {"kind": "s3", "bucket": place, "prefix": rest}
+    if address.scheme == "azure":
+        return {"kind": "azure", "container": place, "prefix": rest}
+    if (address.scheme, place) == ("kaggle", "competitions"):
+        return {"kind": "kaggle_competition", "competition": rest}
+    if (address.scheme, place) == ("kaggle", "datasets"):
+        return {"kind": "kaggle_dataset", "dataset": rest}
+    if address.scheme == "dvc":
+        repository, _, query = text.removeprefix("dvc://").partition("?")
+        names = {"rev": "revision", "remote": "remote", "directory": "directory"}
+        given = dict(pair.split("=", 1) for pair in query.split("&") if "=" in pair)
+        if unknown := sorted(set(given) - set(names)):
+            raise SourceError(f"--source {text}: {', '.join(unknown)} is not known; known: {', '.join(names)}")
+        return {"kind": "dvc", "repository": repository, **{names[name]: value for name, value in given.items()}}
+    raise SourceError(f"--source {address.scheme}://… is not a source; give {FORMS}")
+
+
+def _set(name: str, connection: dict[str, Any]) -> SourceSet:
+    try:
+        return SourceSet.model_validate({"name": name, "connection": connection})
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors(include_input=False)
+        )
+        raise SourceError(f"the source {name} is not complete: {problems}; give {FORMS}") from None
+
+
+def sample_scale(sources: SourceSet) -> float | None:
+    """Return the scale when the source is the sample portfolio."""
+    return sources.connection.scale if isinstance(sources.connection, SampleConnection) else None
+
+
+def sample_directory(settings: Settings, scale: float = DEFAULT_SCALE) -> Path:
     """Return where the sample portfolio of a scale is kept."""
     return settings.root / "sample" / f"scale-{scale:g}"

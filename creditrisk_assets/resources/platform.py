@@ -1,15 +1,19 @@
-"""The deployment's settings and lake, as one Dagster resource."""
+"""The deployment's settings, lake and feeds, as one Dagster resource."""
 
 from functools import cached_property
 
 import dagster as dg
 
+from creditrisk_assets.ingestion.connectors import Credentials
+from creditrisk_assets.ingestion.feeds import Feeds
+from creditrisk_assets.ingestion.sources import source_set
 from creditrisk_assets.lake import Lake
+from creditrisk_assets.resources.s3 import s3_client
 from creditrisk_assets.settings import Settings
 
 
 class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic only in Dagster's annotations
-    """Settings and lake of this deployment; the environment is read when a run first asks, not when the code is loaded."""
+    """Settings, lake and feeds of this deployment; the environment is read when a run first asks, not when the code is loaded."""
 
     @cached_property
     def settings(self) -> Settings:
@@ -20,3 +24,19 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic on
     def lake(self) -> Lake:
         """The deployment's lake."""
         return Lake(self.settings.lake)
+
+    @cached_property
+    def feeds(self) -> Feeds:
+        """The feeds of the source in force."""
+        return open_feeds(self.settings)
+
+
+def open_feeds(settings: Settings) -> Feeds:
+    """Return the feeds of the source in force, with the deployment's credentials."""
+    credentials = Credentials(
+        http_token=settings.http_token,
+        azure_connection_string=settings.azure_connection_string,
+        s3_client=s3_client,
+        sample_root=settings.root / "sample",
+    )
+    return Feeds(source_set(settings), credentials)
