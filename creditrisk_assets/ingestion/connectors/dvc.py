@@ -1,0 +1,217 @@
+"""Files tracked by DVC in a repository, read from its cache or its remote by DVC's Python API.
+
+What belongs here: opening the repository, describing and reading what it tracks, and what each refusal means. What does not: files that
+only git holds, trying again, resuming, verifying (`fetch`).
+"""
+
+import atexit
+import contextlib
+import io
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+from typing import Any, Self
+
+import aiohttp
+from dulwich.errors import NotGitRepository
+from dvc.exceptions import DvcException, NotDvcRepoError
+from dvc.repo import Repo
+from dvc.repo.open_repo import clean_repos
+from dvc.scm import GitAuthError, RevError, SCMError
+from dvc_data.index import StorageKeyError
+from dvc_objects.fs.errors import AuthError
+
+from creditrisk_assets.ingestion.configuration import DvcConnection
+from creditrisk_assets.ingestion.connector import (
+    ChangedError,
+    FileStat,
+    IngestionError,
+    MissingExtraError,
+    MissingFileError,
+    RemoteFile,
+    SourceError,
+    TransientError,
+)
+from creditrisk_assets.ingestion.connectors.retry_after import retry_after_seconds
+from creditrisk_assets.ingestion.disk import BLOCK_BYTES
+
+_REFUSED = (401, 403)
+_MAY_PASS = (408, 429)
+
+atexit.register(
+    clean_repos
+)  # DVC keeps its clones of remote repositories in the directory for temporary files, and leaves them there
+
+
+class DvcConnector:
+    """Reads what a repository tracks. The version of a file is the hash DVC recorded, its pin a git revision.
+
+    The repository is opened anew each time, so that a commit (or, without a revision, a change of the working tree) is seen.
+
+    Parameters
+    ----------
+    repository
+        Path or URL of the git repository.
+    revision
+        Branch, tag or commit; None: the working tree of a path, the default branch of a URL.
+    remote
+        Name of the DVC remote; None: the repository's default.
+    directory
+        Directory in the repository that files are named below.
+    """
+
+    kind = "dvc"
+
+    def __init__(self, repository: str, revision: str | None, remote: str | None, directory: str) -> None:
+        self._repository = repository
+        self._revision = revision
+        self._remote = remote
+        self._directory = PurePosixPath(directory.strip("/"))
+        self._shown = re.sub(r"//[^/@]*@", "//", repository)  # a token may stand in a URL
+
+    @classmethod
+    def from_connection(cls, connection: DvcConnection) -> Self:
+        """Make the connector of a configured connection; the repository is not opened yet."""
+        return cls(connection.repository, connection.revision, connection.remote, connection.directory)
+
+    def address(self, file: RemoteFile) -> str:
+        """Name a file for people and logs, without credentials."""
+        return f"dvc://{self._shown}/{self._directory / file.path}"
+
+    def find(self, names: Sequence[str]) -> str | None:
+        """Return the first of these names that DVC tracks in the directory, whatever its case.
+
+        Raises
+        ------
+        SourceError, TransientError
+        """
+        with self._refusals(f"dvc://{self._shown}"), self._tracked(None) as index:
+            try:
+                keys = list(index.ls(self._directory.parts, detail=False))
+            except KeyError:
+                keys = []
+        present = {key[-1].lower(): key[-1] for key in keys}
+        return next((present[name.lower()] for name in names if name.lower() in present), None)
+
+    def stat(self, file: RemoteFile) -> FileStat:
+        """Describe a file as DVC recorded it; when it changed is not recorded.
+
+        Raises
+        ------
+        MissingFileError, SourceError, TransientError
+        """
+        with self._refusals(self.address(file)), self._tracked(file.pin) as index:
+            entry = self._entry(index, file)
+            return FileStat(_version(entry), entry.meta.size, None)
+
+    def read(self, file: RemoteFile, stat: FileStat, offset: int) -> Iterator[bytes]:
+        """Stream a file from a position.
+
+        Raises
+        ------
+        io.UnsupportedOperation
+            The remote cannot start in the middle.
+        ChangedError
+            The file is not the one that `stat` describes.
+        MissingFileError, SourceError, TransientError
+        """
+        place = self.address(file)
+        with self._refusals(place), self._tracked(file.pin) as index:
+            entry = self._entry(index, file)
+            if _version(entry) != stat.version:
+                raise ChangedError(f"{place} was changed since it was looked at")
+            with self._opened(index, entry, place) as stream:
+                try:
+                    stream.seek(offset)
+                except ValueError as error:
+                    raise io.UnsupportedOperation(f"{place}: the remote cannot start at byte {offset}") from error
+                while block := stream.read(BLOCK_BYTES):
+                    yield block
+
+    def in_place(self, file: RemoteFile) -> None:
+        """Return None: the file of the working tree may not be the one that is tracked."""
+
+    @contextlib.contextmanager
+    def _tracked(self, pin: str | None) -> Iterator[Any]:
+        """Open the repository; what it tracks is read anew."""
+        with Repo.open(self._repository, rev=pin or self._revision, remote=self._remote) as repo:
+            yield repo.index.data["repo"]
+
+    def _entry(self, index: Any, file: RemoteFile) -> Any:
+        place = self.address(file)
+        try:
+            found = index.info((self._directory / file.path).parts)
+        except KeyError:
+            raise MissingFileError(
+                f"{place} is not tracked by DVC; check location and revision, or run dvc add, dvc push and git commit"
+            ) from None
+        if found["type"] != "file":
+            raise SourceError(f"{place} is a directory; name a file in it")
+        return found["entry"]
+
+    @staticmethod
+    def _opened(index: Any, entry: Any, place: str) -> Any:
+        """Open a file's content from the cache of a repository on this machine or, where it is not there, from the remote."""
+        with contextlib.suppress(StorageKeyError, ValueError):
+            cache, path = index.storage_map.get_cache(entry)
+            if cache.exists(path):
+                return cache.open(path, "rb")
+        try:
+            remote, path = index.storage_map.get_remote(entry)
+        except (StorageKeyError, ValueError):
+            raise SourceError(
+                f"{place}: the repository has no default remote; set `remote`, or run dvc remote add -d"
+            ) from None
+        return remote.open(path, "rb")
+
+    @contextlib.contextmanager
+    def _refusals(self, place: str) -> Iterator[None]:
+        """Say in words what the repository, its remote, or the way to them refused inside the block; DVC's own texts may show a token."""
+        try:
+            yield
+        except (IngestionError, io.UnsupportedOperation):
+            raise
+        except RevError:
+            raise SourceError(f"{place}: there is no such git revision; check `revision` and `pin`") from None
+        except GitAuthError:
+            raise SourceError(f"{place}: git is refused; give this machine a key or token for the repository") from None
+        except (NotDvcRepoError, SCMError) as error:
+            if isinstance(error, NotDvcRepoError) or _is_no_repository(error):
+                raise SourceError(
+                    f"{place}: this is no DVC repository; check `repository`, or run dvc init in it"
+                ) from None
+            raise TransientError(f"{place}: the repository cannot be fetched at the moment") from None
+        except ImportError as error:
+            raise MissingExtraError(f"{place}: {error}; install it with pip") from error
+        except DvcException as error:
+            raise SourceError(f"{place}: {error}") from error
+        except FileNotFoundError as error:
+            raise MissingFileError(f"{place} is tracked, but its content is not in the remote; run dvc push") from error
+        except (PermissionError, AuthError) as error:
+            raise SourceError(f"{place}: the remote refuses access; check its credentials ({error})") from error
+        except aiohttp.ClientResponseError as error:
+            raise _refusal(place, error) from error
+        except (OSError, aiohttp.ClientError) as error:
+            raise TransientError(f"{place} cannot be read at the moment ({error or type(error).__name__})") from error
+        except Exception as error:  # a remote is read by one of a dozen libraries, with errors of its own
+            raise SourceError(
+                f"{place}: the remote cannot be read ({type(error).__name__}: {error}); check its address and credentials"
+            ) from error
+
+
+def _is_no_repository(error: BaseException | None) -> bool:
+    return error is not None and (isinstance(error, NotGitRepository) or _is_no_repository(error.__cause__))
+
+
+def _version(entry: Any) -> str:
+    return f"{entry.hash_info.name}:{entry.hash_info.value}"
+
+
+def _refusal(place: str, error: aiohttp.ClientResponseError) -> IngestionError:
+    if error.status in _MAY_PASS or error.status >= 500:
+        return TransientError(
+            f"{place}: the remote answers HTTP {error.status}", retry_after_seconds(error.headers or {})
+        )
+    if error.status in _REFUSED:
+        return SourceError(f"{place}: the remote refuses access (HTTP {error.status}); check its credentials")
+    return SourceError(f"{place}: the remote answers HTTP {error.status}; check its address")
