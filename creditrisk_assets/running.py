@@ -10,12 +10,12 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import dagster as dg
 import psutil
@@ -61,7 +61,15 @@ class RunResult:
         return not self.failures
 
 
-Listener = Callable[[str, AssetResult | None], None]  # (asset key, None when it starts | its result)
+class Listener(Protocol):
+    """Is told of each asset's start (no result), of how far it is (a note), and of its end."""
+
+    def __call__(self, key: str, result: AssetResult | None, note: str = "") -> None:
+        """Take note."""
+
+
+def _deaf(_key: str, _result: AssetResult | None, _note: str = "") -> None:
+    return
 
 
 def prepare_instance(settings: Settings) -> None:
@@ -97,7 +105,7 @@ def exclusive(settings: Settings) -> Iterator[None]:
 
 
 def materialize(
-    settings: Settings, select: str = EVERYTHING, listener: Listener = lambda _key, _result: None
+    settings: Settings, select: str = EVERYTHING, listener: Listener = _deaf
 ) -> RunResult:
     """Materialize the graph, or a part of it, in this process.
 
@@ -184,6 +192,8 @@ def _progress_logger(result: RunResult, listener: Listener) -> dg.LoggerDefiniti
             event = getattr(record, "dagster_event", None)
             if event is not None:
                 _collect(event, result, listener)
+            elif (said := getattr(record, "dagster_meta", {})) and said.get("step_key"):
+                listener(_key_of(said["step_key"]), None, said["orig_message"])
 
     def progress(_context: dg.InitLoggerContext) -> logging.Logger:
         logger = logging.Logger("creditrisk.progress", logging.DEBUG)
@@ -194,10 +204,10 @@ def _progress_logger(result: RunResult, listener: Listener) -> dg.LoggerDefiniti
 
 
 def _collect(event: dg.DagsterEvent, result: RunResult, listener: Listener) -> None:
-    key = event.step_key.replace("__", "/", 1) if event.step_key else ""
+    key = _key_of(event.step_key) if event.step_key else ""
     if event.is_step_start:
         listener(key, None)
-    elif event.is_step_materialization and event.asset_key is not None:
+    elif event.is_step_materialization and event.asset_key is not None and _name(event.asset_key) == key:
         asset = _result_of(event)
         result.assets.append(asset)
         listener(asset.key, asset)
@@ -215,6 +225,10 @@ def _collect(event: dg.DagsterEvent, result: RunResult, listener: Listener) -> N
         listener(key, asset)
     elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         _collect_check(event.asset_check_evaluation_data, result)
+
+
+def _key_of(step: str) -> str:
+    return step.replace("__", "/", 1)
 
 
 def _cause(error: Any) -> str:

@@ -1,0 +1,286 @@
+"""Feeds in the graph: what changes is taken in, what does not is not touched, and how old the data are is told on the asset."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+import yaml
+
+from creditrisk_assets import diagnosis, running
+from creditrisk_assets.definitions import build_defs
+from creditrisk_assets.defs.feeds import FeedState, changed_feeds, look_at_all, on_feed_change
+from creditrisk_assets.ingestion.sources import remember_source
+from creditrisk_assets.lake import Lake
+from creditrisk_assets.resources.platform import open_feeds
+from creditrisk_assets.settings import Settings
+
+APPLICATIONS = ("application_train", "application_test")
+BUREAU = "raw/application_train,raw/application_test,raw/bureau"
+
+
+@pytest.fixture
+def directory(tmp_path: Path, portfolio: Path) -> Path:
+    """A source directory with the applications and the bureau."""
+    place = tmp_path / "source"
+    place.mkdir()
+    for name in (*APPLICATIONS, "bureau"):
+        shutil.copy(portfolio / f"{name}.csv", place)
+    return place
+
+
+def sources_file(directory: Path, **settings: Any) -> Path:
+    content = {"name": "lender", "connection": {"kind": "local", "directory": str(directory)}, **settings}
+    path = directory.with_name("sources.yaml")
+    path.write_text(yaml.safe_dump(content))
+    remember_source(Settings(), path)
+    return path
+
+
+def run(select: str = BUREAU) -> running.RunResult:
+    return running.materialize(Settings(), select)
+
+
+def facts(table: str = "bureau") -> Mapping[str, Any]:
+    return Lake(Settings().lake).require(f"raw/{table}").manifest.metadata["facts"]
+
+
+def split_off(directory: Path, name: str, rows: slice) -> str:
+    """Move rows of the bureau into a file of their own, and return its text."""
+    path = directory / "bureau.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    text = "".join([lines[0], *lines[rows]])
+    (directory / name).write_text(text)
+    del lines[rows]
+    path.write_text("".join(lines))
+    return text
+
+
+def announce(directory: Path, **batches: str) -> None:
+    listed = [
+        {"batch_id": batch, "as_at": f"2026-{batch[-2:]}-28T00:00:00Z", "tables": {"bureau": {"location": location}}}
+        for batch, location in batches.items()
+    ]
+    (directory / "batches.json").write_text(json.dumps({"batches": listed}))
+
+
+def test_a_batch_is_appended_and_the_table_says_what_it_is_made_of(directory: Path) -> None:
+    whole = len((directory / "bureau.csv").read_text().splitlines()) - 1
+    split_off(directory, "may.csv", slice(-100, None))
+    (directory / "batches.json").write_text('{"batches": []}')
+    sources_file(directory, batches="batches.json")
+    assert run().failures == []
+    assert facts()["rows"] == whole - 100
+    announce(directory, b05="may.csv")
+    again = run()
+    assert again.failures == []
+    assert {asset.key: asset.outcome for asset in again.assets} == {
+        "raw/application_train": "reused",
+        "raw/application_test": "reused",
+        "raw/bureau": "built",
+    }
+    assert facts()["rows"] == whole
+    assert [(batch["batch_id"], batch["rows_read"]) for batch in facts()["batches"]] == [
+        ("base", whole - 100),
+        ("b05", 100),
+    ]
+    assert facts()["as_at"] == "2026-05-28T00:00:00+00:00" or facts()["as_at"] > "2026-05-28"
+
+
+def test_a_late_batch_gives_the_same_table_as_one_in_time_and_is_told(directory: Path) -> None:
+    os.utime(directory / "bureau.csv", (0, 0))
+    split_off(directory, "may.csv", slice(-100, None))
+    split_off(directory, "june.csv", slice(-50, None))
+    os.utime(directory / "bureau.csv", (0, 0))
+    announce(directory, b06="june.csv")
+    sources_file(directory, batches="batches.json")
+    assert run().failures == []
+    announce(directory, b06="june.csv", b05="may.csv")
+    assert run().failures == []
+    assert {batch["batch_id"]: batch["late"] for batch in facts()["batches"]} == {
+        "base": False,
+        "b05": True,
+        "b06": False,
+    }
+    late = Lake(Settings().lake).require("raw/bureau").version
+    shutil.rmtree(Settings().root / "lake")
+    assert run().failures == []
+    assert Lake(Settings().lake).require("raw/bureau").version == late
+
+
+def test_a_column_nobody_declared_is_left_out_told_and_recorded(directory: Path) -> None:
+    sources_file(directory)
+    assert run().failures == []
+    before = Lake(Settings().lake).require("raw/bureau").version
+    path = directory / "bureau.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([f"{lines[0]},BRANCH", *(f"{line},7" for line in lines[1:])]) + "\n")
+    added = run()
+    assert added.failures == []
+    assert "unknown column BRANCH" in " ".join(added.warnings["raw/bureau"])
+    assert Lake(Settings().lake).require("raw/bureau").version == before, "what is read has not changed"
+    assert ["BRANCH", None] in facts()["schema"]
+    path.touch()
+    assert not run().warnings, "a schema that was accepted is not told again"
+
+
+def test_a_missing_column_blocks_with_a_diff_and_the_last_good_version_stays(directory: Path) -> None:
+    sources_file(directory)
+    assert run().failures == []
+    good = Lake(Settings().lake).require("raw/bureau").version
+    path = directory / "bureau.csv"
+    path.write_text(path.read_text().replace("CREDIT_TYPE", "CREDIT_KIND", 1))
+    broken = run()
+    assert "missing column CREDIT_TYPE; unknown column CREDIT_KIND" in " ".join(broken.failures)
+    assert Lake(Settings().lake).require("raw/bureau").version == good
+
+
+def test_row_accounting_is_kept_and_the_quarantine_shows_where(directory: Path) -> None:
+    path = directory / "bureau.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    cells = lines[7].split(",")
+    cells[lines[0].split(",").index("DAYS_CREDIT")] = "12"
+    lines[7] = ",".join(cells)
+    path.write_text("".join(lines))
+    sources_file(directory)
+    result = run()
+    assert result.failures == []
+    assert facts()["accounting"]["read"] == len(lines) - 1
+    assert facts()["accounting"]["published"] == facts()["rows"] == len(lines) - 2
+    assert facts()["accounting"]["rules"] == {"maximum:DAYS_CREDIT": 1}
+    quarantined = Lake(Settings().lake).require("quarantine/bureau").data
+    with duckdb.connect() as con:
+        found = con.execute(f"select batch_id, position, rule from '{quarantined}'").fetchall()
+    assert found == [("base", 8, "maximum:DAYS_CREDIT")]
+
+
+def test_a_wrong_checksum_publishes_nothing_and_names_both(directory: Path) -> None:
+    sources_file(directory, tables={"bureau": {"content_checksum": f"md5:{'0' * 32}"}})
+    failures = " ".join(run().failures)
+    assert "the content of" in failures
+    assert "expected " + "0" * 32 in failures
+    assert Lake(Settings().lake).current("raw/bureau") is None
+
+
+def test_data_age_warns_and_fails_on_the_asset_without_blocking(directory: Path) -> None:
+    two_days_ago = (datetime.now(UTC) - timedelta(days=2)).timestamp()
+    os.utime(directory / "bureau.csv", (two_days_ago, two_days_ago))
+    sources_file(directory, tables={"bureau": {"cadence": "24h"}})
+    result = run()
+    assert result.failures == []
+    assert "old, expected every" in " ".join(result.broken_checks["raw/bureau"])
+    report = diagnosis.feed_freshness(Settings())
+    assert report["feeds"]["bureau"]["state"] == "stale"
+    assert report["feeds"]["application_train"]["state"] == "fresh"
+    assert report["feeds"]["pos_cash_balance"]["state"] == "missing"
+    assert json.loads((Settings().reports / "data_freshness.json").read_text()) == report
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test() as made:
+        yield made
+
+
+def tick(instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult:
+    context = dg.build_sensor_context(
+        instance=instance, cursor=cursor, repository_def=build_defs().get_repository_def(), sensor_name="on_feed_change"
+    )
+    result = on_feed_change(context)
+    assert isinstance(result, dg.SensorResult)
+    return result
+
+
+def unhurried(cursor: str | None) -> str:
+    """Forget when the sensor looked last."""
+    return json.dumps({**json.loads(cursor or "{}"), "looked_at": ""})
+
+
+def test_the_sensor_takes_a_changed_feed_in_once_with_what_depends_on_it(
+    directory: Path, instance: dg.DagsterInstance
+) -> None:
+    sources_file(directory)
+    fresh = tick(instance)
+    assert not fresh.run_requests, "what was never taken in has not changed"
+    assert run().failures == []
+    quiet = tick(instance, unhurried(fresh.cursor))
+    assert not quiet.run_requests
+    split_off(directory, "rest.csv", slice(-10, None))
+    changed = tick(instance, unhurried(quiet.cursor))
+    (request,) = changed.run_requests or []
+    assert {key.to_user_string() for key in request.asset_selection or []} >= {
+        "raw/bureau",
+        "features/bureau",
+        "features/applicant",
+    }
+    assert "model/pd" not in {key.to_user_string() for key in request.asset_selection or []}
+    assert request.tags["creditrisk/cause"] == "changed feeds: bureau"
+    observed = [event for event in changed.asset_events if isinstance(event, dg.AssetObservation)]
+    assert [event.asset_key.to_user_string() for event in observed] == ["feed/bureau"]
+    assert not tick(instance, unhurried(changed.cursor)).run_requests, "one version is asked for once"
+
+
+def test_the_sensor_records_an_age_when_it_changes_and_each_hour(directory: Path, instance: dg.DagsterInstance) -> None:
+    sources_file(directory, tables={"bureau": {"cadence": "24h"}})
+    assert run().failures == []
+    first = tick(instance)
+    assert {e.asset_key.to_user_string() for e in first.asset_events if isinstance(e, dg.AssetCheckEvaluation)} >= {
+        "raw/bureau"
+    }
+    second = tick(instance, unhurried(first.cursor))
+    assert not [e for e in second.asset_events if isinstance(e, dg.AssetCheckEvaluation)]
+    old = (datetime.now(UTC) - timedelta(days=3)).timestamp()
+    os.utime(directory / "bureau.csv", (old, old))
+    third = tick(instance, unhurried(second.cursor))
+    (evaluation,) = [e for e in third.asset_events if isinstance(e, dg.AssetCheckEvaluation)]
+    assert (evaluation.check_name, evaluation.passed, evaluation.severity) == (
+        "data_age",
+        False,
+        dg.AssetCheckSeverity.ERROR,
+    )
+
+
+def test_the_sensor_does_not_look_more_often_than_it_was_told(
+    directory: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources_file(directory)
+    first = tick(instance)
+    context = dg.build_sensor_context(
+        instance=instance, cursor=first.cursor, repository_def=build_defs().get_repository_def()
+    )
+    assert isinstance(on_feed_change(context), dg.SkipReason)
+    monkeypatch.setenv("CREDITRISK_FEED_LOOK_SECONDS", "1")
+    assert FeedState(**json.loads(first.cursor or "{}")).looked_at
+
+
+def test_a_feed_that_cannot_be_looked_at_is_missing_and_hides_no_other(directory: Path) -> None:
+    sources_file(directory)
+    (directory / "bureau.csv").unlink()
+    seen, ages = look_at_all(open_feeds(Settings()), datetime.now(UTC))
+    assert set(seen) == set(APPLICATIONS)
+    assert ages["bureau"].state == "missing"
+    assert "no file in" in ages["bureau"].words
+    assert not changed_feeds(Lake(Settings().lake), seen, {})
+
+
+def test_observing_records_the_version_of_every_feed_in_the_graph(
+    directory: Path, instance: dg.DagsterInstance
+) -> None:
+    sources_file(directory)
+    from dagster._core.definitions.observe import observe
+
+    from creditrisk_assets.defs.feeds import FEEDS
+    from creditrisk_assets.resources.platform import Platform
+
+    chosen = [feed for feed in FEEDS if feed.key.path[-1] in APPLICATIONS]
+    assert observe(chosen, instance=instance, resources={"platform": Platform()}).success
+    record = instance.get_latest_data_version_record(dg.AssetKey(["feed", "application_train"]))
+    assert record is not None
+    metadata = record.event_log_entry.asset_observation.metadata
+    assert metadata["address"].value == str(directory / "application_train.csv")
