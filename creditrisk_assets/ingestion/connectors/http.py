@@ -6,6 +6,7 @@ resuming, verifying (`fetch`).
 
 import io
 import re
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -64,11 +65,17 @@ class HttpConnector:
                 "the base_url of an http source is http(s)://host/path without ? and #; give a token by CREDITRISK_HTTP_TOKEN"
             )
         self._base = url.copy_with(userinfo=b"")  # httpx logs the addresses it asks for
-        self._login = (url.username, url.password) if url.userinfo else None
+        login = (url.username, url.password) if url.userinfo else None
         if token is not None and not _TOKEN.fullmatch(token.get_secret_value()):
             raise SourceError("CREDITRISK_HTTP_TOKEN holds white space or signs no header can carry; set it anew")
-        self._token = token
-        self._timeout = httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, 10.0))
+        headers = {"Accept-Encoding": "identity"}
+        if token is not None and login is None:
+            headers["Authorization"] = f"Bearer {token.get_secret_value()}"
+        timeout = httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, 10.0))
+        self._client = httpx.Client(
+            headers=headers, auth=login, timeout=timeout, follow_redirects=True, max_redirects=5
+        )
+        weakref.finalize(self, self._client.close)
 
     def address(self, file: RemoteFile) -> str:
         """Name a file for people and logs, without credentials."""
@@ -97,12 +104,11 @@ class HttpConnector:
         MissingFileError, SourceError, TransientError
         """
         file.require_unpinned(self.address(file))
-        with self._client() as client:
-            with self._answer(client, "HEAD", file, {}, also=_HEAD_REFUSED) as response:
-                if response.is_success:
-                    return self._described(response, file)
-            with self._answer(client, "GET", file, {"Range": "bytes=0-0"}) as response:
+        with self._answer("HEAD", file, {}, also=_HEAD_REFUSED) as response:
+            if response.is_success:
                 return self._described(response, file)
+        with self._answer("GET", file, {"Range": "bytes=0-0"}) as response:
+            return self._described(response, file)
 
     def read(self, file: RemoteFile, stat: FileStat, offset: int) -> Iterator[bytes]:
         """Stream a file from a position.
@@ -116,12 +122,9 @@ class HttpConnector:
         MissingFileError, SourceError, TransientError
         """
         headers = {"Range": f"bytes={offset}-", **_only_if_unchanged(stat)} if offset else {}
-        with (
-            self._client() as client,
-            self._answer(client, "GET", file, headers, also=(_RANGE_REFUSED,) if offset else ()) as response,
-        ):
+        with self._answer("GET", file, headers, also=(_RANGE_REFUSED,) if offset else ()) as response:
             start, size = _extent(response)
-            same_version = _version(response, size) in (None, stat.version)
+            same_version = _version(response, stat.size) in (None, stat.version)
             if not same_version or (size is not None and stat.size is not None and size != stat.size):
                 raise ChangedError(f"{self.address(file)} was changed since it was looked at")
             if response.status_code == _RANGE_REFUSED:
@@ -139,22 +142,14 @@ class HttpConnector:
         directory = self._base.raw_path.rstrip(b"/")
         return self._base.copy_with(raw_path=directory + b"/" + quote(file.path).encode())
 
-    def _client(self) -> httpx.Client:
-        headers = {"Accept-Encoding": "identity"}
-        if self._token is not None and self._login is None:
-            headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
-        return httpx.Client(
-            headers=headers, auth=self._login, timeout=self._timeout, follow_redirects=True, max_redirects=5
-        )
-
     @contextmanager
     def _answer(
-        self, client: httpx.Client, method: str, file: RemoteFile, headers: dict[str, str], also: Sequence[int] = ()
+        self, method: str, file: RemoteFile, headers: dict[str, str], also: Sequence[int] = ()
     ) -> Iterator[httpx.Response]:
         """Ask, and let through what is an answer: success, or a status that the caller understands."""
         place = self.address(file)
         try:
-            with client.stream(method, self._url(file), headers=headers) as response:
+            with self._client.stream(method, self._url(file), headers=headers) as response:
                 if response.status_code not in also:
                     _refuse(response, file, place)
                 yield response
@@ -167,7 +162,9 @@ class HttpConnector:
                 raise SourceError(
                     f"{place}: the server's certificate is not trusted; add its authority to the file named by SSL_CERT_FILE"
                 ) from error
-            raise TransientError(f"{place} cannot be read at the moment ({_words(error)})") from error
+            raise TransientError(
+                f"{place} cannot be read at the moment ({str(error) or type(error).__name__})"
+            ) from error
 
     def _described(self, response: httpx.Response, file: RemoteFile) -> FileStat:
         _, size = _extent(response)
@@ -247,7 +244,3 @@ def _date(value: str | None) -> datetime | None:
     except ValueError:
         return None
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-
-
-def _words(error: Exception) -> str:
-    return str(error) or type(error).__name__

@@ -124,7 +124,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _say(self, answer: Answer, with_body: bool) -> None:
         self.send_response(answer.status)
         for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
-            self.send_header(name, value)
+            if value:
+                self.send_header(name, value)
         self.end_headers()
         if with_body:
             self.wfile.write(answer.body)
