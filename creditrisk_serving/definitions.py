@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from creditrisk_assets.defs import monitoring
+from creditrisk_assets.defs.alerts import on_alert_condition
 from creditrisk_assets.defs.artefact import asset_of
 from creditrisk_assets.resources.duckdb import EmbeddedDuckDB
 from creditrisk_assets.resources.platform import Platform
@@ -43,7 +43,7 @@ def build_defs(
         assets=[asset_of(artefact) for artefact in ARTEFACTS],
         jobs=[score_applicants],
         schedules=[nightly_score_applicants],
-        sensors=[monitoring.on_freshness_change],
+        sensors=[on_alert_condition],
         resources={"platform": Platform(), "duckdb": EmbeddedDuckDB(), **(resources or {})},
         executor=dg.in_process_executor,
         loggers=dict(loggers or {"console": dg.colored_console_logger.configured({"log_level": "INFO"})}),

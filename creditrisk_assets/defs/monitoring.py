@@ -1,4 +1,4 @@
-"""Drift as an asset; freshness alerts and drift retraining as sensors, thin around pure plans."""
+"""Drift as an asset, and drift retraining as a sensor, thin around a pure plan."""
 
 import json
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ from creditrisk_assets.contracts.check import check
 from creditrisk_assets.contracts.drift import CONTRACT as DRIFT_CONTRACT
 from creditrisk_assets.contracts.fingerprint import code_version
 from creditrisk_assets.contracts.render.sql import parquet
+from creditrisk_assets.defs.alerts import on_alert_condition
 from creditrisk_assets.defs.artefact import Artefact, Made, Work, picture_of, table_of
 from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
 from creditrisk_assets.defs.features import APPLICANT_KEY
-from creditrisk_assets.defs.ingestion import raw_key
 from creditrisk_assets.defs.jobs import retrain_model
 from creditrisk_assets.defs.split import SPLIT_TRAIN
 from creditrisk_assets.defs.training import BUNDLE, IMPORTANCE, MODEL, score_part
-from creditrisk_assets.defs.vocabulary import Describe
+from creditrisk_assets.defs.vocabulary import Describe, raw_key
 from creditrisk_assets.lake import Lake, LakeError, Version, sha256_file, write_atomically
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.inputs import ModelInput
@@ -28,8 +28,6 @@ from creditrisk_assets.modelling.policy import load_policy
 from creditrisk_assets.modelling.signing import public_bytes, signing_key
 from creditrisk_assets.modelling.tables import sample_part
 from creditrisk_assets.monitoring import drift
-from creditrisk_assets.monitoring.alerts import post
-from creditrisk_assets.monitoring.freshness import plan_freshness_alerts
 from creditrisk_assets.monitoring.retraining import DriftEvidence, RetrainState, plan_retrain
 from creditrisk_assets.settings import Settings
 
@@ -116,33 +114,6 @@ DRIFT_REPORT = Artefact(
 ARTEFACTS = (DRIFT_REPORT,)
 
 
-def freshness_states(context: dg.SensorEvaluationContext) -> Mapping[str, str]:
-    """Read the freshness state of every asset of this location that has a policy (one place: Dagster's call is not public yet)."""
-    if context.repository_def is None:
-        return {}
-    graph = context.repository_def.asset_graph
-    keys = [key for key in graph.get_all_asset_keys() if graph.get(key).freshness_policy is not None]
-    records = context.instance.get_freshness_state_records(keys)
-    return {key.to_user_string(): record.freshness_state.value for key, record in records.items()}
-
-
-@dg.sensor(
-    minimum_interval_seconds=30,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tells the log and, when CREDITRISK_ALERT_WEBHOOK is set, a webhook of every asset that becomes stale or recovers.",
-)
-def on_freshness_change(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Tell of changes; the cursor moves only when they were delivered, so what was not is told at the next look."""
-    settings = Settings()
-    plan = plan_freshness_alerts(json.loads(context.cursor or "{}"), freshness_states(context))
-    for alert in plan.alerts:
-        context.log.warning(str(alert))
-    if plan.alerts and settings.alert_webhook is not None:
-        post(settings.alert_webhook, plan.alerts, timeout_seconds=settings.alert_webhook_timeout_seconds)
-    context.update_cursor(json.dumps(plan.states, sort_keys=True))
-    return dg.SkipReason(f"{len(plan.alerts)} changes of freshness told")
-
-
 @dg.sensor(
     job=retrain_model,
     minimum_interval_seconds=60,
@@ -175,4 +146,4 @@ def drift_evidence(lake: Lake) -> DriftEvidence | None:
     return DriftEvidence(report.version, drifted=facts["retrain"], words=facts["headline"])
 
 
-SENSORS = [on_freshness_change, on_drift]
+SENSORS = [on_alert_condition, on_drift]

@@ -1,18 +1,15 @@
-"""Sensors on a real instance: each change told once, a drift report answered once."""
+"""The drift sensor on a real instance: a report is answered once."""
 
 import json
 from collections.abc import Iterator
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
 
 from creditrisk_assets.definitions import build_defs
 from creditrisk_assets.defs import monitoring
 from creditrisk_assets.lake import Lake
 from creditrisk_assets.settings import Settings
-
-KEY = dg.AssetKey(["raw", "bureau"])
 
 
 @pytest.fixture
@@ -21,49 +18,11 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield found
 
 
-def becomes(instance: dg.DagsterInstance, before: FreshnessState, after: FreshnessState) -> None:
-    """Say what the freshness daemon would."""
-    change = FreshnessStateChange(key=KEY, previous_state=before, new_state=after, state_change_timestamp=1.0)
-    instance._report_runless_asset_event(change)
-
-
 def tick(instance: dg.DagsterInstance, sensor: dg.SensorDefinition, cursor: str | None):
     context = dg.build_sensor_context(
         instance=instance, repository_def=build_defs().get_repository_def(), cursor=cursor
     )
     return sensor.evaluate_tick(context)
-
-
-def test_a_stale_asset_is_told_once_and_its_recovery_once(
-    instance: dg.DagsterInstance,
-    webhook,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    address, received, _ = webhook
-    monkeypatch.setenv("CREDITRISK_ALERT_WEBHOOK", address)
-    becomes(instance, FreshnessState.PASS, FreshnessState.FAIL)
-    first = tick(instance, monitoring.on_freshness_change, None)
-    second = tick(instance, monitoring.on_freshness_change, first.cursor)
-    becomes(instance, FreshnessState.FAIL, FreshnessState.PASS)
-    third = tick(instance, monitoring.on_freshness_change, second.cursor)
-    tick(instance, monitoring.on_freshness_change, third.cursor)
-    assert [[alert["severity"] for alert in message["alerts"]] for message in received] == [["critical"], ["resolved"]]
-
-
-def test_what_was_not_delivered_is_told_again(
-    instance: dg.DagsterInstance,
-    webhook,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    address, received, statuses = webhook
-    monkeypatch.setenv("CREDITRISK_ALERT_WEBHOOK", address)
-    becomes(instance, FreshnessState.PASS, FreshnessState.WARN)
-    statuses[0] = 500
-    with pytest.raises(Exception, match="answered 500"):
-        tick(instance, monitoring.on_freshness_change, None)
-    statuses[0] = 200
-    tick(instance, monitoring.on_freshness_change, None)
-    assert len(received) == 2
 
 
 def report(retrain: bool, version: str) -> None:
