@@ -82,7 +82,8 @@ class KaggleConnector(ABC):
         self._session = self._client._session
         if self._session.auth is None:
             raise SourceError(f"{page}: no Kaggle credentials were found; {_SIGN_IN}")
-        self._session.headers["Accept-Encoding"] = "identity"
+        # the bytes as they are; and looks are minutes apart, by when a connection that was kept would be dead
+        self._session.headers.update({"Accept-Encoding": "identity", "Connection": "close"})
         self._session.send = functools.partial(self._session.send, timeout=TIMEOUT_SECONDS)  # the client has none
         self._validators: dict[RemoteFile, str] = {}  # of the files as delivered, which may be packed anew
 

@@ -26,7 +26,7 @@ from typing import Literal, Protocol
 from creditrisk_assets.ingestion.connector import Connector
 
 Failure = Literal["reset", "unavailable"]
-ON_THIS_MACHINE = ("local", "sample")  # no connection to break
+ON_THIS_MACHINE = ("dvc", "local", "sample")  # no connection to break
 MADE_ANEW = ("sample",)  # nothing can be deleted
 
 
