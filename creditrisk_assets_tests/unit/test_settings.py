@@ -52,9 +52,7 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "very-secret" not in repr(Settings())
 
 
-@pytest.mark.parametrize(
-    ("name", "path"), [("HOME", "/tmp/a[1]"), ("HOME", "/tmp/50%"), ("HOME", "/tmp/a#b"), ("SOURCE", "/tmp/a*")]
-)
+@pytest.mark.parametrize(("name", "path"), [("HOME", "/tmp/a[1]"), ("HOME", "/tmp/50%"), ("HOME", "/tmp/a#b")])
 def test_a_directory_that_reads_as_a_pattern_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, path: str) -> None:
     monkeypatch.setenv(f"CREDITRISK_{name}", path)
     with pytest.raises(ValidationError, match="take for a pattern; rename it"):
