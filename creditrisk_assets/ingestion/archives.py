@@ -5,6 +5,7 @@ content (`reader`).
 """
 
 import gzip
+import io
 import lzma
 import stat as modes
 import zipfile
@@ -17,7 +18,14 @@ from typing import Literal, Protocol
 import pyarrow as pa
 
 from creditrisk_assets.ingestion.connector import IngestionError
-from creditrisk_assets.ingestion.disk import BLOCK_BYTES, disk_errors, only_writer, publish, require_free_space
+from creditrisk_assets.ingestion.disk import (
+    BLOCK_BYTES,
+    disk_errors,
+    only_writer,
+    publish,
+    require_free_space,
+    write_all,
+)
 
 Compression = Literal["none", "gzip", "zip", "zstd"]
 
@@ -87,14 +95,19 @@ def unpack(table: str, packed: Path, compression: Compression, target: Path, *, 
         return packed
     what = f"{table}: the archive {packed}"
     try:
-        limit = min(limit_bytes, max(_EXPANSION_MATTERS_FROM, MOST_EXPANSION * packed.stat().st_size))
+        with packed.open("rb") as stream:
+            size = stream.seek(0, io.SEEK_END)
     except OSError as error:
         raise _unreadable(what, error) from error
+    if not size:
+        raise _damaged(what)  # gzip and zstd take no bytes for an archive of no bytes
+    limit = min(limit_bytes, max(_EXPANSION_MATTERS_FROM, MOST_EXPANSION * size))
     partial = target.with_name(f"{target.name}.unpacking")
     with only_writer(target):
         try:
-            with _opened(packed, compression, what, limit, target.parent) as source:
-                _copy(source, partial, what, limit)
+            with _opened(packed, compression, what, limit, target.parent) as (source, declared):
+                if _copy(source, partial, what, limit) != declared and declared is not None:
+                    raise _damaged(what)
             with disk_errors(target, what, "nothing was published"):
                 publish(partial, target)
         finally:
@@ -102,7 +115,7 @@ def unpack(table: str, packed: Path, compression: Compression, target: Path, *, 
     return target
 
 
-def _copy(source: _Stream, partial: Path, what: str, limit: int) -> None:
+def _copy(source: _Stream, partial: Path, what: str, limit: int) -> int:
     written = 0
     with disk_errors(partial, what, "nothing was published"):
         sink = partial.open("wb", buffering=0)
@@ -112,9 +125,8 @@ def _copy(source: _Stream, partial: Path, what: str, limit: int) -> None:
             if written > limit:
                 raise _bomb(what, limit)
             with disk_errors(partial, what, "nothing was published"):
-                rest = memoryview(block)
-                while rest:
-                    rest = rest[sink.write(rest) :]
+                write_all(sink, block)
+    return written
 
 
 def _next_block(source: _Stream, what: str) -> bytes:
@@ -129,14 +141,16 @@ def _next_block(source: _Stream, what: str) -> bytes:
 
 
 @contextmanager
-def _opened(packed: Path, compression: Compression, what: str, limit: int, into: Path) -> Iterator[_Stream]:
-    """Open the one table inside a compressed file."""
+def _opened(
+    packed: Path, compression: Compression, what: str, limit: int, into: Path
+) -> Iterator[tuple[_Stream, int | None]]:
+    """Open the one table inside a compressed file; with it, its size where the archive declares one."""
     if compression == "gzip":
         with gzip.open(packed) as stream:
-            yield stream
+            yield stream, None
     elif compression == "zstd":
         with pa.OSFile(str(packed)) as raw, pa.CompressedInputStream(raw, "zstd") as stream:
-            yield stream
+            yield stream, None
     else:
         try:
             archive = zipfile.ZipFile(packed)
@@ -149,10 +163,14 @@ def _opened(packed: Path, compression: Compression, what: str, limit: int, into:
             require_free_space(into, member.file_size, f"{what}: unpacking")
             try:
                 unpacked = archive.open(member)
-            except (NotImplementedError, *_DAMAGED) as error:
-                raise _damaged(what, f" or packed in a way that is not read here ({error})") from error
+            except NotImplementedError as error:
+                raise IngestionError(
+                    f"{what} is packed in a way that is not read here; pack it as a plain .zip"
+                ) from error
+            except _DAMAGED as error:
+                raise _damaged(what) from error
             with unpacked:
-                yield unpacked
+                yield unpacked, member.file_size
 
 
 def _only_table(archive: zipfile.ZipFile, what: str) -> zipfile.ZipInfo:
@@ -179,8 +197,8 @@ def _unreadable(what: str, error: OSError) -> IngestionError:
     return IngestionError(f"{what} cannot be read ({error.strerror}); check its path and permissions")
 
 
-def _damaged(what: str, more: str = "") -> IngestionError:
-    return IngestionError(f"{what} is truncated or damaged{more}; fetch it again")
+def _damaged(what: str) -> IngestionError:
+    return IngestionError(f"{what} is truncated or damaged; fetch it again")
 
 
 def _bomb(what: str, limit: int) -> IngestionError:

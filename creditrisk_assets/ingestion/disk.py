@@ -6,6 +6,7 @@ What belongs here: what every writer of the ingestion needs of the file system. 
 import contextlib
 import errno
 import fcntl
+import io
 import os
 import shutil
 from collections.abc import Iterator
@@ -70,6 +71,13 @@ def only_writer(target: Path) -> Iterator[None]:
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def write_all(sink: io.FileIO, block: bytes) -> None:
+    """Write all of a block, unbuffered: it is on its way to the disk whenever the process is killed."""
+    rest = memoryview(block)
+    while rest:
+        rest = rest[sink.write(rest) :]
 
 
 def publish(finished: Path, target: Path) -> None:

@@ -29,7 +29,7 @@ from creditrisk_assets.ingestion.connector import (
     SourceError,
     TransientError,
 )
-from creditrisk_assets.ingestion.disk import disk_errors, only_writer, publish, require_free_space
+from creditrisk_assets.ingestion.disk import disk_errors, only_writer, publish, require_free_space, write_all
 from creditrisk_assets.lake import write_atomically
 
 Progress = Callable[[int, int | None], None]  # bytes done, of how many (None: the source does not say)
@@ -286,7 +286,7 @@ class _Download:
                 if stat.size is not None and done > stat.size:
                     raise ChangedError(f"{self.place} is longer than the {stat.size} bytes the source named")
                 with self._disk():
-                    _write(sink, block)
+                    write_all(sink, block)
                 self.downloaded += len(block)
                 self.progress(done, stat.size)
         if stat.size is not None and done < stat.size:
@@ -354,13 +354,6 @@ def refuse_page(path: Path, place: str) -> None:
         raise SourceError(
             f"{place} is a web page, not a table: an error or a login page; open the address and check path and credentials"
         )
-
-
-def _write(sink: io.FileIO, block: bytes) -> None:
-    """Write all of a block, unbuffered: what is in the part is on its way to the disk, whenever the process is killed."""
-    rest = memoryview(block)
-    while rest:
-        rest = rest[sink.write(rest) :]
 
 
 def _digest(path: Path, checksum: Checksum) -> str:
