@@ -21,8 +21,8 @@ from creditrisk_assets.contracts.rules import RULES, column_rules
 from creditrisk_assets.contracts.source import SourceContract
 from creditrisk_assets.contracts.table import TableContract
 from creditrisk_assets.contracts.ties import SAMPLES
-from creditrisk_assets.ingestion.reader import INTEGERS, WRONG_TYPE, ReadResult, copy, placed
-from creditrisk_assets.ingestion.table_file import TableFile, places
+from creditrisk_assets.ingestion.reader import INTEGERS, WRONG_TYPE, ReadResult, copy
+from creditrisk_assets.ingestion.table_file import TableFile, placed, places
 
 # ruff: noqa: S608 -- names of the contract, quoted paths and literals; DuckDB binds no identifiers
 
@@ -258,17 +258,14 @@ def _set_aside(
         found.append(f"SELECT row_number, rule, key, row FROM {sql.parquet(part.rejects)}")
     if not found:
         found.append("SELECT 0 AS row_number, '' AS rule, '' AS key, '' AS row WHERE false")
-    con.register("places", places(part.file, part.read.rows + part.read.rejected))
-    try:
-        return copy(
-            con,
-            f"SELECT {sql.literal(part.file.batch_id)} AS batch_id, {sql.literal(part.file.address)} AS source_file, "
-            f"{sql.literal(part.read.sha256)} AS source_sha256, position, rule, key, row "
-            f"FROM ({placed(' UNION ALL '.join(found))})",
-            out,
-        )
-    finally:
-        con.unregister("places")
+    shifts = places(part.file, part.read.rows + part.read.rejected)
+    return copy(
+        con,
+        f"SELECT {sql.literal(part.file.batch_id)} AS batch_id, {sql.literal(part.file.address)} AS source_file, "
+        f"{sql.literal(part.read.sha256)} AS source_sha256, position, rule, key, row "
+        f"FROM ({placed(con, shifts, ' UNION ALL '.join(found))}) ORDER BY position",
+        out,
+    )
 
 
 def _breaking(contract: SourceContract, part: ReadPart, broken: Broken) -> str:

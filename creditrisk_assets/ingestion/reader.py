@@ -23,7 +23,7 @@ from creditrisk_assets.contracts.render import sql
 from creditrisk_assets.contracts.source import SourceContract
 from creditrisk_assets.contracts.table import ColumnSpec
 from creditrisk_assets.ingestion.connector import IngestionError
-from creditrisk_assets.ingestion.table_file import Schema, TableFile, places, wrong_encoding
+from creditrisk_assets.ingestion.table_file import Schema, TableFile, numbered, places, wrong_encoding
 from creditrisk_assets.lake import sha256_file
 
 # ruff: noqa: S608 -- names of the contract, quoted paths and literals; DuckDB binds no identifiers
@@ -86,8 +86,8 @@ def read_table(
     out
         Parquet file to write: the declared columns.
     rejects
-        Parquet file to write when a row has a value that is not of its type: `row_number` (from 0), `position`, `rule`, `key` and `row`
-        as in the contract of the quarantine.
+        Parquet file to write when a row has a value that is not of its type: `row_number` (from 0), and `rule`, `key` and `row` as in
+        the contract of the quarantine.
     corrections
         Corrected rows of this very content, as `corrections.corrections_of` lists them; they are read in place of the rows at their
         positions.
@@ -143,10 +143,9 @@ def _read_as_text(
     try:
         text = _text_of(con, file, schema, contract, scratch)
         total = int(_one(con, f"SELECT count(*) FROM {text}"))
-        con.register("places", places(file, total))
         corrected = 0
         if corrections:
-            corrected = _take_in(con, contract, corrections)
+            corrected = _take_in(con, file, total, contract, corrections)
             names = ", ".join(
                 sql.identifier(name) for name in ("row_number", *(spec.name for spec in contract.columns))
             )
@@ -171,7 +170,7 @@ def _read_as_text(
                 f"{sql.key_text(key)} AS key, {sql.row_text(row)} AS row "
                 f"FROM {text} WHERE {any_wrong}"
             )
-            found = copy(con, placed(set_aside), rejects)
+            found = copy(con, set_aside, rejects)
             if found != rejected:
                 raise RuntimeError(
                     f"{file.table}: {total} rows read, {rows} typed and {found} set aside: this is a defect"
@@ -180,15 +179,6 @@ def _read_as_text(
     finally:
         scratch.unlink(missing_ok=True)
         con.execute("DROP TABLE IF EXISTS corrected")
-        con.unregister("places")
-
-
-def placed(rows: str) -> str:
-    """Write a query over rows with a `row_number`, in that order and with the `position` that the registered `places` give them."""
-    return (
-        f"SELECT r.row_number, r.row_number + p.shift AS position, r.* EXCLUDE (row_number) FROM ({rows}) AS r "
-        "ASOF JOIN places AS p ON r.row_number >= p.first_row ORDER BY r.row_number"
-    )
 
 
 def _text_of(
@@ -198,7 +188,8 @@ def _text_of(
     names = [spec.name for spec in contract.columns]
     if file.layout == "csv":
         columns = ", ".join(sql.identifier(name) for name in names)
-        copy(con, f"SELECT {columns} FROM {csv_scan(file.path, schema, dict.fromkeys(names, 'VARCHAR'))}", scratch)
+        scan = csv_scan(file.path, schema, dict.fromkeys(names, "VARCHAR"))
+        copy(con, f"SELECT {columns} FROM {scan}", scratch, compression="lz4_raw")
         return f"(SELECT file_row_number AS row_number, {columns} FROM {sql.parquet(scratch, rows=True)})"
     types = dict(schema.columns)
     columns = ", ".join(f"{_number_text(name, types[name])}::VARCHAR AS {sql.identifier(name)}" for name in names)
@@ -211,16 +202,16 @@ def _number_text(name: str, kind: str | None) -> str:
     return f"{column}::DOUBLE" if kind and kind.startswith(("FLOAT", "DECIMAL")) else column
 
 
-def _take_in(con: duckdb.DuckDBPyConnection, contract: SourceContract, corrections: Sequence[Path]) -> int:
+def _take_in(
+    con: duckdb.DuckDBPyConnection, file: TableFile, rows: int, contract: SourceContract, corrections: Sequence[Path]
+) -> int:
     """Keep the corrected rows, numbered as the file's are; of several corrections of a row the last file's counts."""
     names = ", ".join(sql.identifier(spec.name) for spec in contract.columns)
-    con.execute(
-        "CREATE TEMP TABLE corrected AS WITH latest AS (SELECT * FROM read_parquet("
-        f"[{', '.join(sql.literal(str(path)) for path in corrections)}], filename = true) "
-        "QUALIFY row_number() OVER (PARTITION BY position ORDER BY filename DESC) = 1) "
-        f"SELECT c.position - p.shift AS row_number, {names} FROM latest AS c "
-        "ASOF JOIN (SELECT first_row + shift AS place, shift FROM places) AS p ON c.position >= p.place"
+    latest = (
+        f"SELECT position, {names} FROM read_parquet([{', '.join(sql.literal(str(path)) for path in corrections)}], "
+        "filename = true) QUALIFY row_number() OVER (PARTITION BY position ORDER BY filename DESC) = 1"
     )
+    con.execute(f"CREATE TEMP TABLE corrected AS {numbered(con, places(file, rows), latest)}")
     return int(_one(con, "SELECT count(*) FROM corrected"))
 
 
@@ -228,14 +219,15 @@ def _one(con: duckdb.DuckDBPyConnection, query: str) -> int:
     return int(con.execute(query).fetchall()[0][0])
 
 
-def copy(con: duckdb.DuckDBPyConnection, query: str, out: Path) -> int:
+def copy(con: duckdb.DuckDBPyConnection, query: str, out: Path, *, compression: str = "zstd") -> int:
     """Write a query's rows, in their order, and count them.
 
     A query that leaves out or adds rows needs an ORDER BY: without one the sizes of the row groups, and so the file's bytes, depend on
     the number of threads and on which rows were left out.
     """
     written = con.execute(
-        f"COPY ({query}) TO {sql.literal(str(out))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+        f"COPY ({query}) TO {sql.literal(str(out))} "
+        f"(FORMAT parquet, COMPRESSION {compression}, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
     ).fetchone()
     return int(written[0]) if written else 0
 

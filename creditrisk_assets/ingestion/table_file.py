@@ -22,6 +22,8 @@ from creditrisk_assets.ingestion.connector import IngestionError
 HEADER_BYTES = 1 << 20
 COUNT_BYTES = 4 << 20
 
+# ruff: noqa: S608 -- queries of this package around numbers; DuckDB binds no identifiers
+
 
 @dataclass(frozen=True)
 class TableFile:
@@ -128,7 +130,7 @@ def wrong_encoding(file: TableFile, line: int | None) -> IngestionError:
     )
 
 
-def places(file: TableFile, rows: int) -> pa.Table:
+def places(file: TableFile, rows: int) -> list[tuple[int, int]]:
     """Return how a row's number (from 0) becomes its place: from `first_row` on, the place is the number plus `shift`.
 
     Parameters
@@ -140,16 +142,42 @@ def places(file: TableFile, rows: int) -> pa.Table:
 
     Returns
     -------
-    pyarrow.Table
-        `first_row` and `shift`, ascending: one entry for a file of one line per row. Where lines and rows cannot be reconciled (line
-        ends of another kind), each row counts as one line.
+    list of (first_row, shift)
+        Ascending; one entry for a file of one line per row. Where lines and rows cannot be reconciled (line ends of another kind), each
+        row counts as one line.
     """
-    shifts = [(0, 1 if file.layout == "parquet" else 2)]
-    if file.layout == "csv" and _count_lines(file.path) != rows + 1:
-        starts = list(_shifts(file.path, rows))
-        shifts = starts or shifts
+    if file.layout == "parquet":
+        return [(0, 1)]
+    if _count_lines(file.path) == rows + 1:
+        return [(0, 2)]
+    return list(_shifts(file.path, rows)) or [(0, 2)]
+
+
+def placed(con: duckdb.DuckDBPyConnection, shifts: Sequence[tuple[int, int]], rows: str) -> str:
+    """Write a query that adds its place (`position`) to each row that has a `row_number`."""
+    if len(shifts) == 1:
+        return f"SELECT row_number + {shifts[0][1]} AS position, * FROM ({rows})"
+    _register(con, shifts)
+    return (
+        f"SELECT r.row_number + s.shift AS position, r.* FROM ({rows}) AS r "
+        "ASOF JOIN shifts AS s ON r.row_number >= s.first_row"
+    )
+
+
+def numbered(con: duckdb.DuckDBPyConnection, shifts: Sequence[tuple[int, int]], rows: str) -> str:
+    """Write a query that adds its number (`row_number`) to each row that has a place: the reverse of `placed`."""
+    if len(shifts) == 1:
+        return f"SELECT position - {shifts[0][1]} AS row_number, * FROM ({rows})"
+    _register(con, shifts)
+    return (
+        f"SELECT r.position - s.shift AS row_number, r.* FROM ({rows}) AS r "
+        "ASOF JOIN (SELECT first_row + shift AS place, shift FROM shifts) AS s ON r.position >= s.place"
+    )
+
+
+def _register(con: duckdb.DuckDBPyConnection, shifts: Sequence[tuple[int, int]]) -> None:
     first, shift = zip(*shifts, strict=True)
-    return pa.table({"first_row": pa.array(first, pa.int64()), "shift": pa.array(shift, pa.int64())})
+    con.register("shifts", pa.table({"first_row": pa.array(first, pa.int64()), "shift": pa.array(shift, pa.int64())}))
 
 
 def _count_lines(path: Path) -> int:

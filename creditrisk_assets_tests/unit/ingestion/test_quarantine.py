@@ -111,6 +111,15 @@ def test_lines_count_rows_of_wrong_types_before_them(con: duckdb.DuckDBPyConnect
     assert bad.published.read_bytes() == without(con, tmp_path, 0, 1, 2, 3, 4, 9)
 
 
+def test_lines_are_counted_as_in_an_editor(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    changes = {0: {"SK_ID_CURR": "who"}, 2: {"AMT_PAYMENT": "-1"}, 3: {"SK_ID_CURR": "who"}, 5: {"AMT_PAYMENT": "-1"}}
+    rows = [{**row, "NOTE": 'two\nlines, "quoted"'} for row in payments(6, changes)]
+    path = write_csv(tmp_path / "payments.csv", rows, list(rows[0]))
+    path.write_text(path.read_text().replace("\n4,", "\n\n\n4,"))
+    bad = take(con, tmp_path / "work", {"base": path}, budget=0.9)
+    assert [position for _, position, _ in bad.set_aside] == [2, 6, 10, 14]
+
+
 def test_over_the_budget_nothing_is_published_and_the_quarantine_is_there_to_look_at(
     con: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:

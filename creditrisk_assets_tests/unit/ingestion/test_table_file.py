@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from creditrisk_assets.ingestion.connector import IngestionError
-from creditrisk_assets.ingestion.table_file import Schema, TableFile, delivered_schema, places
+from creditrisk_assets.ingestion.table_file import Schema, TableFile, delivered_schema, numbered, placed, places
 
 
 def csv_file(directory: Path, content: str | bytes) -> TableFile:
@@ -27,8 +27,14 @@ def schema_of(file: TableFile) -> Schema:
 
 
 def lines_of(file: TableFile, rows: int) -> list[int]:
-    shifts = places(file, rows).to_pylist()
-    return [row + max((s["first_row"], s["shift"]) for s in shifts if s["first_row"] <= row)[1] for row in range(rows)]
+    with duckdb.connect() as con:
+        shifts = places(file, rows)
+        there = placed(con, shifts, f"select range as row_number from range({rows})")
+        back = con.execute(
+            f"select row_number from ({numbered(con, shifts, f'select position from ({there})')}) order by 1"
+        )
+        assert back.fetchall() == [(row,) for row in range(rows)]
+        return [place for (place,) in con.execute(f"select position from ({there}) order by row_number").fetchall()]
 
 
 def test_a_csv_tells_names_in_order_without_a_byte_order_mark(tmp_path: Path) -> None:
@@ -70,9 +76,7 @@ def test_a_row_is_on_the_line_an_editor_shows(tmp_path: Path, content: str, line
 
 
 def test_a_row_of_parquet_is_its_number(tmp_path: Path) -> None:
-    assert places(TableFile("bureau", "x.parquet", tmp_path / "x.parquet", "parquet"), 3).to_pylist() == [
-        {"first_row": 0, "shift": 1}
-    ]
+    assert lines_of(TableFile("bureau", "x.parquet", tmp_path / "x.parquet", "parquet"), 3) == [1, 2, 3]
 
 
 @settings(max_examples=200, deadline=None)
