@@ -2,6 +2,7 @@
 
 import json
 import sys
+from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +25,10 @@ app = typer.Typer(
 )
 quarantine = typer.Typer(no_args_is_help=True, help="Rows kept from being published: see, correct and replay them.")
 app.add_typer(quarantine, name="quarantine")
+alerts = typer.Typer(
+    no_args_is_help=True, help="What went wrong and who was told: see it, take care of it, silence it."
+)
+app.add_typer(alerts, name="alerts")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")]
 
 
@@ -153,6 +158,71 @@ def quarantine_replay(
     _print_json(answer) if as_json else quarantining.print_answer(answer)
     if not answer["succeeded"]:
         raise typer.Exit(1)
+
+
+@alerts.command("list")
+def alerts_list(
+    resolved: Annotated[bool, typer.Option("--all", help="The last resolved ones too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show open alerts, mutes in force, and messages that could not be delivered yet."""
+    from creditrisk_assets import alerting  # noqa: PLC0415
+
+    found = alerting.listing(Settings(), resolved=resolved)
+    _print_json(found) if as_json else alerting.print_listing(found)
+
+
+@alerts.command("show")
+def alerts_show(alert_id: Annotated[int, typer.Argument(help="As `list` shows it.")], as_json: Json = False) -> None:
+    """Tell all that is known of an alert: cause, what else suffers, last good version, what happened to it."""
+    from creditrisk_assets import alerting  # noqa: PLC0415
+
+    found = alerting.story(Settings(), alert_id)
+    _print_json(found) if as_json else alerting.print_story(found)
+
+
+@alerts.command("ack")
+def alerts_ack(
+    alert_id: Annotated[int, typer.Argument(help="As `list` shows it.")],
+    by: Annotated[str, typer.Option(help="Who takes care of it.")],
+    reason: Annotated[str, typer.Option(help="What is known of it.")] = "",
+) -> None:
+    """Take care of an alert: it is neither escalated nor reminded of any more."""
+    from creditrisk_assets import alerting  # noqa: PLC0415
+
+    typer.echo(alerting.acknowledge(Settings(), alert_id, by, reason))
+
+
+@alerts.command("mute")
+def alerts_mute(
+    pattern: Annotated[str, typer.Argument(help="A fingerprint, or a pattern of some: `check:raw/*`.")],
+    by: Annotated[str, typer.Option(help="Who does not want to hear of it.")],
+    reason: Annotated[str, typer.Option(help="Why.")],
+    until: Annotated[datetime | None, typer.Option(help="End, in UTC.")] = None,
+    span: Annotated[str | None, typer.Option("--for", help="How long: 90m, 4h, 2d.")] = None,
+) -> None:
+    """Keep alerts from being told for a while; they are still stored and shown, and told when the mute ends."""
+    from creditrisk_assets import alerting  # noqa: PLC0415
+
+    typer.echo(alerting.mute(Settings(), pattern, until=until, span=span, by=by, reason=reason))
+
+
+@alerts.command("unmute")
+def alerts_unmute(pattern: Annotated[str, typer.Argument(help="As it was muted.")]) -> None:
+    """End the mutes of a pattern."""
+    from creditrisk_assets import alerting  # noqa: PLC0415
+
+    typer.echo(alerting.unmute(Settings(), pattern))
+
+
+@alerts.command("watch")
+def alerts_watch(
+    once: Annotated[bool, typer.Option("--once", help="Look once and return (for cron).")] = False,
+) -> None:
+    """Watch the Dagster daemon from outside (`creditrisk ui` does so itself), and deliver what is due."""
+    from creditrisk_assets import alerting  # noqa: PLC0415
+
+    alerting.watch(Settings(), once=once)
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from creditrisk_assets.defs.feeds import look_at_all, write_freshness
 from creditrisk_assets.ingestion.connector import IngestionError
 from creditrisk_assets.ingestion.sources import source_text
 from creditrisk_assets.lake import Lake, LakeError
+from creditrisk_assets.monitoring.alerts.store import AlertStore
 from creditrisk_assets.resources.platform import open_feeds
 from creditrisk_assets.settings import Settings
 from creditrisk_assets.terminal import WIDE, champion_words, facts_of
@@ -53,6 +54,7 @@ def status(settings: Settings) -> dict[str, Any]:
         "drift": facts_of(lake, "monitoring/drift").get("headline"),
         "assets": assets,
         **running.instance_status(settings),
+        "open_alerts": _open_alerts(settings),
         "disk": {"home_bytes": _size(settings.root), "free_bytes": _free(settings.root)},
     }
 
@@ -64,6 +66,8 @@ def print_status(found: Mapping[str, Any]) -> None:
         console.print(f"{name:<9} {found[name] or 'none yet: run `creditrisk run`'}")
     console.print(f"last run  {found['last_run'] or 'none yet'}")
     console.print(f"stale     {', '.join(found['stale']) or 'nothing known to be stale'}")
+    open_alerts = ", ".join(f"{count} {severity}" for severity, count in found["open_alerts"].items() if count)
+    console.print(f"alerts    {f'{open_alerts}: see `creditrisk alerts list`' if open_alerts else 'none open'}")
     console.print(
         f"disk      {found['disk']['home_bytes'] / 1e9:.2f} GB used, {found['disk']['free_bytes'] / 1e9:.1f} GB free\n"
     )
@@ -162,6 +166,13 @@ def print_findings(findings: Sequence[Mapping[str, str]]) -> None:
 
 def _finding(what: str, good: bool, words: str, advice: str, *, warn: bool = False) -> dict[str, str]:
     return {"what": what, "state": "good" if good else "warn" if warn else "bad", "words": words, "advice": advice}
+
+
+def _open_alerts(settings: Settings) -> dict[str, int]:
+    """Count the open alerts by severity."""
+    with AlertStore(settings.alerts_url) as store:
+        severities = [alert.condition.severity for alert in store.alerts()] if store.exists else []
+    return {severity: severities.count(severity) for severity in ("critical", "warning")}
 
 
 def _lake_findings(lake: Lake) -> Iterator[dict[str, str]]:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -22,6 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from creditrisk_assets import running
+from creditrisk_assets.defs.alerts import watch
 from creditrisk_assets.ingestion.disk import require_free_space
 from creditrisk_assets.ingestion.sources import (
     normal_source,
@@ -281,9 +283,12 @@ def serve_ui(settings: Settings, host: str, port: int) -> int:
         cwd=settings.dagster_home,
         env=os.environ | _ui_environment(settings),
     )
+    stop_watching = threading.Event()  # a daemon that died cannot tell of it: this process watches it
+    threading.Thread(target=watch, args=(settings,), kwargs={"stop": stop_watching}, daemon=True).start()
     try:
         return process.wait()
     except KeyboardInterrupt:
+        stop_watching.set()
         process.send_signal(signal.SIGINT)
         process.wait()
         return 0
@@ -304,6 +309,7 @@ def _ui_environment(settings: Settings) -> dict[str, str]:
     """Say every path in full, since the UI's processes have another working directory."""
     paths = {
         "HOME": settings.root,
+        "ALERTS": settings.alerts,
         "RELAXATIONS": settings.relaxations,
         "POLICY": settings.policy,
     }

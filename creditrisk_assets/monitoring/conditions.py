@@ -361,16 +361,22 @@ def read_heartbeats(
         return Reading((), healthy)
     if beats and not alive:
         last = max((at for at in beats.values() if at is not None), default=None)
-        return Reading((_silent(ALL_DAEMONS, last, watching_since),), {})
-    silent = tuple(_silent(daemon, at, watching_since) for daemon, at in beats.items() if daemon not in alive)
-    return Reading(silent, healthy)
+        # not all of them give a sign in the same second after a restart: each has the whole one's aftermath to do so
+        each = frozenset(fingerprint("daemon", daemon) for daemon in beats)
+        return Reading((_silent(ALL_DAEMONS, last, now - silent_after, each),))
+    silent = (_silent(daemon, at, now - silent_after) for daemon, at in beats.items() if daemon not in alive)
+    return Reading(tuple(silent), healthy)
 
 
-def _silent(daemon: str, at: datetime | None, watching_since: datetime) -> Condition:
+def _silent(
+    daemon: str, at: datetime | None, at_least_since: datetime, explains: frozenset[str] = frozenset()
+) -> Condition:
     name = "the Dagster daemon" if daemon == ALL_DAEMONS else f"daemon {daemon}"
     last = f"its last heartbeat was at {_at(at)}" if at else "it never gave a heartbeat"
     what = f"{name} is silent: {last}; nothing is scheduled, sensed or run in its place"
-    return Condition("daemon", daemon, "critical", what, at or watching_since, "creditrisk ui", last_good=_at(at))
+    return Condition(
+        "daemon", daemon, "critical", what, at or at_least_since, "creditrisk ui", last_good=_at(at), explains=explains
+    )
 
 
 def _at(moment: datetime | None) -> str:

@@ -162,6 +162,16 @@ def test_a_daemon_without_a_recent_heartbeat_is_silent() -> None:
 
 def test_a_dead_daemon_process_is_one_condition_not_one_per_daemon() -> None:
     assert beats({"SENSOR": BEFORE, "SCHEDULER": None}) == {"daemon:dagster-daemon": "critical"}
+    seen = [HeartbeatSeen("SENSOR", BEFORE), HeartbeatSeen("SCHEDULER", None)]
+    (condition,) = read_heartbeats(seen, NOW, silent_after=timedelta(minutes=5), watching_since=BEFORE).conditions
+    assert condition.explains == {"daemon:SENSOR", "daemon:SCHEDULER"}, "after a restart each may need a moment more"
+
+
+def test_a_daemon_that_never_gave_a_sign_is_silent_since_it_could_have() -> None:
+    reading = read_heartbeats(
+        [HeartbeatSeen("SENSOR", None)], NOW, silent_after=timedelta(minutes=5), watching_since=BEFORE
+    )
+    assert reading.conditions[0].since == NOW - timedelta(minutes=5)
 
 
 def test_an_old_heartbeat_found_just_after_a_start_says_nothing() -> None:
