@@ -80,12 +80,12 @@ def connect(connection: Connection, credentials: Credentials) -> Connector:
 
                 return AzureConnector.from_connection(connection, credentials.azure_connection_string)
         case KaggleCompetitionConnection() | KaggleDatasetConnection():
-            with _extra("kaggle", "kaggle", "kagglesdk"):
+            with _extra("kaggle", "kagglesdk", "requests"):
                 from creditrisk_assets.ingestion.connectors.kaggle import KaggleConnector  # noqa: PLC0415 - an optional library
 
                 return KaggleConnector.from_connection(connection)
         case DvcConnection():
-            with _extra("dvc", "dvc"):
+            with _extra("dvc", "dvc", "dvc_data", "dvc_objects", "dulwich", "aiohttp"):
                 from creditrisk_assets.ingestion.connectors.dvc import DvcConnector  # noqa: PLC0415 - an optional library
 
                 return DvcConnector.from_connection(connection)
@@ -100,5 +100,5 @@ def _extra(extra: str, *libraries: str) -> Iterator[None]:
         if library not in libraries:
             raise
         raise MissingExtraError(
-            f"this source needs the library {library}, which is not installed: pip install 'creditrisk[{extra}]'"
+            f"this source needs a library that is not installed ({library}): pip install 'creditrisk[{extra}]'"
         ) from error

@@ -24,6 +24,7 @@ from creditrisk_assets.ingestion.connector import (
     SourceError,
     TransientError,
 )
+from creditrisk_assets.ingestion.connectors.retry_after import retry_after_seconds
 
 _HEAD_REFUSED = (403, 405, 501)  # servers, and addresses signed for GET, that answer no HEAD
 _RANGE_REFUSED = 416
@@ -197,7 +198,7 @@ def _refuse(response: httpx.Response, file: RemoteFile, place: str) -> None:
             f"{place}: access refused (HTTP {status}); set CREDITRISK_HTTP_TOKEN, or have its owner be granted the right to read"
         )
     if status in _MAY_PASS or status >= 500:
-        raise TransientError(f"{place} answers HTTP {status}", retry_after_seconds=_asked_wait(response))
+        raise TransientError(f"{place} answers HTTP {status}", retry_after_seconds(response.headers))
     raise SourceError(f"{place} answers HTTP {status}; check base_url and location")
 
 
@@ -225,17 +226,6 @@ def _only_if_unchanged(stat: FileStat) -> dict[str, str]:
     if stat.version.startswith("W/"):
         return {}
     return {"If-Range": stat.version if stat.version.startswith('"') else stat.version.rpartition(",")[0]}
-
-
-def _asked_wait(response: httpx.Response) -> float | None:
-    """Return the seconds of Retry-After; a date is taken by the server's own clock, which may differ from this machine's."""
-    asked = response.headers.get("Retry-After", "").strip()
-    if asked.isdecimal():
-        return float(asked)
-    if (until := _date(asked)) is None:
-        return None
-    now = _date(response.headers.get("Date")) or datetime.now(UTC)
-    return max(0.0, (until - now).total_seconds())
 
 
 def _date(value: str | None) -> datetime | None:

@@ -82,7 +82,8 @@ class LocalConnector:
         file.require_unpinned(str(path))
         try:
             found = path.stat()
-            readable = os.access(path, os.R_OK)
+            if modes.S_ISREG(found.st_mode):
+                path.open("rb").close()
         except FileNotFoundError as error:
             what = "is a link that leads nowhere" if path.is_symlink() else "does not exist"
             raise MissingFileError(f"{path} {what}; check the source directory and the location") from error
@@ -90,8 +91,6 @@ class LocalConnector:
             raise _refused(path, error) from error
         if not modes.S_ISREG(found.st_mode):
             raise SourceError(f"{path} is {_word(found.st_mode)}, no file that can be read; check what it is")
-        if not readable:
-            raise SourceError(f"{path} cannot be read (Permission denied); check the path and its permissions")
         return _describe(found)
 
     def read(self, file: RemoteFile, stat: FileStat, offset: int) -> Iterator[bytes]:

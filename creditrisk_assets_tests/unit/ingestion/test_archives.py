@@ -81,15 +81,24 @@ def test_an_older_table_is_replaced(tmp_path: Path, target: Path, kind: Compress
     assert target.read_bytes() == ROWS
 
 
+# SK_ID_BUREAU,MONTHS_BALANCE and two rows, by `zstd --ultra -22 --check`
+BY_PROGRAM = bytes.fromhex(
+    "28b52ffd242c610100534b5f49445f4255524541552c4d4f4e5448535f42414c414e43450a353030312c2d310a353030312c2d320ac71799c4"
+)
+
+
 def test_what_the_zstd_program_writes_is_unpacked(tmp_path: Path, target: Path) -> None:
-    raw = tmp_path / "b.csv"
-    raw.write_bytes(ROWS)
-    try:
-        subprocess.run(["zstd", "-q", "--ultra", "-22", "--check", str(raw)], check=True)
-    except FileNotFoundError:
-        pytest.skip("the zstd program is not installed: apt-get install zstd")
+    (tmp_path / "b.csv.zst").write_bytes(BY_PROGRAM)
     unpack("bureau_balance", tmp_path / "b.csv.zst", "zstd", target)
-    assert target.read_bytes() == ROWS
+    assert target.read_bytes() == b"SK_ID_BUREAU,MONTHS_BALANCE\n5001,-1\n5001,-2\n"
+
+
+@pytest.mark.parametrize("at", [12, -1], ids=["content", "checksum"])
+def test_a_flipped_bit_is_found_by_the_checksum_the_zstd_program_adds(tmp_path: Path, target: Path, at: int) -> None:
+    damaged = bytearray(BY_PROGRAM)
+    damaged[at] ^= 1
+    (tmp_path / "b.csv.zst").write_bytes(damaged)
+    refused(tmp_path / "b.csv.zst", "zstd", target, "is truncated or damaged; fetch it again")
 
 
 @pytest.mark.parametrize("kind", ["gzip", "zstd"])
