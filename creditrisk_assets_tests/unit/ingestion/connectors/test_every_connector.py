@@ -3,6 +3,7 @@
 import hashlib
 import io
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,15 @@ def kill_after(size: int) -> Callable[[int, int | None], None]:
             raise Killed
 
     return progress
+
+
+def settled(counterpart: Counterpart) -> int | None:
+    """Count what was served when nothing is on its way any more to a fetch that was killed."""
+    served, before = counterpart.bytes_served(), None
+    while served != before:
+        time.sleep(0.05)
+        served, before = counterpart.bytes_served(), served
+    return served
 
 
 def test_a_file_is_found_by_the_first_of_its_names(counterpart: Counterpart) -> None:
@@ -116,7 +126,7 @@ def test_a_killed_fetch_downloads_only_the_rest(counterpart: Counterpart, tmp_pa
         fetch(connector, FILE, look(connector, FILE), target, progress=kill_after(len(content) // 2))
     assert not target.exists()
     kept = (tmp_path / f"{NAME}.part").stat().st_size
-    connector, before = counterpart.connector(), counterpart.bytes_served()
+    connector, before = counterpart.connector(), settled(counterpart)
     fetched = fetch(connector, FILE, look(connector, FILE), target)
     rest = len(content) - kept
     assert fetched.path.read_bytes() == content
