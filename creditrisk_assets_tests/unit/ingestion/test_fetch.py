@@ -240,25 +240,47 @@ def test_the_record_holds_what_an_auditor_asks(server: FileServer, tmp_path: Pat
     }
 
 
-@pytest.mark.drill
-def test_700_mb_are_fetched_with_bounded_memory(server: FileServer, tmp_path: Path) -> None:
-    large = tmp_path / "large.csv"
+@pytest.fixture
+def large(server: FileServer, tmp_path: Path) -> Checksum:
+    """Serve 700 MB, and return their checksum."""
     digest = hashlib.sha256()
-    with large.open("wb") as stream:
+    with (tmp_path / "large.csv").open("wb") as stream:
         for _ in range(700):
             block = random.randbytes(500_000).hex().encode()
             stream.write(block)
             digest.update(block)
-    server.files["/bureau.csv"] = Served(large)
-    checksum = Checksum(algorithm="sha256", digest=digest.hexdigest())
-    with started(server, tmp_path / "bureau.csv", checksum=checksum) as process:
+    server.files["/bureau.csv"] = Served(tmp_path / "large.csv")
+    return Checksum(algorithm="sha256", digest=digest.hexdigest())
+
+
+@pytest.mark.drill
+def test_700_mb_are_fetched_with_bounded_memory(server: FileServer, tmp_path: Path, large: Checksum) -> None:
+    with started(server, tmp_path / "bureau.csv", checksum=large) as process:
         out, told = process.communicate(timeout=300)
     assert process.returncode == 0, told
     size, seconds, before, peak = (float(figure) for figure in out.split())
     rate = f"{size / 1e6:.0f} MB at {size / 1e6 / seconds:.0f} MB/s"
     print(f"{rate}; memory {before:.0f} MB, at the peak {peak - before:.0f} MB more")  # noqa: T201 - the drill's figures
-    assert size == large.stat().st_size
+    assert size == 700_000_000
     assert peak - before < 40
+
+
+@pytest.mark.drill
+def test_700_mb_killed_twenty_times_end_with_the_right_checksum(
+    server: FileServer, tmp_path: Path, large: Checksum
+) -> None:
+    target, part = tmp_path / "bureau.csv", tmp_path / "bureau.csv.part"
+    server.throttle_seconds = 0.002  # 350 MB/s, so that kills fall into the download
+    reached = []
+    for share in sorted(random.uniform(0, 0.99) for _ in range(20)):
+        with started(server, target, checksum=large) as process:
+            while size_of(part) < share * 700_000_000 and process.poll() is None:
+                time.sleep(0.0005)
+            process.send_signal(signal.SIGKILL)
+        reached.append(size_of(part))
+    assert reached == sorted(reached)
+    assert not target.exists()
+    assert fetched(server, target, large).downloaded_bytes == 700_000_000 - reached[-1]
 
 
 @pytest.mark.drill
