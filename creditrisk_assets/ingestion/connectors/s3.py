@@ -23,10 +23,12 @@ from creditrisk_assets.ingestion.connector import (
 from creditrisk_assets.ingestion.connectors.retry_after import retry_after_seconds
 from creditrisk_assets.ingestion.disk import BLOCK_BYTES
 
-_MISSING = ("NoSuchKey", "NoSuchVersion")
+_UNEXPLAINED = ("400", "403", "404")  # an answer to HEAD has no body, so it says no reason; one to GET does
+_MISSING = ("NoSuchKey", "NoSuchVersion", "404")
 _CHANGED = ("PreconditionFailed", "InvalidRange")
 _MAY_PASS = (408, 429)
 _REMEDIES = {
+    "301": "the bucket is in another region; set `region`",
     "AccessDenied": "the credentials may not read it, or it does not exist (without s3:ListBucket the store says the same of both); "
     "have them be granted s3:GetObject and s3:ListBucket",
     "AuthorizationHeaderMalformed": "the bucket is in another region; set `region`",
@@ -102,7 +104,7 @@ class S3Connector:
             try:
                 found = self._client.head_object(**asked)
             except botocore.ClientError as error:
-                if error.response["Error"]["Code"].isdecimal():  # an answer to HEAD has no body, so it says no reason
+                if error.response["Error"]["Code"] in _UNEXPLAINED:
                     self._client.get_object(**asked, Range="bytes=0-0")["Body"].close()
                 raise
         return FileStat(_version(found), found["ContentLength"], found["LastModified"])
@@ -165,7 +167,7 @@ def _refusals(place: str) -> Iterator[None]:
         raise SourceError(
             f"{place}: no trusted connection; check `endpoint_url`, or add the server's authority to the file named by AWS_CA_BUNDLE"
         ) from error
-    except (botocore.HTTPClientError, botocore.IncompleteReadError) as error:
+    except (botocore.ConnectionError, botocore.HTTPClientError, botocore.IncompleteReadError) as error:
         raise TransientError(f"{place} cannot be read at the moment ({error})") from error
     except botocore.BotoCoreError as error:
         raise SourceError(f"{place} cannot be read ({error}); check the connection in the sources file") from error

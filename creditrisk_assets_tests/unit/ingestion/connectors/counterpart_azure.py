@@ -19,7 +19,9 @@ from creditrisk_assets_tests.unit.ingestion.connectors.counterparts import Proxy
 
 INSTALLED = Path(__file__).parents[4] / ".cache" / "azurite" / "node_modules" / ".bin" / "azurite-blob"
 ACCOUNT = "devstoreaccount1"
-KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # published by Microsoft
+KEY = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # published by Microsoft
+)
 
 
 def connection_string(port: int, key: str = KEY) -> str:

@@ -29,9 +29,7 @@ class KaggleCounterpart:
         self.server.places[name] = Place()
 
     def connection(self) -> KaggleCompetitionConnection | KaggleDatasetConnection:
-        return KaggleCompetitionConnection(
-            kind="kaggle_competition", competition=self.name, endpoint=self.server.url
-        )
+        return KaggleCompetitionConnection(kind="kaggle_competition", competition=self.name, endpoint=self.server.url)
 
     def connector(self, **credentials: str) -> KaggleConnector:
         """Sign in as a deployment would, by the environment, on a machine without other credentials."""
