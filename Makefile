@@ -1,6 +1,6 @@
 # Every target sets up what it needs; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format status doctor ui serve bench drill lock docs clean
+.PHONY: help setup run test check format status doctor ui serve bench drill azurite lock docs clean
 
 PYTHON ?= python3
 VENV   := .venv
@@ -57,13 +57,16 @@ bench: setup ## rows per second and true peak memory of each stage, beside the f
 drill: setup ## long soaks and fault drills
 	@$(BIN)/pytest -q -m drill
 
+azurite: ## the emulator of Azure Blob that tests of the connector talk to (needs npm)
+	@test -x .cache/azurite/node_modules/.bin/azurite-blob || npm install --silent --no-audit --no-fund --prefix .cache/azurite azurite@3.37
+
 docs: setup ## the pages generated from the contracts
 	@$(BIN)/python -m creditrisk_assets.contracts.render.markdown docs/data-dictionary.md
 	@$(BIN)/python -m creditrisk_assets.features.catalogue > docs/feature-catalogue.md
 
 lock: setup ## resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/pip install --quiet uv
-	@$(BIN)/uv pip compile pyproject.toml --extra assets --extra serving --extra dev --python-version 3.11 --generate-hashes \
+	@$(BIN)/uv pip compile pyproject.toml $(foreach extra,assets serving azure kaggle dvc postgres spark dev,--extra $(extra)) --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-annotate --no-header --no-strip-extras --quiet --output-file requirements.lock
 
 clean: ## delete everything the platform wrote (CREDITRISK_HOME)
