@@ -10,12 +10,12 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import dagster as dg
 import psutil
@@ -61,14 +61,11 @@ class RunResult:
         return not self.failures
 
 
-class Listener(Protocol):
-    """Is told of each asset's start (no result), of how far it is (a note), and of its end."""
-
-    def __call__(self, key: str, result: AssetResult | None, note: str = "") -> None:
-        """Take note."""
+# (asset key, None until it ends | its result, how far it is in words)
+Listener = Callable[[str, AssetResult | None, str], None]
 
 
-def _deaf(_key: str, _result: AssetResult | None, _note: str = "") -> None:
+def _deaf(_key: str, _result: AssetResult | None, _note: str) -> None:
     return
 
 
@@ -206,11 +203,11 @@ def _progress_logger(result: RunResult, listener: Listener) -> dg.LoggerDefiniti
 def _collect(event: dg.DagsterEvent, result: RunResult, listener: Listener) -> None:
     key = _key_of(event.step_key) if event.step_key else ""
     if event.is_step_start:
-        listener(key, None)
+        listener(key, None, "")
     elif event.is_step_materialization and event.asset_key is not None and _name(event.asset_key) == key:
         asset = _result_of(event)
         result.assets.append(asset)
-        listener(asset.key, asset)
+        listener(asset.key, asset, "")
     elif event.is_step_failure:
         failure = event.step_failure_data
         words = failure.user_failure_data.description if failure.user_failure_data else None
@@ -222,7 +219,7 @@ def _collect(event: dg.DagsterEvent, result: RunResult, listener: Listener) -> N
         result.failures.append(words)
         asset = AssetResult(key, "failed", words)
         result.assets.append(asset)
-        listener(key, asset)
+        listener(key, asset, "")
     elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         _collect_check(event.asset_check_evaluation_data, result)
 

@@ -42,7 +42,9 @@ class Settings(BaseSettings):
     source: str | None = Field(
         None, description="Directory, sources file (.yaml) or address of the raw tables; none: the last one, or the sample."
     )
-    http_token: SecretStr | None = Field(None, description="Bearer token for sources on HTTP(S).")
+    http_tokens: Mapping[str, SecretStr] = Field(
+        default_factory=dict, description='Bearer tokens for sources on HTTP(S), as JSON: {"host[:port]": "token"}.'
+    )
     azure_connection_string: SecretStr | None = Field(
         None, description="For sources in Azure Blob; none: Azure's own credential chain."
     )

@@ -121,7 +121,7 @@ def _asset_lines(quiet: bool) -> Iterator[running.Listener]:
     with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
         current = progress.add_task("loading the asset graph")
 
-        def show(key: str, asset: AssetResult | None, note: str = "") -> None:
+        def show(key: str, asset: AssetResult | None, note: str) -> None:
             if note:
                 progress.update(current, description=escape(note))
             elif asset is None:

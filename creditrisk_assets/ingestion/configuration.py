@@ -34,7 +34,7 @@ class LocalConnection(_Model):
 
 
 class HttpConnection(_Model):
-    """Files below an address; a bearer token comes from CREDITRISK_HTTP_TOKEN."""
+    """Files below an address; a host's bearer token comes from CREDITRISK_HTTP_TOKENS."""
 
     kind: Literal["http"]
     base_url: str = Field(pattern=r"^https?://")

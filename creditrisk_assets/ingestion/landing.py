@@ -10,6 +10,7 @@ download. A file that is on this machine already is read where it is.
 import hashlib
 import shutil
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from creditrisk_assets.ingestion.archives import sniff_compression, sniff_layout, unpack
@@ -66,8 +67,7 @@ def _fetched(feed: Feed, part: Part, landing: Path, tell: Told) -> Path:
     target = landing / feed.table / _place(part) / Path(part.file.path).name
     if target.is_file():
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fetch(
+    fetched = fetch(
         part.connector,
         part.file,
         part.stat,
@@ -75,7 +75,13 @@ def _fetched(feed: Feed, part: Part, landing: Path, tell: Told) -> Path:
         checksum=part.checksum,
         progress=_in_words(f"{feed.table}: fetching {part.address}", tell),
     )
-    return target
+    if fetched.stat.version == part.stat.version:
+        return target
+    tell(f"{feed.table}: {part.address} changed while it was fetched; the newer one was taken")
+    moved = landing / feed.table / _place(replace(part, stat=fetched.stat))
+    shutil.rmtree(moved, ignore_errors=True)
+    target.parent.rename(moved)
+    return moved / target.name
 
 
 def sweep(feed: Feed, landing: Path) -> None:

@@ -34,7 +34,7 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic on
 def open_feeds(settings: Settings) -> Feeds:
     """Return the feeds of the source in force, with the deployment's credentials."""
     credentials = Credentials(
-        http_token=settings.http_token,
+        http_tokens=settings.http_tokens,
         azure_connection_string=settings.azure_connection_string,
         s3_client=s3_client,
         sample_root=settings.root / "sample",

@@ -4,10 +4,11 @@ What belongs here: choosing a connector by its configuration. What does not: whi
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -36,8 +37,8 @@ class Credentials:
     ----------
     sample_root
         Directory that sample portfolios are kept below.
-    http_token
-        Bearer token of http sources.
+    http_tokens
+        Bearer token per host (`bureau.example`, `127.0.0.1:8443`): each is sent to its host alone.
     azure_connection_string
         None: Azure's own chain of credentials.
     s3_client
@@ -45,7 +46,7 @@ class Credentials:
     """
 
     sample_root: Path
-    http_token: SecretStr | None = None
+    http_tokens: Mapping[str, SecretStr] = field(default_factory=dict)
     azure_connection_string: SecretStr | None = None
     s3_client: Callable[[S3Connection], Any] | None = None
 
@@ -66,7 +67,7 @@ def connect(connection: Connection, credentials: Credentials) -> Connector:
         case SampleConnection():
             return SampleConnector(connection, credentials.sample_root)
         case HttpConnection():
-            return HttpConnector(connection.base_url, credentials.http_token)
+            return HttpConnector(connection.base_url, credentials.http_tokens.get(urlsplit(connection.base_url).netloc))
         case S3Connection():
             with _extra("assets", "boto3", "botocore"):
                 from creditrisk_assets.ingestion.connectors.s3 import S3Connector  # noqa: PLC0415 - an optional library

@@ -63,12 +63,12 @@ class HttpConnector:
             raise SourceError("the base_url of an http source is not a valid address; correct it") from None
         if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment:
             raise SourceError(
-                "the base_url of an http source is http(s)://host/path without ? and #; give a token by CREDITRISK_HTTP_TOKEN"
+                "the base_url of an http source is http(s)://host/path without ? and #; give a token by CREDITRISK_HTTP_TOKENS"
             )
         self._base = url.copy_with(userinfo=b"")  # httpx logs the addresses it asks for
         login = (url.username, url.password) if url.userinfo else None
         if token is not None and not _TOKEN.fullmatch(token.get_secret_value()):
-            raise SourceError("CREDITRISK_HTTP_TOKEN holds white space or signs no header can carry; set it anew")
+            raise SourceError("CREDITRISK_HTTP_TOKENS holds white space or signs no header can carry; set it anew")
         headers = {"Accept-Encoding": "identity"}
         if token is not None and login is None:
             headers["Authorization"] = f"Bearer {token.get_secret_value()}"
@@ -195,7 +195,7 @@ def _refuse(response: httpx.Response, file: RemoteFile, place: str) -> None:
         raise MissingFileError(f"{place} does not exist (HTTP {status}); check base_url and location")
     if status in (401, 403):
         raise SourceError(
-            f"{place}: access refused (HTTP {status}); set CREDITRISK_HTTP_TOKEN, or have its owner be granted the right to read"
+            f"{place}: access refused (HTTP {status}); set CREDITRISK_HTTP_TOKENS, or have its owner be granted the right to read"
         )
     if status in _MAY_PASS or status >= 500:
         raise TransientError(f"{place} answers HTTP {status}", retry_after_seconds(response.headers))

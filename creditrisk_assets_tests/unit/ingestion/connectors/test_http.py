@@ -49,8 +49,8 @@ def fetched(server: FileServer, target: Path) -> Fetched:
 @pytest.mark.parametrize(
     ("status", "error", "message"),
     [
-        (401, SourceError, r"access refused \(HTTP 401\); set CREDITRISK_HTTP_TOKEN"),
-        (403, SourceError, r"access refused \(HTTP 403\); set CREDITRISK_HTTP_TOKEN"),
+        (401, SourceError, r"access refused \(HTTP 401\); set CREDITRISK_HTTP_TOKENS"),
+        (403, SourceError, r"access refused \(HTTP 403\); set CREDITRISK_HTTP_TOKENS"),
         (404, MissingFileError, r"does not exist \(HTTP 404\); check base_url and location"),
         (410, MissingFileError, r"does not exist \(HTTP 410\)"),
         (400, SourceError, "answers HTTP 400; check base_url"),
@@ -398,7 +398,7 @@ def test_a_password_in_the_address_is_sent_and_never_shown(
 
 @pytest.mark.parametrize("token", ["two words", "line\nbreak", "münze", ""])
 def test_a_token_no_header_can_carry_is_refused_without_being_shown(token: str) -> None:
-    with pytest.raises(SourceError, match="CREDITRISK_HTTP_TOKEN holds white space or signs") as raised:
+    with pytest.raises(SourceError, match="CREDITRISK_HTTP_TOKENS holds white space or signs") as raised:
         HttpConnector("https://feeds.example", SecretStr(token))
     assert not token or token not in str(raised.value)
 
