@@ -37,7 +37,8 @@ _CHANGED = (412, 416)
 _VARIABLE = "CREDITRISK_AZURE_CONNECTION_STRING"
 _REMEDIES = {
     "AuthenticationFailed": f"the key or signature in {_VARIABLE} is wrong or has expired, or the clock of this machine is",
-    "AuthorizationFailure": "the credentials may not read it from here; have them be granted Storage Blob Data Reader",
+    "AuthorizationFailure": "the credentials are wrong, or may not read it from here; check them, the account's network rules and the "
+    "role Storage Blob Data Reader",
     "AuthorizationPermissionMismatch": "the credentials may not read it; have them be granted Storage Blob Data Reader",
     "BlobArchived": "it is archived; restore it first",
     "ContainerNotFound": f"there is no such container; check `container`, and `account_url` or {_VARIABLE}",
@@ -116,6 +117,8 @@ class AzureConnector:
         """
         with _refusals(self.address(file)):
             found = self._blob(file).get_blob_properties(**_version(file))
+        if file.pin not in (None, found.version_id):  # it was ignored
+            raise SourceError(f"{self.address(file)}: this account keeps no versions; remove the `pin`")
         return FileStat(found.etag, found.size, found.last_modified)
 
     def read(self, file: RemoteFile, stat: FileStat, offset: int) -> Iterator[bytes]:
@@ -188,6 +191,10 @@ def _refusals(place: str) -> Iterator[None]:
         raise _refusal(place, error) from error
     except AzureError as error:
         raise TransientError(f"{place} cannot be read at the moment ({error.message})") from error
+    except ValueError as error:
+        raise SourceError(
+            f"{place}: the answer is not Azure Blob's ({error}); check `account_url` and proxies"
+        ) from error
 
 
 def _refusal(place: str, error: HttpResponseError) -> IngestionError:

@@ -107,6 +107,8 @@ class S3Connector:
                 if error.response["Error"]["Code"] in _UNEXPLAINED:
                     self._client.get_object(**asked, Range="bytes=0-0")["Body"].close()
                 raise
+        if file.pin not in (None, found.get("VersionId")):  # it was ignored
+            raise SourceError(f"{self.address(file)}: this store keeps no versions; remove the `pin`")
         return FileStat(_version(found), found["ContentLength"], found["LastModified"])
 
     def read(self, file: RemoteFile, stat: FileStat, offset: int) -> Iterator[bytes]:

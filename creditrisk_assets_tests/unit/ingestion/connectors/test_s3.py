@@ -171,6 +171,12 @@ def test_a_pin_to_a_deletion_is_missing(versioned: S3Counterpart) -> None:
         versioned.connector().stat(RemoteFile("bureau.csv", marker))
 
 
+def test_a_pin_that_the_store_ignores_is_refused(store: tuple[FileServer, S3Connector]) -> None:
+    _, connector = store
+    with pytest.raises(SourceError, match="keeps no versions; remove the `pin`"):
+        connector.stat(RemoteFile("bureau.csv", "3sL4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY"))
+
+
 @pytest.mark.parametrize(
     ("code", "status", "remedy"),
     [
