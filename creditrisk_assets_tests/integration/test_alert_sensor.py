@@ -80,7 +80,7 @@ def definitions(plant: Plant, *, without_checks: bool = False) -> dg.Definitions
     def tidy() -> None:
         boom()
 
-    nightly = dg.define_asset_job("nightly", selection="*")
+    nightly = dg.define_asset_job("nightly", selection=dg.AssetSelection.all())
     return dg.Definitions(assets=[raw, feature], jobs=[nightly, tidy], sensors=[alert_sensor()])
 
 

@@ -1,0 +1,132 @@
+"""A real daemon and a real webhook: each thing that goes wrong is one alert and one resolve, however the daemon is restarted."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from creditrisk_assets.defs.alerts import watch
+from creditrisk_assets.monitoring.alerts.store import AlertStore
+from creditrisk_assets.running import DAGSTER_YAML
+from creditrisk_assets.settings import Settings
+from creditrisk_assets_tests.integration import watched
+
+WAIT_SECONDS = 120
+CALM_SECONDS = 3 * watched.SECONDS  # three looks without news are silence
+
+
+@dataclass
+class Daemon:
+    """The Dagster daemon on the small location, in processes of its own."""
+
+    home: Path
+    log: Path
+    process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as sink:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "dagster._daemon", "run", "-m", watched.__name__],
+                cwd=DAGSTER_YAML.parent, env=os.environ.copy(), stdout=sink, stderr=sink, start_new_session=True,
+            )  # fmt: skip
+
+    def kill(self) -> None:
+        """Kill it and its code servers where they stand."""
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, webhook) -> Iterator[Daemon]:
+    home, faults, policy = tmp_path / "dagster", tmp_path / "faults", tmp_path / "alerts.yaml"
+    for directory in (home, faults):
+        directory.mkdir()
+    shutil.copyfile(DAGSTER_YAML, home / "dagster.yaml")
+    policy.write_text("settle_seconds: 0\n")
+    for name, value in {
+        "DAGSTER_HOME": home,
+        watched.FAULTS: faults,
+        "CREDITRISK_ALERTS": policy,
+        "CREDITRISK_ALERT_WEBHOOK": webhook[0],
+    }.items():
+        monkeypatch.setenv(name, str(value))
+    with dg.DagsterInstance.get():  # two processes that make its tables at once trip over each other
+        daemon = Daemon(home, tmp_path / "daemon.log")
+    daemon.start()
+    yield daemon
+    daemon.kill()
+
+
+def until(done: Callable[[], bool], daemon: Daemon, what: str) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        if done():
+            return
+        time.sleep(0.3)
+    raise AssertionError(f"{what} did not happen in {WAIT_SECONDS} s:\n{daemon.log.read_text()[-4000:]}")
+
+
+def test_each_thing_that_goes_wrong_is_one_alert_and_one_resolve_across_restarts(
+    daemon: Daemon, tmp_path: Path, webhook
+) -> None:
+    """A blocking check fails, a sensor raises, the daemon is killed and comes back; then all is mended."""
+    _, received, _ = webhook
+    faults, policy = tmp_path / "faults", tmp_path / "alerts.yaml"
+    expected: set[str] = set()
+
+    def told() -> list[str]:
+        return [f"{alert['event']} {alert['fingerprint']}" for message in received for alert in message["alerts"]]
+
+    def hears(*news: str) -> None:
+        """Wait for news, and see that nothing is told twice and nothing else is told; nothing is in flight afterwards."""
+        expected.update(news)
+        until(lambda: set(told()) >= expected, daemon, f"{news} after {told()}")
+        with AlertStore(Settings().alerts_url) as store:
+            until(lambda: not store.waiting(), daemon, "delivery to every channel")
+        assert sorted(told()) == sorted(expected)
+
+    def materialize() -> None:
+        with dg.DagsterInstance.get() as instance:
+            job = watched.defs.resolve_job_def("nightly")
+            job.execute_in_process(instance=instance, raise_on_error=False)
+
+    materialize()
+    (faults / "contract").touch()
+    (faults / "sensor").touch()
+    materialize()
+    check, sensor = "check:raw/bureau:contract", f"sensor:{watched.__name__}/on_something"
+    hears(f"opened {check}", f"opened {sensor}")
+
+    daemon.kill()
+    policy.write_text("settle_seconds: 0\ndaemon_silent_minutes: 0.001\n")
+    watch(Settings(), once=True)
+    hears("opened daemon:dagster-daemon")
+    policy.write_text("settle_seconds: 0\n")
+    daemon.start()
+    hears("resolved daemon:dagster-daemon")
+    time.sleep(CALM_SECONDS)
+    assert sorted(told()) == sorted(expected), "a restart tells nothing twice"
+
+    (faults / "contract").unlink()
+    (faults / "sensor").unlink()
+    materialize()
+    hears(f"resolved {check}", f"resolved {sensor}")
+    daemon.kill()
+    daemon.start()
+    time.sleep(CALM_SECONDS)
+    assert sorted(told()) == sorted(expected)
+
+    with dg.DagsterInstance.get() as instance:
+        shown = instance.fetch_observations(watched.RAW, limit=9, ascending=True).records
+        states = [record.asset_observation.metadata["alert_state"].text for record in shown if record.asset_observation]
+    assert states == ["open", "resolved"], "the asset's own page tells the same"
