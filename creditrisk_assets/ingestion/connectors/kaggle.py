@@ -82,7 +82,7 @@ class KaggleConnector(ABC):
         self._session = self._client._session
         if self._session.auth is None:
             raise SourceError(f"{page}: no Kaggle credentials were found; {_SIGN_IN}")
-        # the bytes as they are; and looks are minutes apart, by when a connection that was kept would be dead
+        # looks are minutes apart: a connection that was kept would be dead by then
         self._session.headers.update({"Accept-Encoding": "identity", "Connection": "close"})
         self._session.send = functools.partial(self._session.send, timeout=TIMEOUT_SECONDS)  # the client has none
         self._validators: dict[RemoteFile, str] = {}  # of the files as delivered, which may be packed anew
@@ -183,6 +183,8 @@ class KaggleConnector(ABC):
         """Say in words what Kaggle, or the way to it, refused inside the block; addresses signed for a download are never shown."""
         try:
             yield
+        except io.UnsupportedOperation:  # a ValueError too
+            raise
         except requests.HTTPError as error:
             raise self._refusal(place, error.response, missing) from None
         except requests.exceptions.SSLError as error:
@@ -197,8 +199,11 @@ class KaggleConnector(ABC):
             raise SourceError(
                 f"{place}: the answer is not one of Kaggle's API ({type(error).__name__}); check `endpoint` and proxies"
             ) from None
+        finally:
+            self._session.close()  # not every server says that it closes too, and then the client keeps what is dead
 
     def _refusal(self, place: str, answer: Any, missing: type[SourceError]) -> IngestionError:
+        answer.close()  # it may be one that was not read
         status = answer.status_code
         if status == requests.codes.unauthorized:
             return SourceError(f"{place}: Kaggle does not accept these credentials (HTTP 401); {_SIGN_IN}")
