@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from creditrisk_assets import running
@@ -46,32 +47,22 @@ BROKEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "missing table": (
         "bureau",
         lambda d: (d / "bureau.csv").unlink(),
-        r"raw/bureau: bureau: no file in .*source; expected one of bureau.csv",
+        r"raw/bureau: bureau: no file in .*source/; expected one of bureau.csv,",
     ),
     "missing column": (
         "bureau",
         lambda d: edit(d / "bureau.csv", lambda x: [x[0].replace("CREDIT_TYPE,", ""), *x[1:]]),
-        r"raw/bureau: bureau: missing column CREDIT_TYPE in .*bureau.csv",
+        r"raw/bureau: check `schema` failed: bureau: missing column CREDIT_TYPE in .*bureau.csv",
     ),
-    "unknown column": (
+    "renamed column": (
         "bureau",
         lambda d: edit(d / "bureau.csv", lambda x: [x[0].replace("CREDIT_TYPE", "CREDIT_KIND"), *x[1:]]),
-        r"missing column CREDIT_TYPE; unknown column CREDIT_KIND",
-    ),
-    "wrong type": (
-        "bureau",
-        lambda d: edit(d / "bureau.csv", lambda x: [*x[:5], cell(x[5], 4, "yesterday"), *x[6:]]),
-        r"bureau.csv, line 6, column DAYS_CREDIT: not a INTEGER",
+        r"check `schema` failed: bureau: missing column CREDIT_TYPE; unknown column CREDIT_KIND in .*bureau.csv",
     ),
     "duplicate key": (
         "bureau",
         lambda d: edit(d / "bureau.csv", lambda x: [*x, x[1]]),
         r"check `contract` failed: .*unique_key.*SK_ID_BUREAU=\d+",
-    ),
-    "TARGET not 0/1": (
-        "application_train",
-        lambda d: edit(d / "application_train.csv", lambda x: [x[0], cell(x[1], 1, "2"), *x[2:]]),
-        r"check `contract` failed: .*application_train.TARGET: .*SK_ID_CURR=\d+",
     ),
     "TARGET all one class": (
         "application_train",
@@ -118,14 +109,6 @@ BROKEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
         lambda d: edit(d / "installments_payments.csv", lambda x: [*x, *x[1:]]),
         r"check `contract` failed: .*volume_in_band",
     ),
-    "positive age": (
-        "application_train",
-        lambda d: edit(
-            d / "application_train.csv",
-            lambda x: [x[0], cell(x[1], x[0].split(",").index("DAYS_BIRTH"), "12000"), *x[2:]],
-        ),
-        r"check `contract` failed: .*application_train.DAYS_BIRTH: .*SK_ID_CURR=\d+",
-    ),
 }
 
 
@@ -149,6 +132,109 @@ def test_a_broken_table_is_refused_and_the_last_good_version_stays(source: Path,
     assert not list(good.path.parents[1].glob(".draft-*"))
 
 
+# rows that break a rule on rows: table, column, value, what is said of them
+ROWS: dict[str, tuple[str, str, str, str]] = {
+    "wrong type": (
+        "bureau",
+        "DAYS_CREDIT",
+        "yesterday",
+        r"bureau.DAYS_CREDIT: column_type: .*for example bureau.csv, line 3",
+    ),
+    "not a whole number": (
+        "bureau",
+        "SK_ID_CURR",
+        "100001.5",
+        r"bureau.SK_ID_CURR: column_type: .*whole number .*for example bureau.csv, line 3",
+    ),
+    "TARGET not 0/1": (
+        "application_train",
+        "TARGET",
+        "2",
+        r"application_train.TARGET: category: .*for example SK_ID_CURR=\d+",
+    ),
+    "positive age": (
+        "application_train",
+        "DAYS_BIRTH",
+        "12000",
+        r"application_train.DAYS_BIRTH: maximum: .*for example SK_ID_CURR=\d+",
+    ),
+}
+
+
+def source_with_budget(directory: Path, budget: float) -> Path:
+    path = directory.with_suffix(".yaml")
+    path.write_text(f"name: test\nconnection: {{kind: local, directory: {directory}}}\nquarantine_budget: {budget}\n")
+    return path
+
+
+def spoil(directory: Path, name: str, *numbers: int) -> tuple[str, list[str]]:
+    """Put the wrong value of a case into some rows (line numbers from 0); return the key and the other lines."""
+    table, column, value, _ = ROWS[name]
+    path = directory / f"{table}.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    header = lines[0].strip().split(",")
+    kept = [line for number, line in enumerate(lines) if number not in numbers]
+    for number in numbers:
+        ending = "\n" if header[-1] == column else ""
+        lines[number] = cell(lines[number], header.index(column), value + ending)
+    path.write_text("".join(lines))
+    return f"raw/{table}", kept
+
+
+@pytest.mark.parametrize("name", list(ROWS))
+def test_few_rows_that_break_a_rule_are_set_aside_and_the_rest_is_published(source: Path, name: str) -> None:
+    settings, lake = Settings(), Lake(Settings().lake)
+    remember_source(settings, source_with_budget(source, 0.01))
+    key, kept = spoil(source, name, 2)
+    spoilt = running.materialize(settings, f"{APPLICATIONS},{key}")
+    assert spoilt.failures == []
+    assert re.search(f"check `contract` warns: .*{ROWS[name][3]}", " ".join(spoilt.warnings[key])), spoilt.warnings
+    version, quarantine = lake.require(key), lake.require(key.replace("raw/", "quarantine/"))
+    accounting = version.manifest.metadata["facts"]["accounting"]
+    assert (accounting["read"], accounting["published"], accounting["quarantined"]) == (len(kept), len(kept) - 1, 1)
+    assert duckdb.sql(f"select position from '{quarantine.data}'").fetchall() == [(3,)]
+    spoilt_bytes = version.data.read_bytes()
+    (source / f"{key.removeprefix('raw/')}.csv").write_text("".join(kept))
+    assert running.materialize(settings, key).failures == []
+    assert lake.require(key).data.read_bytes() == spoilt_bytes  # as if the row had never been there
+    assert lake.require(quarantine.manifest.key).manifest.metadata["facts"]["quarantined"] == 0
+
+
+@pytest.mark.parametrize("name", list(ROWS))
+def test_too_many_rows_that_break_a_rule_are_refused_and_the_last_good_version_stays(source: Path, name: str) -> None:
+    settings, lake = Settings(), Lake(Settings().lake)
+    remember_source(settings, source)
+    key = f"raw/{ROWS[name][0]}"
+    assert running.materialize(settings, f"{APPLICATIONS},{key}").failures == []
+    good = lake.require(key)
+    spoil(source, name, *range(2, 60))
+    spoilt = running.materialize(settings, key)
+    words = " ".join(spoilt.failures)
+    assert re.search(r"check `contract` failed: .*quarantine_budget: 58 of [\d,]+ .* rows break a rule", words), words
+    assert re.search(ROWS[name][3], words), words
+    assert lake.require(key).version == good.version
+    quarantine = lake.require(key.replace("raw/", "quarantine/"))
+    assert quarantine.manifest.metadata["facts"]["quarantined"] == 58
+    assert not list(good.path.parents[1].glob(".draft-*"))
+
+
+def test_a_column_nobody_declared_is_left_out_told_once_and_recorded(source: Path) -> None:
+    settings, lake = Settings(), Lake(Settings().lake)
+    remember_source(settings, source)
+    select = f"{APPLICATIONS},raw/bureau"
+    assert running.materialize(settings, select).failures == []
+    plain = lake.require("raw/bureau").data.read_bytes()
+    edit(source / "bureau.csv", lambda x: [f"{line.strip()},{n or 'NEW'}\n" for n, line in enumerate(x)])
+    wider = running.materialize(settings, select)
+    assert wider.failures == []
+    assert "check `schema` warns: bureau: unknown column NEW in" in " ".join(wider.warnings["raw/bureau"])
+    version = lake.require("raw/bureau")
+    assert version.data.read_bytes() == plain
+    assert version.manifest.metadata["facts"]["schema"][-1] == ["NEW", None]
+    edit(source / "bureau.csv", lambda x: x[:-1])
+    assert "raw/bureau" not in running.materialize(settings, select).warnings
+
+
 def test_the_next_run_recovers_by_itself(source: Path) -> None:
     settings = Settings()
     remember_source(settings, source)
@@ -165,7 +251,7 @@ def test_the_next_run_recovers_by_itself(source: Path) -> None:
 def test_an_unreadable_source_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CREDITRISK_SOURCE", str(tmp_path / "nowhere"))
     result = running.materialize(Settings(), "raw/application_train")
-    assert re.search(r"the source directory .*nowhere cannot be read", " ".join(result.failures)), result.failures
+    assert re.search(r"the source directory .*nowhere is not there", " ".join(result.failures)), result.failures
 
 
 def creditrisk(*arguments: str, **environment: str) -> subprocess.Popen:
@@ -204,5 +290,5 @@ def test_errors_are_one_line_and_an_exit_code(tmp_path: Path) -> None:
     process = creditrisk("run", "--source", str(tmp_path / "nowhere"))
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert out.startswith("error: --source ")
+    assert out.startswith("error: the source directory ")
     assert out.count("\n") == 1
