@@ -35,6 +35,7 @@ from creditrisk_assets.ingestion.connector import (
 from creditrisk_assets.ingestion.connectors.retry_after import retry_after_seconds
 from creditrisk_assets.ingestion.disk import BLOCK_BYTES
 
+_MISSING = (404, 410)
 _REFUSED = (401, 403)
 _MAY_PASS = (408, 429)
 
@@ -123,10 +124,14 @@ class DvcConnector:
             with self._opened(index, entry, place) as stream:
                 try:
                     stream.seek(offset)
+                    block = stream.read(BLOCK_BYTES)
                 except ValueError as error:
+                    if not offset:
+                        raise
                     raise io.UnsupportedOperation(f"{place}: the remote cannot start at byte {offset}") from error
-                while block := stream.read(BLOCK_BYTES):
+                while block:
                     yield block
+                    block = stream.read(BLOCK_BYTES)
 
     def in_place(self, file: RemoteFile) -> None:
         """Return None: the file of the working tree may not be the one that is tracked."""
@@ -185,18 +190,8 @@ class DvcConnector:
             raise MissingExtraError(f"{place}: {error}; install it with pip") from error
         except DvcException as error:
             raise SourceError(f"{place}: {error}") from error
-        except FileNotFoundError as error:
-            raise MissingFileError(f"{place} is tracked, but its content is not in the remote; run dvc push") from error
-        except (PermissionError, AuthError) as error:
-            raise SourceError(f"{place}: the remote refuses access; check its credentials ({error})") from error
-        except aiohttp.ClientResponseError as error:
-            raise _refusal(place, error) from error
-        except (OSError, aiohttp.ClientError) as error:
-            raise TransientError(f"{place} cannot be read at the moment ({error or type(error).__name__})") from error
         except Exception as error:  # a remote is read by one of a dozen libraries, with errors of its own
-            raise SourceError(
-                f"{place}: the remote cannot be read ({type(error).__name__}: {error}); check its address and credentials"
-            ) from error
+            raise _refusal(place, error) from error
 
 
 def _is_no_repository(error: BaseException | None) -> bool:
@@ -207,11 +202,26 @@ def _version(entry: Any) -> str:
     return f"{entry.hash_info.name}:{entry.hash_info.value}"
 
 
-def _refusal(place: str, error: aiohttp.ClientResponseError) -> IngestionError:
-    if error.status in _MAY_PASS or error.status >= 500:
-        return TransientError(
-            f"{place}: the remote answers HTTP {error.status}", retry_after_seconds(error.headers or {})
+def _refusal(place: str, error: BaseException) -> IngestionError:
+    """Say in words what a remote refused."""
+    if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, aiohttp.ClientError):
+        error = error.__cause__  # fsspec says of every answer it did not expect that there is no file
+    answer = error if isinstance(error, aiohttp.ClientResponseError) else None
+    status = answer.status if answer else 0
+    if isinstance(error, FileNotFoundError) or status in _MISSING:
+        return MissingFileError(
+            f"{place} is tracked, but its content is neither in the cache nor in the remote; check `remote`, or run dvc push"
         )
-    if error.status in _REFUSED:
-        return SourceError(f"{place}: the remote refuses access (HTTP {error.status}); check its credentials")
-    return SourceError(f"{place}: the remote answers HTTP {error.status}; check its address")
+    if answer and (status in _MAY_PASS or status >= 500):
+        return TransientError(f"{place}: the remote answers HTTP {status}", retry_after_seconds(answer.headers or {}))
+    if isinstance(error, (PermissionError, AuthError)) or status in _REFUSED:
+        return SourceError(f"{place}: the remote refuses access ({_words(error)}); check its credentials")
+    if isinstance(error, (OSError, aiohttp.ClientError)) and not answer:
+        return TransientError(f"{place} cannot be read at the moment ({_words(error)})")
+    return SourceError(f"{place}: the remote cannot be read ({_words(error)}); check its address and credentials")
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"HTTP {error.status}"
+    return f"{type(error).__name__}: {error}"
