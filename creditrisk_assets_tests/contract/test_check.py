@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from creditrisk_assets.contracts import ties
-from creditrisk_assets.contracts.check import ContractReport, Profile, check
+from creditrisk_assets.contracts.check import ContractReport, Profile, RuleResult, check
 from creditrisk_assets.contracts.relaxations import Relaxation, Relaxations
 from creditrisk_assets.contracts.sources import SOURCES
 from creditrisk_assets_tests.contract.tables import put, valid_rows
@@ -222,6 +222,40 @@ def test_a_relaxation_of_another_rule_column_or_table_does_not_count(
 ) -> None:
     bureau(con, 3, DAYS_CREDIT=1)
     assert not check(con, "subject", BUREAU, relaxations=Relaxations(entries=(other,)), today=TODAY).passed
+
+
+def test_failures_of_rows_are_told_from_those_of_the_table(con: duckdb.DuckDBPyConnection) -> None:
+    rows = valid_rows(BUREAU, 40)
+    rows[3]["AMT_CREDIT_SUM"], rows[4]["SK_ID_BUREAU"], rows[5]["CREDIT_ACTIVE"] = -1.0, None, "?"
+    for row in rows[:20]:
+        row["CREDIT_TYPE"] = "?"  # an open list: the list is outdated, not half of the rows wrong
+    put(con, BUREAU, [*rows, rows[10]])
+    report = check(con, "subject", BUREAU)
+    assert {result.label for result in report.row_failures} == {
+        "minimum:AMT_CREDIT_SUM",
+        "not_null:SK_ID_BUREAU",
+        "category:CREDIT_ACTIVE",
+    }
+    assert {result.label for result in set(report.failures) - set(report.row_failures)} == {
+        "unique_key",
+        "vocabulary:CREDIT_TYPE",
+    }
+
+
+def test_a_relaxed_rule_is_no_failure_of_rows(con: duckdb.DuckDBPyConnection) -> None:
+    bureau(con, 3, DAYS_CREDIT=1)
+    relaxed = Relaxations(entries=(relaxation("maximum"),))
+    assert check(con, "subject", BUREAU, relaxations=relaxed, today=TODAY).row_failures == ()
+    assert len(check(con, "subject", BUREAU, today=TODAY).row_failures) == 1
+
+
+def test_results_are_told_first_and_in_place_of_those_on_the_same_rule(con: duckdb.DuckDBPyConnection) -> None:
+    report = check(con, bureau(con, 3), BUREAU)
+    own = RuleResult("minimum", "AMT_CREDIT_SUM", "warn", failed=2, observed="set aside")
+    told = report.told([RuleResult("quarantine_budget", None, "error"), own])
+    assert [result.rule for result in told.results[:2]] == ["quarantine_budget", "minimum"]
+    assert [result for result in told.results if result.label == own.label] == [own]
+    assert (len(told.results), told.checked) == (len(report.results) + 1, report.checked + 1)
 
 
 def test_a_report_survives_json(con: duckdb.DuckDBPyConnection) -> None:

@@ -53,6 +53,7 @@ def test_an_absent_file_relaxes_nothing(tmp_path: Path) -> None:
         ("rule: maximum", "rule: max", "there is no rule max; there are"),
         ("rule: maximum", "rule: unique_key", "unique_key cannot be relaxed"),
         ("rule: maximum", "rule: column_type", "column_type cannot be relaxed"),
+        ("rule: maximum", "rule: quarantine_budget", "set per table in the sources file"),
         ("AMT_CREDIT_SUM", "AMT_CREDIT_SUMM", "raw/bureau has no column AMT_CREDIT_SUMM"),
         ("confirmed by the bureau", "because", "at least 10 characters"),
         ("2026-03-31", "never", "valid date"),
