@@ -13,6 +13,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from creditrisk_assets import running
 from creditrisk_assets.defs.alerts import watch
 from creditrisk_assets.monitoring.alerts.store import AlertStore
 from creditrisk_assets.running import DAGSTER_YAML
@@ -25,16 +26,17 @@ CALM_SECONDS = 3 * watched.SECONDS  # three looks without news are silence
 
 @dataclass
 class Daemon:
-    """The Dagster daemon on the small location, in processes of its own."""
+    """The Dagster daemon on a location, in processes of its own."""
 
     home: Path
     log: Path
+    module: str = watched.__name__
     process: subprocess.Popen | None = None
 
     def start(self) -> None:
         with self.log.open("ab") as sink:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dagster._daemon", "run", "-m", watched.__name__],
+                [sys.executable, "-m", "dagster._daemon", "run", "-m", self.module],
                 cwd=DAGSTER_YAML.parent, env=os.environ.copy(), stdout=sink, stderr=sink, start_new_session=True,
             )  # fmt: skip
 
@@ -130,3 +132,50 @@ def test_each_thing_that_goes_wrong_is_one_alert_and_one_resolve_across_restarts
         shown = instance.fetch_observations(watched.RAW, limit=9, ascending=True).records
         states = [record.asset_observation.metadata["alert_state"].text for record in shown if record.asset_observation]
     assert states == ["open", "resolved"], "the asset's own page tells the same"
+
+
+@pytest.fixture
+def fed(tmp_path: Path, portfolio: Path, monkeypatch: pytest.MonkeyPatch, webhook) -> Iterator[Daemon]:
+    """Run the platform's own location, with a daily bureau feed that was delivered and taken in today."""
+    source, policy = tmp_path / "source", tmp_path / "alerts.yaml"
+    shutil.copytree(portfolio, source)
+    (tmp_path / "sources.yaml").write_text(
+        f"name: lender\nconnection: {{kind: local, directory: {source}}}\ntables: {{bureau: {{cadence: 24h}}}}\n"
+    )
+    policy.write_text("settle_seconds: 0\n")
+    for name, value in {
+        "CREDITRISK_SOURCE": tmp_path / "sources.yaml",
+        "CREDITRISK_FEED_LOOK_SECONDS": "1",
+        "CREDITRISK_ALERTS": policy,
+        "CREDITRISK_ALERT_WEBHOOK": webhook[0],
+    }.items():
+        monkeypatch.setenv(name, str(value))
+    settings = Settings()
+    taken = running.materialize(settings, 'group:"ingestion" or group:"features"')
+    assert taken.failures == []
+    daemon = Daemon(settings.dagster_home, tmp_path / "daemon.log", "creditrisk_assets.definitions")
+    daemon.start()
+    yield daemon
+    daemon.kill()
+
+
+def test_a_feed_left_stale_is_one_alert_and_one_resolve_after_it_is_refreshed(
+    fed: Daemon, tmp_path: Path, webhook
+) -> None:
+    _, received, _ = webhook
+    bureau = tmp_path / "source" / "bureau.csv"
+
+    def told() -> list[str]:
+        return [f"{alert['event']} {alert['fingerprint']}" for message in received for alert in message["alerts"]]
+
+    two_days_ago = time.time() - 2 * 86400
+    os.utime(bureau, (two_days_ago, two_days_ago))
+    until(lambda: bool(told()), fed, "an alert")
+    (alert,) = [alert for message in received for alert in message["alerts"]]
+    assert (alert["event"], alert["kind"], alert["subject"]) == ("opened", "data_age", "raw/bureau")
+    fed.kill()
+    fed.start()
+    os.utime(bureau)
+    until(lambda: len(told()) > 1, fed, "a resolve")
+    time.sleep(CALM_SECONDS)
+    assert told() == ["opened data_age:raw/bureau", "resolved data_age:raw/bureau"]
