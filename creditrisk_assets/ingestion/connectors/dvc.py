@@ -6,8 +6,12 @@ only git holds, trying again, resuming, verifying (`fetch`).
 
 import atexit
 import contextlib
+import functools
 import io
+import os
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Self
@@ -20,6 +24,7 @@ from dvc.repo.open_repo import clean_repos
 from dvc.scm import GitAuthError, RevError, SCMError
 from dvc_data.index import StorageKeyError
 from dvc_objects.fs.errors import AuthError
+from scmrepo.exceptions import CloneError
 
 from creditrisk_assets.ingestion.configuration import DvcConnection
 from creditrisk_assets.ingestion.connector import (
@@ -139,6 +144,7 @@ class DvcConnector:
     @contextlib.contextmanager
     def _tracked(self, pin: str | None) -> Iterator[Any]:
         """Open the repository; what it tracks is read anew."""
+        _keep_tidy()
         with Repo.open(self._repository, rev=pin or self._revision, remote=self._remote) as repo:
             yield repo.index.data["repo"]
 
@@ -181,6 +187,8 @@ class DvcConnector:
         except GitAuthError:
             raise SourceError(f"{place}: git is refused; give this machine a key or token for the repository") from None
         except (NotDvcRepoError, SCMError) as error:
+            if isinstance(error.__cause__, CloneError):
+                shutil.rmtree(error.__cause__.path, ignore_errors=True)  # DVC leaves it, one at each attempt
             if isinstance(error, NotDvcRepoError) or _is_no_repository(error):
                 raise SourceError(
                     f"{place}: this is no DVC repository; check `repository`, or run dvc init in it"
@@ -192,6 +200,15 @@ class DvcConnector:
             raise SourceError(f"{place}: {error}") from error
         except Exception as error:  # a remote is read by one of a dozen libraries, with errors of its own
             raise _refusal(place, error) from error
+
+
+@functools.cache
+def _keep_tidy() -> None:
+    """Have DVC's clones and indexes deleted when the process ends; it would leave them in the directories for temporary files."""
+    if "DVC_SITE_CACHE_DIR" not in os.environ:
+        os.environ["DVC_SITE_CACHE_DIR"] = directory = tempfile.mkdtemp("creditrisk-dvc")
+        atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    atexit.register(clean_repos)
 
 
 def _is_no_repository(error: BaseException | None) -> bool:

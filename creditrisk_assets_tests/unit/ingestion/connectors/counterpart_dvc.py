@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from dvc.repo import Repo
 
 from creditrisk_assets.ingestion.configuration import DvcConnection
@@ -34,7 +35,7 @@ class DvcCounterpart:
         self.repository.mkdir(parents=True)
         git(self.repository, "init", "--quiet")
         with Repo.init(str(self.repository)) as repo, repo.config.edit() as config:
-            config["core"] = {"remote": "store", "site_cache_dir": str(directory / "site"), "analytics": False}
+            config["core"] = {"remote": "store", "analytics": False}
             config["remote"] = {"store": {"url": str(self.remote)}}
         self._commit()
 
@@ -76,4 +77,6 @@ class DvcCounterpart:
 @contextmanager
 def serve(directory: Path) -> Iterator[Callable[[], DvcCounterpart]]:
     numbers = itertools.count()
-    yield lambda: DvcCounterpart(directory / str(next(numbers)))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DVC_SITE_CACHE_DIR", str(directory / "site"))
+        yield lambda: DvcCounterpart(directory / str(next(numbers)))

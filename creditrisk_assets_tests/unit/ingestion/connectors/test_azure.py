@@ -1,7 +1,9 @@
 """What only Azure Blob can do, and every way it refuses."""
 
 import gzip
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from azure.storage.blob import ContentSettings
@@ -10,11 +12,13 @@ from pydantic import SecretStr
 from creditrisk_assets.ingestion.configuration import AzureConnection
 from creditrisk_assets.ingestion.connector import (
     ChangedError,
+    MissingExtraError,
     MissingFileError,
     RemoteFile,
     SourceError,
     TransientError,
 )
+from creditrisk_assets.ingestion.connectors import Credentials, connect
 from creditrisk_assets.ingestion.connectors.azure import CHUNK_BYTES, AzureConnector
 from creditrisk_assets_tests.unit.ingestion.connectors.counterpart_azure import (
     ACCOUNT,
@@ -94,6 +98,13 @@ def test_without_credentials_it_says_where_to_put_them(monkeypatch: pytest.Monke
     for action in (lambda: connector.stat(FILE), lambda: connector.find(["bureau.csv"])):
         with pytest.raises(SourceError, match="set CREDITRISK_AZURE_CONNECTION_STRING or sign in"):
             action()
+
+
+def test_without_the_library_that_signs_in_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "azure.identity", None)
+    connection = LENDER.model_copy(update={"account_url": "https://lender.blob.core.windows.net"})
+    with pytest.raises(MissingExtraError, match=r"pip install 'creditrisk\[azure\]'"):
+        connect(connection, Credentials(tmp_path))
 
 
 def test_only_what_lies_directly_below_the_prefix_is_found(azure: AzureCounterpart) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -225,15 +226,22 @@ def test_a_remote_that_is_away_is_no_missing_file(dvc: DvcCounterpart) -> None:
         read(dvc.connector())
 
 
-def test_clones_are_deleted_when_the_process_ends(dvc: DvcCounterpart, tmp_path: Path) -> None:
+def test_nothing_is_left_behind_when_the_process_ends(dvc: DvcCounterpart, tmp_path: Path) -> None:
     script = (
-        "from creditrisk_assets.ingestion.connector import RemoteFile\n"
+        "from creditrisk_assets.ingestion.connector import RemoteFile, SourceError\n"
         "from creditrisk_assets.ingestion.connectors.dvc import DvcConnector\n"
-        f"DvcConnector('file://{dvc.repository}', None, None, 'feeds').stat(RemoteFile('bureau.csv'))"
+        f"DvcConnector('file://{dvc.repository}', None, None, 'feeds').stat(RemoteFile('bureau.csv'))\n"
+        "try:\n"
+        "    DvcConnector('file:///nothing', None, None, 'feeds').stat(RemoteFile('bureau.csv'))\n"
+        "except SourceError as error:\n"
+        "    print('refused')\n"
     )
-    environment = {"TMPDIR": str(tmp_path), "PATH": "/usr/bin:/bin", "DVC_SITE_CACHE_DIR": str(tmp_path / "site")}
-    subprocess.run([sys.executable, "-c", script], check=True, env=environment, capture_output=True)
-    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith("tmp")]
+    environment = {"TMPDIR": str(tmp_path), "PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert (done.stdout, done.stderr) == ("refused\n", "")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_connection_is_configured_without_opening_the_repository() -> None:
