@@ -26,6 +26,7 @@ from creditrisk_assets.monitoring.alerts.store import AlertStore
 from creditrisk_assets.settings import Settings
 
 LOOK_SECONDS = 30
+AWAY = timedelta(minutes=2)  # a sensor that was not tried for so long had no daemon
 ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -59,9 +60,13 @@ class AssetPage:
 SHOWN = ("severity", "what", "since", "cause", "affected", "last_good", "remedy", "owner", "alert", "fingerprint")
 
 
-def process_start() -> datetime:
-    """Return since when this process could have noticed something."""
-    return datetime.fromtimestamp(psutil.Process().create_time(), UTC)
+def watching_since(last_tick: float | None, now: datetime) -> datetime:
+    """Say since when a sensor could have noticed a silence: the start of its process, unless its daemon has only just come back.
+
+    A daemon that was away finds all heartbeats old at its first tick, though every one of its threads is about to beat.
+    """
+    away = last_tick is None or now - datetime.fromtimestamp(last_tick, UTC) > AWAY
+    return now if away else datetime.fromtimestamp(psutil.Process().create_time(), UTC)
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ def look(
     instance: dg.DagsterInstance,
     logger: logging.Logger,
     *,
-    watching_since: datetime,
+    since: datetime,
     repository: dg.RepositoryDefinition | None = None,
     location: str = "",
 ) -> Looked:
@@ -96,7 +101,7 @@ def look(
         The deployment.
     logger
         Where the log channel writes.
-    watching_since
+    since
         Since when something could have been noticed; an older silence is not news.
     repository, location
         The code location to look after; none: only the daemons and the alert sensors.
@@ -109,7 +114,7 @@ def look(
     policy, problem = load_policy(settings)
     channels, closed = open_channels(policy, settings, logger)
     world = World(
-        instance, Lake(settings.lake), policy, datetime.now(UTC), watching_since, repository, location,
+        instance, Lake(settings.lake), policy, datetime.now(UTC), since, repository, location,
         only=None if repository is not None else frozenset({ALERT_SENSOR}),
     )  # fmt: skip
     seen = world.observe(*([problem] if problem else []), *closed)
@@ -140,7 +145,7 @@ def alert_sensor(minimum_interval_seconds: int = LOOK_SECONDS) -> dg.SensorDefin
             Settings(),
             context.instance,
             context.log,
-            watching_since=process_start(),
+            since=watching_since(context.last_tick_completion_time, datetime.now(UTC)),
             repository=context.repository_def,
             location=origin.location_name if origin is not None else "",
         )
@@ -185,12 +190,12 @@ def watch(
     stop, since = stop or threading.Event(), datetime.now(UTC)
     with dg.DagsterInstance.get() as instance:
         if once:
-            looked = look(settings, instance, logger, watching_since=ALWAYS)
+            looked = look(settings, instance, logger, since=ALWAYS)
             for error in looked.errors.values():
                 raise error
             return
         while not stop.wait(every.total_seconds()):
             try:
-                look(settings, instance, logger, watching_since=since)
+                look(settings, instance, logger, since=since)
             except Exception as error:  # a watchdog that dies of what it watches would be none
                 logger.warning(f"the watchdog could not look ({type(error).__name__}: {error}); it looks again")

@@ -383,7 +383,7 @@ def test_a_sensor_that_is_switched_off_ends_its_alert(platform: Platform) -> Non
 def observe(platform: Platform, **other) -> list[str]:
     """Look as the sensor does, in a process that has been there for long; return what is told."""
     before = len(platform.told())
-    values = {"repository": platform.defs.get_repository_def(), "watching_since": LONG_AGO, **other}
+    values = {"repository": platform.defs.get_repository_def(), "since": LONG_AGO, **other}
     import logging
 
     looked = look(Settings(), platform.instance, logging.getLogger("test"), **values)
@@ -398,6 +398,15 @@ def test_a_silent_daemon_is_told_once_and_its_return_once(platform: Platform) ->
     assert observe(platform) == []
     keep_daemons_alive(platform.instance)
     assert observe(platform) == ["resolved daemon:FRESHNESS_DAEMON"]
+
+
+def test_a_daemon_that_comes_back_is_not_told_that_it_was_away() -> None:
+    """Its first tick finds every heartbeat old, though all its threads are about to beat."""
+    now = datetime.now(UTC)
+    started = alerts.watching_since((now - timedelta(seconds=40)).timestamp(), now)
+    assert started < now - timedelta(milliseconds=1), "it was here all the time: since this process began"
+    for last in (None, (now - timedelta(minutes=9)).timestamp()):
+        assert alerts.watching_since(last, now) == now
 
 
 def with_one_silent(instance: dg.DagsterInstance, silent: str, ago: timedelta) -> None:
@@ -430,7 +439,7 @@ def test_a_location_that_cannot_be_loaded_is_told_by_the_other(platform: Platfor
     tried = (datetime.now(UTC) - timedelta(minutes=9)).timestamp()
     quiet = SensorInstigatorData(min_interval=30, last_tick_start_timestamp=tried)
     platform.instance.update_instigator_state(state.with_data(quiet))
-    assert observe(platform, watching_since=datetime.now(UTC)) == [], "just after a start it says nothing"
+    assert observe(platform, since=datetime.now(UTC)) == [], "just after a start it says nothing"
     assert observe(platform) == ["opened sensor:elsewhere/on_alert_condition"]
     assert platform.told()[0]["severity"] == "critical"
     now = SensorInstigatorData(min_interval=30, last_tick_start_timestamp=datetime.now(UTC).timestamp())
