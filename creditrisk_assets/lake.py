@@ -258,6 +258,20 @@ class Lake:
             write_atomically(home / POINTER, json.dumps({"version": name}))
         return Version(target, manifest)
 
+    def restore(self, key: str, version: str) -> None:
+        """Make an earlier version the last good one again; nothing happens when it is.
+
+        Raises
+        ------
+        LakeError
+            There is no such version.
+        """
+        current = self.current(key)
+        if current is None or current.version != version:
+            self.version(key, version)
+            with self._locked(self._home(key)):
+                write_atomically(self._home(key) / POINTER, json.dumps({"version": version}))
+
     def _move_in(self, source: Path, target: Path, manifest: Manifest) -> None:
         """Put a finished draft at its version's place; readers of an equal version already there are not disturbed."""
         try:

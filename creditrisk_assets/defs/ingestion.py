@@ -31,7 +31,7 @@ from creditrisk_assets.defs.feeds import DATA_AGE, age_of, age_outcome, feed_obs
 from creditrisk_assets.defs.vocabulary import OWNERS, VERIFIED_NIGHTLY, Describe, feed_key, quarantine_key, raw_key
 from creditrisk_assets.ingestion import corrections, quarantine, reader, schema_change, table_file
 from creditrisk_assets.ingestion.connector import IngestionError
-from creditrisk_assets.ingestion.feeds import Feed
+from creditrisk_assets.ingestion.feeds import BASE, Feed
 from creditrisk_assets.ingestion.landing import land, sweep
 from creditrisk_assets.ingestion.quarantine import Settled
 from creditrisk_assets.ingestion.schema_change import SchemaChange
@@ -93,12 +93,15 @@ def _make(source: SourceContract, work: Work) -> Made:
     reading.mkdir()
     last = work.lake.current(work.draft.key)
     before: Mapping[str, Any] = last.manifest.metadata["facts"] if last else {}
-    previous = Schema.from_json(before["schema"]) if "schema" in before else None
+    accepted = {batch: Schema.from_json(columns) for batch, columns in before.get("schemas", {}).items()}
     with work.connection() as con, contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, reading, ignore_errors=True)
         files = [land(feed, part, work.settings.landing, reading, work.context.log.info) for part in feed.parts]
         schemas = [table_file.delivered_schema(con, file) for file in files]
-        changes = [schema_change.classify(previous, schema, source) for schema in schemas]
+        changes = [
+            schema_change.classify(accepted.get(file.batch_id, accepted.get(BASE)), schema, source)
+            for file, schema in zip(files, schemas, strict=True)
+        ]
         schema = _schema_outcome(files, changes, source)
         if schema.blocks:
             return Made({}, (schema,))
@@ -106,7 +109,7 @@ def _make(source: SourceContract, work: Work) -> Made:
         identity = f"{feed.source} {drawn}" if drawn else feed.source
         baseline = Profile.from_dict(before["profile"]) if before.get("source") == identity else None
         read = list(_read(con, work.settings.root, source, files, schemas, reading))
-        settled = _settle(con, source, work, read, baseline)
+        settled, set_aside = _settle(con, source, work, read, baseline)
     sweep(feed, work.settings.landing)
     facts = {
         "rows": settled.accounting.published,
@@ -117,8 +120,9 @@ def _make(source: SourceContract, work: Work) -> Made:
         "source_sha256": read[0].read.sha256,
         "as_at": feed.as_at.isoformat() if feed.as_at else None,
         "batches": _batches(feed, read, before),
-        "schema": schemas[0].to_json(),
+        "schemas": {file.batch_id: schema.to_json() for file, schema in zip(files, schemas, strict=True)},
         "accounting": settled.accounting.to_dict(),
+        "quarantine": set_aside.version,
         "profile": settled.report.profile.to_dict(),
     }
     return Made(facts, (schema, *contract_outcomes(settled.report)))
@@ -145,7 +149,7 @@ def _settle(
     work: Work,
     read: Sequence[quarantine.ReadPart],
     baseline: Profile | None,
-) -> Settled:
+) -> tuple[Settled, Version]:
     """Check the table, set aside what breaks a rule on rows, and publish the quarantine, whatever becomes of the table."""
     judge = partial(
         _judge,
@@ -163,7 +167,7 @@ def _settle(
                 f"{draft.key}: {problems[0].message(draft.key)}; this is a defect, nothing was published"
             )
         accounting = settled.accounting.to_dict()
-        work.lake.publish(
+        published = work.lake.publish(
             draft,
             code_version=code_version(quarantine),
             inputs={feed_key(source.table): work.seen.version},
@@ -175,7 +179,7 @@ def _settle(
         )
     if not settled.report.passed:
         _report_quarantine(work.context, work.lake, source.table)
-    return settled
+    return settled, published
 
 
 def _judge(con: duckdb.DuckDBPyConnection, source: SourceContract, relation: str, **given: Any) -> ContractReport:
@@ -238,8 +242,9 @@ def _show(version: Version) -> Mapping[str, dg.MetadataValue]:
 
 
 def _today(context: dg.AssetExecutionContext, version: Version, feed: Feed) -> Sequence[CheckOutcome]:
-    """Judge the age of the data anew, and renew the freshness of the quarantine with that of the table."""
+    """Judge the age of the data anew; the quarantine is the table's own again, also after a delivery that was refused."""
     platform = context.resources.platform
+    platform.lake.restore(quarantine_key(feed.table), version.manifest.metadata["facts"]["quarantine"])
     _report_quarantine(context, platform.lake, feed.table)
     if late := [batch["batch_id"] for batch in version.manifest.metadata["facts"]["batches"] if batch["late"]]:
         context.log.info(f"raw/{feed.table}: late batches {', '.join(late)}: what depends on this table is made anew")

@@ -125,7 +125,7 @@ def test_a_column_nobody_declared_is_left_out_told_and_recorded(directory: Path)
     assert added.failures == []
     assert "unknown column BRANCH" in " ".join(added.warnings["raw/bureau"])
     assert Lake(Settings().lake).require("raw/bureau").version == before, "what is read has not changed"
-    assert ["BRANCH", None] in facts()["schema"]
+    assert ["BRANCH", None] in facts()["schemas"]["base"]
     path.touch()
     assert not run().warnings, "a schema that was accepted is not told again"
 
@@ -158,6 +158,22 @@ def test_row_accounting_is_kept_and_the_quarantine_shows_where(directory: Path) 
     with duckdb.connect() as con:
         found = con.execute(f"select batch_id, position, rule from '{quarantined}'").fetchall()
     assert found == [("base", 8, "maximum:DAYS_CREDIT")]
+
+
+def test_a_refused_delivery_leaves_its_quarantine_until_the_good_file_is_back(directory: Path) -> None:
+    path = directory / "bureau.csv"
+    good, stamp = path.read_text(), path.stat().st_mtime_ns
+    sources_file(directory)
+    assert run().failures == []
+    path.write_text(good.replace("Active", "Lively"))
+    assert "quarantine_budget" in " ".join(run().failures)
+    lake = Lake(Settings().lake)
+    assert lake.require("quarantine/bureau").manifest.metadata["facts"]["quarantined"] > 0
+    path.write_text(good)
+    os.utime(path, ns=(stamp, stamp))
+    (bureau,) = [asset for asset in run().assets if asset.key == "raw/bureau"]
+    assert (bureau.outcome, bureau.reason) == ("reused", "unchanged")
+    assert lake.require("quarantine/bureau").manifest.metadata["facts"]["quarantined"] == 0
 
 
 def test_a_wrong_checksum_publishes_nothing_and_names_both(directory: Path) -> None:

@@ -147,3 +147,17 @@ def test_a_small_file_is_replaced_whole(tmp_path: Path) -> None:
     write_atomically(path, json.dumps({"a": 2}))
     assert json.loads(path.read_text()) == {"a": 2}
     assert [file.name for file in path.parent.iterdir()] == ["summary.json"]
+
+
+def test_an_earlier_version_can_be_made_the_last_good_one_again(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    names = []
+    for text in ("one", "two"):
+        with lake.draft("raw/x") as draft:
+            draft.data.write_text(text)
+            names.append(lake.publish(draft, code_version="c", inputs={}).version)
+    lake.restore("raw/x", names[0])
+    assert lake.require("raw/x").version == names[0]
+    with pytest.raises(LakeError, match="missing or damaged"):
+        lake.restore("raw/x", "0" * 64)
+    assert lake.require("raw/x").version == names[0]
