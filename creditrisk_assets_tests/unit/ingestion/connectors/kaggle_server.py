@@ -66,7 +66,9 @@ class KaggleServer(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
-    def put(self, place: str, name: str, content: bytes, packed: Callable[[bytes], bytes] = lambda plain: plain) -> None:
+    def put(
+        self, place: str, name: str, content: bytes, packed: Callable[[bytes], bytes] = lambda plain: plain
+    ) -> None:
         """Make a place hold a file; `packed` is how it is delivered."""
         revision = next(self._revisions)
         stored_at = f"/{SIGNATURE}/{place}/{revision}/{name}"
