@@ -194,6 +194,14 @@ def test_what_shows_up_later_is_folded_into_the_open_alert(world: World) -> None
     assert world.open()["check:raw/bureau:contract"].affected == ("features/bureau",)
 
 
+def test_of_two_causes_the_one_that_was_told_takes_what_follows(world: World) -> None:
+    world.look(broken(), after=timedelta(minutes=1))
+    older = silent()
+    older = replace(older, since=older.since - timedelta(days=9))
+    world.look(broken(), older, overdue("features/bureau"))
+    assert world.open()["check:raw/bureau:contract"].affected == ("features/bureau",)
+
+
 def test_a_cause_that_another_location_told_of_is_a_cause_here_too(world: World) -> None:
     world.look(broken())
     assert world.look(overdue("serving/batch_scores")) == []
@@ -264,6 +272,16 @@ def test_what_comes_and_goes_is_told_as_flapping_and_ends_when_it_is_calm(world:
         "resolved freshness:raw/bureau log chat"
     ]
     assert len(world.alerts) == 1
+
+
+def test_what_flaps_again_begins_its_calm_anew(world: World) -> None:
+    for _ in range(3):
+        world.look(overdue())
+        world.look(healthy="freshness:raw/bureau")
+    world.look(overdue(), after=timedelta(minutes=30))
+    world.look(healthy="freshness:raw/bureau")
+    assert world.look(healthy="freshness:raw/bureau", after=timedelta(minutes=40)) == []
+    assert world.look(healthy="freshness:raw/bureau", after=timedelta(minutes=20)) != []
 
 
 def test_what_comes_back_long_after_is_a_new_alert(world: World) -> None:
