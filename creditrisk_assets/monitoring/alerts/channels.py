@@ -81,8 +81,8 @@ def _open(name: str, entry: conf.Channel, settings: Settings, logger: logging.Lo
 
 def _open_sns(entry: conf.SnsChannel) -> Channel | str:
     try:
-        import boto3  # type: ignore[import-untyped]  # noqa: PLC0415 -- only where it is used
-        from botocore.config import Config  # type: ignore[import-untyped]  # noqa: PLC0415
+        import boto3  # noqa: PLC0415 -- only where it is used
+        from botocore.config import Config  # noqa: PLC0415
     except ImportError:
         return "boto3 is not installed; install the extra `assets`"
     region = entry.topic_arn.split(":")[3]
