@@ -3,13 +3,15 @@
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import SecretStr, TypeAdapter
 
-from creditrisk_assets.ingestion.configuration import Connection
-from creditrisk_assets.ingestion.connector import SourceError
+from creditrisk_assets.ingestion.configuration import Connection, HttpConnection
+from creditrisk_assets.ingestion.connector import RemoteFile, SourceError
 from creditrisk_assets.ingestion.connectors import Credentials, connect
+from creditrisk_assets_tests.unit.ingestion.connectors.file_server import Served, serving
 
 CONFIGURED = {
     "local": {"directory": "/feeds"},
@@ -35,7 +37,7 @@ def test_every_kind_that_can_be_configured_is_held_here() -> None:
 @pytest.mark.parametrize("kind", ["local", "http", "sample", "s3"])
 def test_the_kind_chooses_the_connector(kind: str, tmp_path: Path) -> None:
     asked = []
-    credentials = Credentials(tmp_path, SecretStr("tok"), s3_client=asked.append)
+    credentials = Credentials(tmp_path, {"feeds.example": SecretStr("tok")}, s3_client=asked.append)
     assert connect(connection(kind), credentials).kind == kind
     assert asked == ([connection("s3")] if kind == "s3" else [])
 
@@ -45,8 +47,20 @@ def test_without_an_s3_client_it_is_said(tmp_path: Path) -> None:
         connect(connection("s3"), Credentials(tmp_path))
 
 
+def test_a_bearer_token_is_sent_to_its_own_host_alone(tmp_path: Path) -> None:
+    with serving() as mine, serving() as other:
+        for server in (mine, other):
+            server.files["/bureau.csv"] = Served(b"x", etag='"1"')
+        credentials = Credentials(tmp_path, {urlsplit(mine.url).netloc: SecretStr("tok-1")})
+        mine.authorization = other.authorization = "Bearer tok-1"
+        file = RemoteFile("bureau.csv")
+        assert connect(HttpConnection(kind="http", base_url=mine.url), credentials).stat(file).size == 1
+        with pytest.raises(SourceError, match="HTTP 401"):
+            connect(HttpConnection(kind="http", base_url=other.url), credentials).stat(file)
+
+
 def test_no_credential_is_shown(tmp_path: Path) -> None:
-    credentials = Credentials(tmp_path, SecretStr("tok-1"), SecretStr("AccountKey=2"))
+    credentials = Credentials(tmp_path, {"feeds.example": SecretStr("tok-1")}, SecretStr("AccountKey=2"))
     assert "tok-1" not in repr(credentials)
     assert "AccountKey" not in repr(credentials)
 
@@ -71,10 +85,12 @@ class Missing:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Missing)
 from pathlib import Path
+from urllib.parse import urlsplit
 from pydantic import TypeAdapter
-from creditrisk_assets.ingestion.configuration import Connection
+from creditrisk_assets.ingestion.configuration import Connection, HttpConnection
 from creditrisk_assets.ingestion.connector import MissingExtraError
 from creditrisk_assets.ingestion.connectors import Credentials, connect
+from creditrisk_assets_tests.unit.ingestion.connectors.file_server import Served, serving
 source = TypeAdapter(Connection).validate_python({{"kind": {kind!r}, **{CONFIGURED[kind]!r}}})
 try:
     connect(source, Credentials(Path("."), s3_client=lambda _: None))
@@ -92,8 +108,10 @@ def test_a_local_source_loads_no_library_of_another(tmp_path: Path) -> None:
     program = f"""
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 from creditrisk_assets.ingestion.configuration import LocalConnection
 from creditrisk_assets.ingestion.connectors import Credentials, connect
+from creditrisk_assets_tests.unit.ingestion.connectors.file_server import Served, serving
 connect(LocalConnection(directory=Path({str(tmp_path)!r})), Credentials(Path(".")))
 print(sorted({{"boto3", "botocore", "azure.storage", "kaggle", "kagglesdk", "dvc"}} & set(sys.modules)))
 """
