@@ -7,7 +7,7 @@ file of `modelling`), facts about the data (the contracts), one run's knobs (`dg
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -44,6 +44,12 @@ class Settings(BaseSettings):
     )
     memory_limit: str = Field(
         "3GB", pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$", description="DuckDB's memory; past it, it spills."
+    )
+    engine: Literal["duckdb", "spark"] = Field(
+        "duckdb", description="What computes the features: DuckDB in this process, or Spark for tables past one machine."
+    )
+    spark_master: str = Field(
+        "local[2]", min_length=1, description="Spark's master URL; `local[N]` is this machine with N threads."
     )
     relaxations: Path = Field(
         Path("deploy/relaxations.yaml"), description="Contract rules relaxed by name, with reason and expiry."
