@@ -46,7 +46,8 @@ class Settings(BaseSettings):
         "3GB", pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$", description="DuckDB's memory; past it, it spills."
     )
     engine: Literal["duckdb", "spark"] = Field(
-        "duckdb", description="What computes the features: DuckDB in this process, or Spark for tables past one machine."
+        "duckdb",
+        description="What computes the features: DuckDB in this process, or Spark for tables past one machine.",
     )
     spark_master: str = Field(
         "local[2]", min_length=1, description="Spark's master URL; `local[N]` is this machine with N threads."
