@@ -101,7 +101,7 @@ def statement(family: Family, as_of: int) -> str:
     shown = ",\n    ".join(
         name if name in known else f"cast(null as {portable(kind)}) as {name}" for name, kind in family.columns
     )
-    return f"select\n    {KEY},\n    {shown}\nfrom (\n{family_select(family.sql, family.columns)}\n) as known"  # noqa: S608 - committed text
+    return f"select\n    {KEY},\n    {shown}\nfrom (\n{family_select(family.sql, family.columns)}\n) as known"
 
 
 def known_before(origins: Mapping[str, Origins]) -> frozenset[str]:
