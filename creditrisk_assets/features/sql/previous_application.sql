@@ -28,13 +28,13 @@ with loans as (                   -- one row per earlier application: 365243 (ne
         cast(case when days_last_due_1st_version <> 365243 then -days_last_due_1st_version end as bigint) as planned_due_days,
         cast(case when days_termination <> 365243 then -days_termination end as bigint) as ended_days,
         case when name_contract_status = 'Approved' and days_termination = 365243 then 1 else 0 end as is_running,
-        cast(round(cast(amt_application as double) / nullif(cast(amt_credit as double), 0), 6) as decimal(18, 6)) as asked_ratio,
-        cast(round(cast(amt_down_payment as double) / nullif(cast(amt_credit as double), 0), 6) as decimal(18, 6)) as down_payment_ratio,
-        cast(round(cast(rate_down_payment as double), 6) as decimal(18, 6)) as down_payment_share,
-        cast(round(cast(amt_annuity as double) / nullif(cast(amt_credit as double), 0), 6) as decimal(18, 6)) as payment_rate,
+        cast(round(1000000 * (cast(amt_application as double) / nullif(cast(amt_credit as double), 0))) / 1000000 as decimal(18, 6)) as asked_ratio,
+        cast(round(1000000 * (cast(amt_down_payment as double) / nullif(cast(amt_credit as double), 0))) / 1000000 as decimal(18, 6)) as down_payment_ratio,
+        cast(round(1000000 * (cast(rate_down_payment as double))) / 1000000 as decimal(18, 6)) as down_payment_share,
+        cast(round(1000000 * (cast(amt_annuity as double) / nullif(cast(amt_credit as double), 0))) / 1000000 as decimal(18, 6)) as payment_rate,
         -- what the loan costs beyond its amount, per amount
         case when cnt_payment > 0 and amt_annuity > 0 then
-            cast(round(cast(amt_annuity as double) * cnt_payment / nullif(cast(amt_credit as double), 0) - 1, 6) as decimal(18, 6))
+            cast(round(1000000 * (cast(amt_annuity as double) * cnt_payment / nullif(cast(amt_credit as double), 0) - 1)) / 1000000 as decimal(18, 6))
         end as interest_ratio
     from previous_application
 ),
