@@ -14,20 +14,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from creditrisk_assets.contracts.sources import SOURCES
-from creditrisk_assets.contracts.table import ColumnSpec
 from creditrisk_assets.features.as_of import days_of, known_before
 from creditrisk_assets.features.engine import build_family
 from creditrisk_assets.features.families import FAMILIES, Family
 from creditrisk_assets.features.lineage import lineage
 from creditrisk_assets_tests.features.tables import records, write
-from creditrisk_assets_tests.property.histories import Made, declared
+from creditrisk_assets_tests.property.histories import Made, recent_tables
 
 PROPERTY = settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 MONTHS_BACK = (1, 2, 6, 12, 24)
-APPLICANTS = 8
 INFINITY = 365243
 Row = dict[str, Any]
 
@@ -65,40 +62,10 @@ def raw(view: str) -> str:
     return "application_test" if view == "application" else view
 
 
-def recent(column: ColumnSpec, source: random.Random) -> Any:
-    """A value the contract allows; dates lie within three years of the application, so that the points divide them."""
-    value = declared(column, source)
-    if value is None or value in column.sentinels or column.clock is None:
-        return value
-    latest = 400 if column.dating == "plan" else 0
-    back = 36 if column.clock == "months" else 1100
-    return type(value)(source.randint(-back, latest))
-
-
 @st.composite
 def histories(draw: st.DrawFn, name: str) -> Made:
-    """Rows of a family's inputs for a few applicants, keys unique where the contract says so."""
-    source = random.Random(draw(st.integers(0, 2**32)))
-    made: Made = {}
-    for view in FAMILIES[name].views:
-        contract = SOURCES[raw(view)]
-        rows: dict[Any, Row] = {}
-        for place in range(APPLICANTS if view == "application" else 60):
-            row = {column.name: recent(column, source) for column in contract.columns}
-            credit = source.randint(1, 12)
-            row |= {
-                "SK_ID_CURR": place + 1 if view == "application" else 1 + credit % APPLICANTS,
-                "SK_ID_PREV": place if view == "previous_application" else credit,
-                "SK_ID_BUREAU": place if view == "bureau" else source.randint(0, 20),
-                "NUM_INSTALMENT_VERSION": float(source.randint(0, 1)),
-                "NUM_INSTALMENT_NUMBER": source.randint(1, 2),
-            }
-            if row.get("DAYS_ENTRY_PAYMENT") is None:  # an instalment that was not paid has no amount paid
-                row["AMT_PAYMENT"] = None
-            row = {column.name: row[column.name] for column in contract.columns}
-            rows.setdefault(tuple(row[key] for key in contract.key) or place, row)
-        made[view] = list(rows.values())
-    return made
+    """Rows of a family's inputs for a few applicants."""
+    return recent_tables(name, random.Random(draw(st.integers(0, 2**32))), applicants=8, rows=60)
 
 
 def delivered(view: str, rows: list[Row], k: int) -> list[Row]:
