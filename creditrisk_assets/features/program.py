@@ -7,6 +7,7 @@ A program is a list of nodes, each `[kind, type, arguments, constant]`. Argument
 which occurs twice is one node; every conversion DuckDB makes silently is a `cast`. `outputs` names the node of each feature.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -94,7 +95,7 @@ def render_program(
     Returns
     -------
     dict
-        `nodes` and `outputs`, JSON values.
+        `nodes` and `outputs`, and the hash of the SQL they say again; JSON values.
 
     Raises
     ------
@@ -112,10 +113,10 @@ def render_program(
         raise ProgramError(f"it yields no column {missing[0]}")
     _compare_types(sql, table, inputs, {name: nodes.type_of(place) for name, place in found.items()})
     outputs = [nodes.cast(found[name], kind) for name, kind in columns]
-    return _pruned(nodes.nodes, outputs)
+    return _pruned(sql, nodes.nodes, outputs)
 
 
-def _pruned(nodes: Sequence[Node], outputs: Sequence[int]) -> dict[str, Any]:
+def _pruned(sql: str, nodes: Sequence[Node], outputs: Sequence[int]) -> dict[str, Any]:
     """Leave out what no output needs; the columns stay, since a request's values are checked against their types."""
     needed = set(outputs)
     for place in range(len(nodes) - 1, -1, -1):
@@ -124,6 +125,7 @@ def _pruned(nodes: Sequence[Node], outputs: Sequence[int]) -> dict[str, Any]:
     kept = [place for place, node in enumerate(nodes) if place in needed or node[0] == "column"]
     new = {place: number for number, place in enumerate(kept)}
     return {
+        "sql_sha256": hashlib.sha256(sql.encode()).hexdigest(),
         "nodes": [
             [kind, of, [new[a] for a in args], value] for kind, of, args, value in (nodes[place] for place in kept)
         ],

@@ -8,6 +8,7 @@ A family whose plan carries a program (the application family) runs as a compile
 what the function leaves open, and every other family, DuckDB computes.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -76,12 +77,15 @@ class RequestFeatures:
         self.interpreted: dict[str, str] = {}
         for name, family in plan["families"].items():
             if "program" in family:
-                self._compile(name, family["program"])
+                self._compile(name, family["sql"], family["program"])
             elif "no_program" in family:
                 self.interpreted[name] = family["no_program"]
 
-    def _compile(self, name: str, program: Mapping[str, Any]) -> None:
+    def _compile(self, name: str, sql: str, program: Mapping[str, Any]) -> None:
         """Compile a family and compare it with DuckDB on drawn rows; a family that fails is left to DuckDB."""
+        if program.get("sql_sha256") != hashlib.sha256(sql.encode()).hexdigest():
+            self.interpreted[name] = "the plan's program is of another SQL"
+            return
         try:
             values = compile_program(program).values
         except CompileError as error:
