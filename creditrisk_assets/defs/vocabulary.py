@@ -14,7 +14,7 @@ OWNERS = {
     "monitoring": "team:model-risk",
     "serving": "team:credit-decisions",
 }
-KINDS = frozenset({"duckdb", "parquet", "lightgbm", "mlflow", "evidently", "fastapi", "sklearn"})
+KINDS = frozenset({"duckdb", "parquet", "lightgbm", "mlflow", "evidently", "fastapi", "sklearn", "sqlite"})
 
 # the nightly schedule renews every asset, so a day and a half without is a missed night
 VERIFIED_NIGHTLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))

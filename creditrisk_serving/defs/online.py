@@ -1,12 +1,13 @@
 """The online store as an asset, and the sensor that renews it when a family is published anew."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
 from creditrisk_assets.contracts.fingerprint import code_version
 from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work, asset_key
+from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.features.families import FAMILIES
 from creditrisk_assets.lake import Lake, LakeError, Version
@@ -85,6 +86,16 @@ def _point(settings: Settings, lake: Lake, version: Version) -> None:
         store.close()
 
 
+def _columns() -> Iterator[dg.TableColumn]:
+    """Yield the key and every family's features; a row packs them into one value."""
+    seen: set[str] = set()
+    for family in FAMILIES.values():
+        for column in schema_of(family.contract).columns:
+            if column.name not in seen:
+                seen.add(column.name)
+                yield column
+
+
 def _show(version: Version) -> Mapping[str, dg.MetadataValue]:
     facts = version.manifest.metadata["facts"]
     return {
@@ -97,7 +108,7 @@ def _show(version: Version) -> Mapping[str, dg.MetadataValue]:
 ONLINE = Artefact(
     key=KEY,
     group="serving",
-    kinds=frozenset({"arrow", "sqlite"}),
+    kinds=frozenset({"parquet", "sqlite"}),
     describe=Describe(
         what="The features of every applicant, one row per key, for lookups at the moment of decision.",
         grain="one row per SK_ID_CURR",
@@ -114,6 +125,7 @@ ONLINE = Artefact(
     checks=EVERY_ONE | EQUAL,
     also_from=lambda settings, _lake: {"store": online_store(settings).backend},
     export=_point,
+    columns=dg.TableSchema(columns=[*_columns()]),
 )
 ARTEFACTS = (ONLINE,)
 
