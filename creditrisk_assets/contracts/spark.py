@@ -7,6 +7,7 @@ What belongs here: running a check's text. What does not: the text (`render.spar
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,12 @@ class SparkTables:
 
     def execute(self, query: str, /) -> _Answer:
         """Run one statement."""
-        return _Answer(self.session.sql(query).collect(), is_description=query.startswith("describe "))
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", ResourceWarning
+            )  # pyspark leaves the closing of an answer's socket to its destructor
+            rows = self.session.sql(query).collect()
+        return _Answer(rows, is_description=query.startswith("describe "))
 
 
 class _Answer:

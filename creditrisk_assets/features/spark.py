@@ -29,12 +29,11 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 ENABLE = 'pip install "creditrisk[spark]" and, for Java, apt-get install default-jre-headless'
-# The text both engines run is ANSI: identifiers in double quotes, literals without backslash escapes, errors and not NULL for what
-# does not fit. The rest keeps a local run quiet and off the network.
+# The text both engines run is ANSI: identifiers in double quotes, and an error, not NULL, for what does not fit. The rest keeps a
+# local run quiet and off the network.
 SETTINGS = {
     "spark.sql.ansi.enabled": "true",
     "spark.sql.ansi.doubleQuotedIdentifiers": "true",
-    "spark.sql.parser.escapedStringLiterals": "true",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.catalogImplementation": "in-memory",
     "spark.ui.enabled": "false",

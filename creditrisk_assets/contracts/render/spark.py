@@ -3,8 +3,7 @@
 What belongs here: text; each function answers exactly what its namesake in `render.sql` does. What does not: which rules a table has
 (`rules`), running the text (`contracts.spark`).
 
-It is read by a session whose identifiers stand in double quotes and whose literals have no backslash escapes, as DuckDB's are
-(`features.spark.session`).
+It is read by a session whose identifiers stand in double quotes (`features.spark.session`).
 """
 
 # ruff: noqa: S608 -- every name is a declared column or a path written by `identifier` and `parquet`
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from creditrisk_assets.contracts.render import sql
-from creditrisk_assets.contracts.render.sql import count_where, identifier, literal, one_pass
+from creditrisk_assets.contracts.render.sql import count_where, identifier, one_pass
 
 __all__ = [
     "absent_values", "count_where", "describe_columns", "distinct_packed", "first_duplicates", "identifier", "matches",
@@ -35,6 +34,13 @@ TYPES = {
 }
 
 
+def literal(value: object) -> str:
+    """Write a value as SQL. In a text a backslash begins an escape, and two quotes in a row join two texts."""
+    if isinstance(value, str):
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return sql.literal(value)
+
+
 def parquet(path: Path) -> str:
     """Write the relation of one Parquet file, or of a directory of them."""
     return f"parquet.`file://{str(path).replace('`', '``')}`"
@@ -49,6 +55,8 @@ def violation(kind: str, column: str, statistics: Mapping[str, Any]) -> str:
             return f"not {_among(column, statistics['known'])}"
         case "notin":
             return _among(column, statistics["forbidden_values"])
+        case "equal_to" | "not_equal_to":
+            return f"{column} {'<>' if kind == 'equal_to' else '='} {literal(statistics['value'])}"
         case "str_matches" | "str_contains":
             pattern = getattr(statistics["pattern"], "pattern", statistics["pattern"])
             at_start = kind == "str_matches" and not pattern.startswith("^")
