@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from creditrisk_assets.defs import features, feeds, governance, ingestion, jobs, monitoring, training
+from creditrisk_assets.defs import features, feeds, governance, ingestion, jobs, monitoring, parity, training
 from creditrisk_assets.defs.artefact import asset_of
 from creditrisk_assets.resources.duckdb import EmbeddedDuckDB
 from creditrisk_assets.resources.mlflow import mlflow_run
@@ -34,8 +34,9 @@ def build_defs(
     """
     return dg.Definitions(
         assets=[*feeds.FEEDS, *(asset_of(artefact) for artefact in ARTEFACTS), *ingestion.QUARANTINES],
-        jobs=jobs.JOBS,
-        schedules=jobs.SCHEDULES,
+        asset_checks=parity.CHECKS,
+        jobs=[*jobs.JOBS, *parity.JOBS],
+        schedules=[*jobs.SCHEDULES, *parity.SCHEDULES],
         sensors=[*feeds.SENSORS, *monitoring.SENSORS],
         resources={"platform": Platform(), "duckdb": EmbeddedDuckDB(), "mlflow": mlflow_run, **(resources or {})},
         executor=dg.in_process_executor,

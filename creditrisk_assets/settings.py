@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -54,6 +54,16 @@ class Settings(BaseSettings):
     )
     memory_limit: str = Field(
         "3GB", pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$", description="DuckDB's memory; past it, it spills."
+    )
+    engine: Literal["duckdb", "spark"] = Field(
+        "duckdb",
+        description="What computes the features: DuckDB in this process, or Spark for tables past one machine.",
+    )
+    spark_master: str = Field(
+        "local[2]", min_length=1, description="Spark's master URL; `local[N]` is this machine with N threads."
+    )
+    online_store: SecretStr | None = Field(
+        None, description="SQLAlchemy URL of the online store; none: SQLite below the home directory."
     )
     relaxations: Path = Field(
         Path("deploy/relaxations.yaml"), description="Contract rules relaxed by name, with reason and expiry."
@@ -115,6 +125,16 @@ class Settings(BaseSettings):
     def dagster_home(self) -> Path:
         """Dagster's instance."""
         return self.root / "dagster"
+
+    @property
+    def online(self) -> Path:
+        """Snapshots of the online store when no database is configured."""
+        return self.root / "online"
+
+    @property
+    def online_store_url(self) -> str | None:
+        """SQLAlchemy URL of the online store; None: the files of `online`."""
+        return None if self.online_store is None else self.online_store.get_secret_value()
 
     @property
     def bundles(self) -> Path:

@@ -9,14 +9,14 @@ from creditrisk_assets.defs.alerts import on_alert_condition
 from creditrisk_assets.defs.artefact import asset_of
 from creditrisk_assets.resources.duckdb import EmbeddedDuckDB
 from creditrisk_assets.resources.platform import Platform
-from creditrisk_serving.defs import batch
+from creditrisk_serving.defs import batch, online
 
-ARTEFACTS = batch.ARTEFACTS
+ARTEFACTS = (*online.ARTEFACTS, *batch.ARTEFACTS)
 
 score_applicants = dg.define_asset_job(
     "score_applicants",
     selection=dg.AssetSelection.groups("serving"),
-    description="Batch scores of the scoring portfolio by the champion.",
+    description="The online store, and batch scores of the scoring portfolio by the champion.",
 )
 nightly_score_applicants = dg.ScheduleDefinition(
     name="nightly_score_applicants",
@@ -41,9 +41,9 @@ def build_defs(
     """
     return dg.Definitions(
         assets=[asset_of(artefact) for artefact in ARTEFACTS],
-        jobs=[score_applicants],
+        jobs=[score_applicants, online.refresh_online_store],
         schedules=[nightly_score_applicants],
-        sensors=[on_alert_condition],
+        sensors=[on_alert_condition, online.on_new_features],
         resources={"platform": Platform(), "duckdb": EmbeddedDuckDB(), **(resources or {})},
         executor=dg.in_process_executor,
         loggers=dict(loggers or {"console": dg.colored_console_logger.configured({"log_level": "INFO"})}),

@@ -44,7 +44,15 @@ class ServingSettings(BaseSettings):
     max_applicants: int = Field(1000, ge=1, description="Applications and applicant ids of one request; past it: 413.")
     max_history_rows: int = Field(100_000, ge=0, description="History rows of one request, all tables; past it: 413.")
     poll_seconds: float = Field(
-        1.0, gt=0, description="How often the published bundle and feature tables are looked at."
+        1.0, gt=0, description="How often the published bundle and the online store are looked at."
+    )
+    max_age_hours: float = Field(
+        48.0,
+        gt=0,
+        description="Hours after which features of the online store, not confirmed by a run since, are told as stale.",
+    )
+    family_max_age_hours: dict[str, float] = Field(
+        default_factory=dict, description='The same for single families, as JSON: `{"bureau": 24}`.'
     )
 
     @model_validator(mode="after")

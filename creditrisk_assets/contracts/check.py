@@ -11,11 +11,9 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import duckdb
-
 from creditrisk_assets.contracts import bands, ties
 from creditrisk_assets.contracts.relaxations import NONE, Relaxations
-from creditrisk_assets.contracts.render import sql
+from creditrisk_assets.contracts.render.dialect import Connection, dialect_of
 from creditrisk_assets.contracts.render.sql import parquet as parquet_relation
 from creditrisk_assets.contracts.report import ContractReport, Profile, RuleResult, part_of
 from creditrisk_assets.contracts.rules import RULES, Rule, column_rules
@@ -26,7 +24,7 @@ __all__ = ["ContractReport", "Profile", "RuleResult", "check", "parquet_relation
 
 
 def check(
-    con: duckdb.DuckDBPyConnection,
+    con: Connection,
     relation: str,
     contract: TableContract,
     *,
@@ -40,9 +38,9 @@ def check(
     Parameters
     ----------
     con
-        Connection with its memory limit and spill directory set.
+        Connection with its memory limit and spill directory set, or `contracts.spark.SparkTables`.
     relation
-        The table as SQL text, for example `read_parquet('…')` (see `render.sql.parquet`).
+        The table as SQL text, for example `read_parquet('…')` (see `render.sql.parquet`, `render.spark.parquet`).
     contract
         What it must be.
     baseline
@@ -59,9 +57,12 @@ def check(
     ContractReport
         A result per rule and column, and the table's profile.
     """
-    actual = {name: kind for name, kind, *_ in con.execute(sql.describe_columns(relation)).fetchall()}
+    text = dialect_of(con)
+    actual = {name: kind for name, kind, *_ in con.execute(text.describe_columns(relation)).fetchall()}
     sound = {column.name for column in contract.columns if actual.get(column.name) == column.sql_type}
-    facts = _scan(con, relation, contract, [rule for rule in column_rules(contract) if rule.column in sound], sound)
+    facts = _scan(
+        con, relation, contract, [rule for rule in column_rules(contract, text) if rule.column in sound], sound
+    )
     results = [*_structure(contract, actual, facts.rows), *_columns(con, relation, contract, facts)]
     if contract.key and sound.issuperset(contract.key):
         results.append(ties.unique_key(con, relation, contract, facts))
@@ -84,17 +85,16 @@ def check(
     return ContractReport(contract.table, facts.rows, judged, profile, sum(result.applicable for result in judged))
 
 
-def _scan(
-    con: duckdb.DuckDBPyConnection, relation: str, contract: TableContract, rules: Sequence[Rule], sound: set[str]
-) -> Facts:
+def _scan(con: Connection, relation: str, contract: TableContract, rules: Sequence[Rule], sound: set[str]) -> Facts:
     """Read the table once."""
+    text = dialect_of(con)
     columns = [column.name for column in contract.columns if column.name in sound]
     whole = [name for name in contract.key if name in sound and contract.column(name).type == "int"]
     counted = [rule for rule in rules if rule.name != "not_null"]  # decided by the counts of known values
-    aggregates = [f"count({sql.identifier(name)})" for name in columns]
-    aggregates += [f"{side}({sql.identifier(name)})" for name in whole for side in ("min", "max")]
+    aggregates = [f"count({text.identifier(name)})" for name in columns]
+    aggregates += [f"{side}({text.identifier(name)})" for name in whole for side in ("min", "max")]
     aggregates += [rule.aggregate for rule in counted]
-    row = con.execute(sql.one_pass(relation, aggregates)).fetchall()[0]
+    row = con.execute(text.one_pass(relation, aggregates)).fetchall()[0]
     rows, rest = row[0], iter(row[1:])
     nulls = {name: rows - next(rest) for name in columns}
     ranges: dict[str, tuple[int, int] | None] = {}
@@ -166,7 +166,7 @@ def _structure(contract: TableContract, actual: Mapping[str, str], rows: int) ->
     return results
 
 
-def _columns(con: duckdb.DuckDBPyConnection, relation: str, contract: TableContract, facts: Facts) -> list[RuleResult]:
+def _columns(con: Connection, relation: str, contract: TableContract, facts: Facts) -> list[RuleResult]:
     """Judge the rules on columns, with sample keys for those that are broken."""
     broken = [rule for rule, failed in facts.failed if failed and rule.violation]
     samples = _samples(con, relation, contract, facts, broken)
@@ -199,14 +199,16 @@ def _columns(con: duckdb.DuckDBPyConnection, relation: str, contract: TableContr
 
 
 def _samples(
-    con: duckdb.DuckDBPyConnection, relation: str, contract: TableContract, facts: Facts, broken: Sequence[Rule]
+    con: Connection, relation: str, contract: TableContract, facts: Facts, broken: Sequence[Rule]
 ) -> dict[int, tuple[str, ...]]:
     """Fetch a few keys of the rows that break each rule."""
     locator = [name for name in contract.locator if name in facts.nulls]
     conditions = {id(rule): rule.violation for rule in broken if rule.violation}
     if not locator or not conditions:
         return {}
-    found = con.execute(sql.sample(relation, locator, list(conditions.values()), ties.SAMPLES)).fetchall()[0]
+    found = con.execute(dialect_of(con).sample(relation, locator, list(conditions.values()), ties.SAMPLES)).fetchall()[
+        0
+    ]
     return {
         rule: tuple(ties.shown_key(locator, row.values() if isinstance(row, dict) else row) for row in rows or ())
         for rule, rows in zip(conditions, found, strict=True)

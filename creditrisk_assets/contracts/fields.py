@@ -12,6 +12,12 @@ dating
     is known from the row's own date on (or is such a date), so it is cut; `plan` is a date or count set in advance
     that may lie ahead; `snapshot` is known only on the application day; `outcome` only after it, so it is never an
     input.
+clock
+    What a date is counted in, `days` or `months` from the application; none: it is not a date (days past due are not).
+pending
+    The code of an event that has not come yet (365243, "infinity"): before its day, an event is this code and not NULL.
+known_from
+    The date of the same row from which on the value is known, where that is not the row's own date.
 protected
     Whether it is, or stands for, a characteristic that credit decisions may not rest on.
 sentinels
@@ -26,15 +32,21 @@ import pandera.ibis as pa
 from creditrisk_assets.contracts import kinds
 
 Dating = Literal["key", "event", "plan", "snapshot", "outcome"]
+Clock = Literal["days", "months"]
 
 INFINITE_DAYS = 365243
 CENTURY_DAYS = 36525
 
 
 def _metadata(
-    unit: str, dating: Dating, *, protected: bool = False, sentinels: Mapping[Any, str] | None = None
+    unit: str,
+    dating: Dating,
+    *,
+    protected: bool = False,
+    sentinels: Mapping[Any, str] | None = None,
+    **of_dates: Any,
 ) -> dict[str, Any]:
-    return {"unit": unit, "dating": dating, "protected": protected, "sentinels": dict(sentinels or {})}
+    return {"unit": unit, "dating": dating, "protected": protected, "sentinels": dict(sentinels or {}), **of_dates}
 
 
 def key(description: str) -> Any:
@@ -52,9 +64,10 @@ def number(
     nullable: bool = False,
     protected: bool = False,
     sentinels: Mapping[int, str] | None = None,
+    **of_dates: Any,
 ) -> Any:
     """Declare a quantity with bounds; sentinels are codes outside them (or inside: then they are only explained)."""
-    metadata = _metadata(unit, dating, protected=protected, sentinels=sentinels)
+    metadata = _metadata(unit, dating, protected=protected, sentinels=sentinels, **of_dates)
     outside = [code for code in sentinels or {} if not minimum <= code <= maximum]
     if outside:
         rule: dict[str, Any] = {"range_or_sentinel": {"minimum": minimum, "maximum": maximum, "sentinels": outside}}
@@ -72,6 +85,7 @@ def days(
     nullable: bool = False,
     protected: bool = False,
     sentinels: Mapping[int, str] | None = None,
+    pending: int | None = None,
 ) -> Any:
     """Declare a day counted from the application: negative is before it, and by default nothing lies after it."""
     return number(
@@ -83,19 +97,35 @@ def days(
         nullable=nullable,
         protected=protected,
         sentinels=sentinels,
+        clock="days",
+        pending=pending,
     )
 
 
 def month(description: str) -> Any:
     """Declare the month of a balance row, counted from the application: 0 is its month, -1 the one before."""
-    return number(description, "months", minimum=-1200, maximum=0, dating="event")
+    return number(description, "months", minimum=-1200, maximum=0, dating="event", clock="months")
 
 
 def amount(
-    description: str, *, dating: Dating, minimum: float = 0, maximum: float = 1e9, nullable: bool = False
+    description: str,
+    *,
+    dating: Dating,
+    minimum: float = 0,
+    maximum: float = 1e9,
+    nullable: bool = False,
+    known_from: str | None = None,
 ) -> Any:
     """Declare an amount of money. The upper bound catches a wrong unit or a shifted column, not a rich applicant."""
-    return number(description, "currency", minimum=minimum, maximum=maximum, dating=dating, nullable=nullable)
+    return number(
+        description,
+        "currency",
+        minimum=minimum,
+        maximum=maximum,
+        dating=dating,
+        nullable=nullable,
+        known_from=known_from,
+    )
 
 
 def count(description: str, *, dating: Dating, maximum: int = 1000, nullable: bool = False, unit: str = "count") -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from creditrisk_assets.contracts.render import sql
+from creditrisk_assets.contracts.render.dialect import Dialect
 from creditrisk_assets.contracts.table import ColumnSpec, ContractError, TableContract
 
 Severity = Literal["error", "warn"]
@@ -110,8 +111,8 @@ class Rule:
         return f"{self.name}:{self.column}"
 
 
-def column_rules(contract: TableContract) -> tuple[Rule, ...]:
-    """List the rules on the columns of a table, in file order.
+def column_rules(contract: TableContract, dialect: Dialect = sql) -> tuple[Rule, ...]:
+    """List the rules on the columns of a table, in file order, their SQL in an engine's dialect.
 
     Raises
     ------
@@ -127,27 +128,27 @@ def column_rules(contract: TableContract) -> tuple[Rule, ...]:
     return tuple(
         rule
         for spec in contract.columns
-        for rule in _rules_of_column(contract.table, spec, schema.columns[spec.name].checks)
+        for rule in _rules_of_column(contract.table, spec, schema.columns[spec.name].checks, dialect)
     )
 
 
-def _rules_of_column(table: str, spec: ColumnSpec, checks: Any) -> list[Rule]:
-    column = sql.identifier(spec.name)
+def _rules_of_column(table: str, spec: ColumnSpec, checks: Any, dialect: Dialect) -> list[Rule]:
+    column = dialect.identifier(spec.name)
     rules = []
     if not spec.nullable:
         rules.append(_row_rule("not_null", spec.name, f"{spec.name} is never NULL", f"{column} is null"))
     if spec.type == "float":
         rules.append(
-            _row_rule("finite", spec.name, f"{spec.name} is neither NaN nor infinite", f"not isfinite({column})")
+            _row_rule("finite", spec.name, f"{spec.name} is neither NaN nor infinite", dialect.not_finite(column))
         )
     for check in checks:
         if check.name == "finite":
             continue
-        rules.append(_rule_of_check(table, spec, check))
+        rules.append(_rule_of_check(table, spec, check, dialect))
     return rules
 
 
-def _rule_of_check(table: str, spec: ColumnSpec, check: Any) -> Rule:
+def _rule_of_check(table: str, spec: ColumnSpec, check: Any, dialect: Dialect) -> Rule:
     where = f"{table}.{spec.name}"
     if check.name not in _NAMES:
         raise ContractError(
@@ -162,8 +163,10 @@ def _rule_of_check(table: str, spec: ColumnSpec, check: Any) -> Rule:
     description = f"{spec.name} {words}"
     severity: Severity = "warn" if check.raise_warning else "error"
     if name == "all_values_present":
-        return Rule(name, spec.name, description, sql.absent_values(spec.name, statistics["values"]), None, severity)
-    violation = sql.violation(check.name, sql.identifier(spec.name), statistics)
+        return Rule(
+            name, spec.name, description, dialect.absent_values(spec.name, statistics["values"]), None, severity
+        )
+    violation = dialect.violation(check.name, dialect.identifier(spec.name), statistics)
     tolerated = statistics["unknown_share_limit"] if name == "vocabulary" else 0.0
     return _row_rule(name, spec.name, description, violation, severity=severity, tolerated_share=tolerated)
 

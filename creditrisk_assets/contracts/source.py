@@ -18,8 +18,15 @@ class SourceContract(TableContract):
         Name of its file without suffix, as the source spells it (`POS_CASH_balance`).
     title
         What it holds, in a few words.
+    dated_by
+        The row's own date: the day or month on which the event it records was known. None: a row is an applicant.
+    settles
+        Columns that name what several rows settle in parts (the payments of one instalment). Of rows whose part has not
+        come yet one stands for what is open, and none where a part has come.
     """
 
     stem: str
     title: str
+    dated_by: str | None = None
+    settles: tuple[str, ...] = ()
     layer: str = "raw"

@@ -51,6 +51,9 @@ class ColumnSpec:
     unit: str = ""
     description: str = ""
     dating: str = ""
+    clock: str | None = None  # what a date is counted in; None: it is not a date
+    pending: int | None = None  # the code of an event that has not come yet
+    known_from: str | None = None  # the date of the row from which on it is known, if not the row's own
     protected: bool = False
     metadata: Mapping[str, Any] = field(
         default_factory=dict
@@ -196,6 +199,9 @@ def _column(table: str, name: str, column: Any) -> ColumnSpec:
         unit=metadata.get("unit", ""),
         description=column.description or "",
         dating=metadata.get("dating", ""),
+        clock=metadata.get("clock"),
+        pending=metadata.get("pending"),
+        known_from=metadata.get("known_from"),
         protected=bool(metadata.get("protected", False)),
         metadata=metadata,
     )

@@ -7,10 +7,8 @@ What belongs here: what one scan of counts cannot decide. What does not: rules o
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import duckdb
-
 from creditrisk_assets.contracts import bands
-from creditrisk_assets.contracts.render import sql
+from creditrisk_assets.contracts.render.dialect import Connection, dialect_of
 from creditrisk_assets.contracts.report import Profile, RuleResult, part_of
 from creditrisk_assets.contracts.rules import Rule
 from creditrisk_assets.contracts.table import Exclusion, Relation, TableContract
@@ -36,14 +34,14 @@ def shown_key(names: Sequence[str], parts: Iterable[object]) -> str:
     return ", ".join(f"{name}={part}" for name, part in zip(names, parts, strict=True))
 
 
-def unique_key(con: duckdb.DuckDBPyConnection, relation: str, contract: TableContract, facts: Facts) -> RuleResult:
+def unique_key(con: Connection, relation: str, contract: TableContract, facts: Facts) -> RuleResult:
     """Count surplus rows exactly, in bounded memory."""
     description = f"({', '.join(contract.key)}) names one row"
     slices = max(1, -(-facts.rows // ROWS_PER_SLICE))
     ranges = {name: found for name in contract.key if (found := facts.ranges.get(name)) is not None}
     complete = all(facts.nulls[name] == 0 for name in contract.key)
     if complete and len(ranges) == len(contract.key) and _fits(ranges, facts.rows):
-        distinct = con.execute(sql.distinct_packed(relation, ranges)).fetchall()[0][0] or 0
+        distinct = con.execute(dialect_of(con).distinct_packed(relation, ranges)).fetchall()[0][0] or 0
         surplus, repeated = facts.rows - distinct, []
         if surplus:
             repeated = _repeated(con, relation, contract.key, slices, only_samples=True)[1]
@@ -71,16 +69,16 @@ def _fits(ranges: Mapping[str, tuple[int, int]], rows: int) -> bool:
 
 
 def _repeated(
-    con: duckdb.DuckDBPyConnection, relation: str, key: Sequence[str], slices: int, *, only_samples: bool
+    con: Connection, relation: str, key: Sequence[str], slices: int, *, only_samples: bool
 ) -> tuple[int, list[str]]:
     """Find repeated keys slice by slice: how many surplus rows, and a few keys."""
     surplus = 0
     samples: list[str] = []
     for part in range(slices):
         if not only_samples:
-            surplus += con.execute(sql.surplus(relation, key, part, slices)).fetchall()[0][0]
+            surplus += con.execute(dialect_of(con).surplus(relation, key, part, slices)).fetchall()[0][0]
         if len(samples) < SAMPLES and (only_samples or surplus):
-            query = sql.first_duplicates(relation, key, part, slices, limit=SAMPLES - len(samples))
+            query = dialect_of(con).first_duplicates(relation, key, part, slices, limit=SAMPLES - len(samples))
             samples += [shown_key(key, row[:-1]) for row in con.execute(query).fetchall()]
         if only_samples and len(samples) >= SAMPLES:
             break
@@ -88,7 +86,7 @@ def _repeated(
 
 
 def orphans(
-    con: duckdb.DuckDBPyConnection,
+    con: Connection,
     relation: str,
     tie: Relation,
     tables: Mapping[str, str],
@@ -100,7 +98,7 @@ def orphans(
     there = [(tables[table], column) for table, column in tie.parents if table in tables]
     if not there:
         return _undecided("orphans", tie.column, description, f"{names} is not there to compare with"), None
-    keys, found, some = con.execute(sql.matches(relation, tie.column, there)).fetchall()[0]
+    keys, found, some = con.execute(dialect_of(con).matches(relation, tie.column, there)).fetchall()[0]
     if not keys or not some:
         side = names if keys else tie.column
         return _undecided("orphans", tie.column, description, f"{side} has no value to compare with"), None
@@ -112,7 +110,7 @@ def orphans(
     )
     samples: tuple[str, ...] = ()
     if verdict != "pass":
-        query = sql.matching_keys(relation, tie.column, there, orphans=True, limit=SAMPLES)
+        query = dialect_of(con).matching_keys(relation, tie.column, there, orphans=True, limit=SAMPLES)
         samples = tuple(f"{tie.column}={value}" for (value,) in con.execute(query).fetchall())
     result = RuleResult(
         "orphans",
@@ -127,17 +125,17 @@ def orphans(
     return result, share
 
 
-def exclusion(con: duckdb.DuckDBPyConnection, relation: str, tie: Exclusion, tables: Mapping[str, str]) -> RuleResult:
+def exclusion(con: Connection, relation: str, tie: Exclusion, tables: Mapping[str, str]) -> RuleResult:
     """Judge that no value occurs in the other table."""
     table, column = tie.other
     description = f"no value of {tie.column} is in {table}"
     if table not in tables:
         return _undecided("exclusion", tie.column, description, f"{table} is not there to compare with")
     other = [(tables[table], column)]
-    keys, found, _ = con.execute(sql.matches(relation, tie.column, other)).fetchall()[0]
+    keys, found, _ = con.execute(dialect_of(con).matches(relation, tie.column, other)).fetchall()[0]
     samples: tuple[str, ...] = ()
     if found:
-        query = sql.matching_keys(relation, tie.column, other, orphans=False, limit=SAMPLES)
+        query = dialect_of(con).matching_keys(relation, tie.column, other, orphans=False, limit=SAMPLES)
         samples = tuple(f"{tie.column}={value}" for (value,) in con.execute(query).fetchall())
     return RuleResult(
         "exclusion",

@@ -1,6 +1,11 @@
 """Stage 2: the feature families and their join to one row per applicant."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import duckdb
@@ -9,19 +14,26 @@ from creditrisk_assets.contracts import relaxations
 from creditrisk_assets.contracts.check import check
 from creditrisk_assets.contracts.features import APPLICANT
 from creditrisk_assets.contracts.fingerprint import code_version
+from creditrisk_assets.contracts.render import spark as spark_sql
 from creditrisk_assets.contracts.render.sql import parquet
+from creditrisk_assets.contracts.spark import SparkTables
 from creditrisk_assets.contracts.table import TableContract
 from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work, asset_key
 from creditrisk_assets.defs.columns import lineage_of, schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes, relaxed
 from creditrisk_assets.defs.vocabulary import Describe, raw_key
-from creditrisk_assets.features import engine, lineage
+from creditrisk_assets.features import as_of, engine, lineage, spark
 from creditrisk_assets.features.families import FAMILIES, Family, applicant_code_version
 from creditrisk_assets.features.statement import KEY
 from creditrisk_assets.lake import Version
+from creditrisk_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 ONE_ROW = {"one_row_per_applicant": "No applicant has two rows, and none is without an id."}
 EVERY_APPLICATION = {"every_application_kept": "The join keeps every application, with or without history."}
+NO_FUTURE = {"no_future_events": "No event that the family reads is dated after the application day."}
 APPLICANT_KEY = "features/applicant"
 
 
@@ -36,10 +48,14 @@ def family_artefact(family: Family) -> Artefact:
 
     def make(work: Work) -> Made:
         tables = {table: work.inputs[raw_key(table)].data for table in family.inputs}
-        with work.connection() as con:
-            rows = engine.build_family(con, family, tables, work.draft.data)
+        with work.connection() as con, _session(work.settings) as session:
+            if session is None:
+                rows = engine.build_family(con, family, tables, work.draft.data)
+            else:
+                rows = spark.build_family(session, con, family, tables, work.draft.data)
             facts = {"rows": rows, "features": len(family.features), "definition": family.definition}
-            return Made(facts, _checks(con, work, family.contract, rows))
+            checks = _checks(con, session, work, family.contract, rows)
+            return Made(facts, (*checks, _no_future_events(con, family, tables)))
 
     return Artefact(
         key=feature_key(family.name),
@@ -51,24 +67,52 @@ def family_artefact(family: Family) -> Artefact:
             built_from=", ".join(f"`{key}`" for key in inputs),
             known_at="the application day: only rows dated before it are read",
             consumed_by="`features/applicant`, and the scoring service for known applicants",
-            fails_when="a feature leaves its declared type or bounds, or an applicant has two rows",
+            fails_when="a record is dated after the application, a feature leaves its type or bounds, or an applicant has two rows",
             source=f"creditrisk_assets/features/sql/{family.name}.sql",
         ),
-        code_version=code_version(family.code_version, family.contract.model, engine),
+        code_version=code_version(family.code_version, family.contract.model, engine, as_of),
         make=make,
         show=lambda _version: {"dagster/column_lineage": lineage_of(lineage.lineage(family), layer="raw")},
         deps=inputs,
-        checks=CONTRACT | ONE_ROW,
-        also_from=lambda settings, _lake: relaxed(settings, family.contract),
+        checks=CONTRACT | ONE_ROW | NO_FUTURE,
+        also_from=lambda settings, _lake: {**relaxed(settings, family.contract), **_computed_by(settings)},
         columns=schema_of(family.contract),
     )
 
 
-def _checks(con: duckdb.DuckDBPyConnection, work: Work, contract: TableContract, rows: int) -> tuple[CheckOutcome, ...]:
+@contextmanager
+def _session(settings: Settings) -> Iterator[SparkSession | None]:
+    """Open a Spark session where the settings name that engine."""
+    if settings.engine != "spark":
+        yield None
+        return
+    with spark.session(settings.spark_master, memory=settings.memory_limit, directory=settings.spill) as session:
+        yield session
+
+
+def _computed_by(settings: Settings) -> Mapping[str, str]:
+    """Fingerprint the other engine: its values may differ in their last digits, so a change of engine is a change of inputs."""
+    return {"engine": code_version(spark)} if settings.engine == "spark" else {}
+
+
+def _no_future_events(con: duckdb.DuckDBPyConnection, family: Family, tables: Mapping[str, Path]) -> CheckOutcome:
+    found = as_of.future_records(con, family.inputs, tables)
+    words = ", ".join(f"{each.table}.{each.column} in {each.records:,} records" for each in found)
+    facts: dict[str, object] = {"description": f"after the application: {words or 'none'}"}
+    if found:
+        facts["future_records"] = [vars(each) | {"sample_keys": " | ".join(each.sample_keys)} for each in found]
+    return CheckOutcome("no_future_events", passed=not found, facts=facts)
+
+
+def _checks(
+    con: duckdb.DuckDBPyConnection, session: SparkSession | None, work: Work, contract: TableContract, rows: int
+) -> tuple[CheckOutcome, ...]:
     relation = parquet(work.draft.data)
-    report = check(
-        con, relation, contract, baseline=None, parents={}, relaxations=relaxations.load(work.settings.relaxations)
-    )
+    known = relaxations.load(work.settings.relaxations)
+    if session is None:
+        report = check(con, relation, contract, relaxations=known)
+    else:
+        report = check(SparkTables(session), spark_sql.parquet(work.draft.data), contract, relaxations=known)
     found = con.execute(f"SELECT count(DISTINCT {KEY}) FROM {relation}").fetchone()  # noqa: S608 -- quoted path
     distinct = int(found[0]) if found else 0
     one_row = CheckOutcome(
@@ -82,9 +126,12 @@ def _checks(con: duckdb.DuckDBPyConnection, work: Work, contract: TableContract,
 def _make_applicant(work: Work) -> Made:
     families = {name: work.inputs[feature_key(name)].data for name in FAMILIES}
     applications = work.inputs[feature_key("application")].manifest.metadata["facts"]["rows"]
-    with work.connection() as con:
-        rows = engine.join_applicant(con, families, work.draft.data)
-        checks = _checks(con, work, APPLICANT, rows)
+    with work.connection() as con, _session(work.settings) as session:
+        if session is None:
+            rows = engine.join_applicant(con, families, work.draft.data)
+        else:
+            rows = spark.join_applicant(session, con, families, work.draft.data)
+        checks = _checks(con, session, work, APPLICANT, rows)
     kept = CheckOutcome(
         "every_application_kept",
         passed=rows == applications,
@@ -124,7 +171,7 @@ APPLICANT_ARTEFACT = Artefact(
     show=_show_applicant,
     deps=tuple(feature_key(name) for name in FAMILIES),
     checks=CONTRACT | ONE_ROW | EVERY_APPLICATION,
-    also_from=lambda settings, _lake: relaxed(settings, APPLICANT),
+    also_from=lambda settings, _lake: {**relaxed(settings, APPLICANT), **_computed_by(settings)},
     columns=schema_of(APPLICANT),
 )
 

@@ -14,7 +14,7 @@ OWNERS = {
     "monitoring": "team:model-risk",
     "serving": "team:credit-decisions",
 }
-KINDS = frozenset({"duckdb", "parquet", "lightgbm", "mlflow", "evidently", "fastapi", "sklearn"})
+KINDS = frozenset({"duckdb", "parquet", "lightgbm", "mlflow", "evidently", "fastapi", "sklearn", "sqlite"})
 
 
 def feed_key(table: str) -> str:

@@ -7,6 +7,7 @@ What belongs here: rendering `docs/feature-catalogue.md` from the registry, the 
 import sys
 from collections.abc import Iterator
 
+from creditrisk_assets.features.as_of import known_before
 from creditrisk_assets.features.families import FAMILIES, PRESENCE, FeatureSpec, applicant_features
 from creditrisk_assets.features.lineage import Origins, applicant_lineage
 
@@ -30,7 +31,8 @@ def _lines() -> Iterator[str]:
         f"{len(features)} features in {len(FAMILIES)} families, one row per application, all known on the application day. Names are "
         "`<family>__<quantity>_<unit>_<aggregate>[_<window>]`: a window `365d` or `12m` is the time before the application, days and "
         "months count back from it. An empty value (NULL) means unknown or not applicable; no history is NULL, never zero. Origins "
-        "include the columns of every condition on the way."
+        "include the columns of every condition on the way. **Before**: whether it can also be computed as of a point before the "
+        "application (`build_family(…, as_of=months)`); a feature made of what is known only on the application day is then NULL."
     )
     for family in FAMILIES.values():
         of_family = [feature for feature in features if feature.family == family.name]
@@ -49,11 +51,13 @@ def _lines() -> Iterator[str]:
 
 
 def _table(features: list[FeatureSpec], origins: dict[str, Origins]) -> Iterator[str]:
-    yield "| feature | what it is | unit | bounds | made from |"
-    yield "|---|---|---|---|---|"
+    known = known_before(origins)
+    yield "| feature | what it is | unit | bounds | before | made from |"
+    yield "|---|---|---|---|---|---|"
     for feature in features:
         made_from = _columns(origins[feature.name])
-        yield f"| `{feature.name}` | {feature.description} | {feature.unit} | {_bounds(feature)} | {made_from} |"
+        before = "yes" if feature.name in known else "no"
+        yield f"| `{feature.name}` | {feature.description} | {feature.unit} | {_bounds(feature)} | {before} | {made_from} |"
 
 
 def _bounds(feature: FeatureSpec) -> str:

@@ -1,7 +1,7 @@
 """The linter of family SQL: `python -m creditrisk_assets.features.lint`, run by `make check`.
 
-What belongs here: rules that keep one text exact, deterministic and valid on DuckDB and Spark. What does not: whether a value is right
-(given/expect rows in the tests), whether it is in bounds (the contracts).
+What belongs here: rules that keep one text exact, deterministic and valid on DuckDB and Spark, and rendered where there is a grid. What
+does not: whether a value is right (given/expect rows in the tests), whether it is in bounds (the contracts).
 """
 
 import re
@@ -13,8 +13,10 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from creditrisk_assets.contracts.features import GRIDS
 from creditrisk_assets.features.families import FAMILIES, Family
 from creditrisk_assets.features.lineage import LineageError, lineage
+from creditrisk_assets.features.render import rendered
 from creditrisk_assets.features.statement import KEY
 
 HEADER = re.compile(
@@ -119,6 +121,11 @@ def main() -> int:
     problems = [problem for family in FAMILIES.values() for problem in lint(family)]
     stray = {path.stem for path in (Path(__file__).parent / "sql").glob("*.sql")} - set(FAMILIES)
     problems += [f"{name}.sql: no family of that name is registered in families.py" for name in sorted(stray)]
+    problems += [
+        f"{name}.sql: is not what its rows and its grid give; run `python -m creditrisk_assets.features.render`"
+        for name in GRIDS
+        if FAMILIES[name].sql != rendered(name)
+    ]
     sys.stdout.writelines(f"{problem}\n" for problem in problems)
     return 1 if problems else 0
 

@@ -11,6 +11,7 @@ from creditrisk_assets.contracts.source import SourceContract
 from creditrisk_assets.contracts.sources import SOURCES
 from creditrisk_assets.contracts.table import ColumnSpec, TableContract
 from creditrisk_assets.features.families import APPLICATION_VIEW, FAMILIES, PRESENCE, Family
+from creditrisk_assets.features.program import ProgramError, render_program
 
 REQUEST_APPLICATION = "application_test"  # an application without its label is what a request carries
 
@@ -23,8 +24,9 @@ def render_plan(
     Returns
     -------
     dict
-        `families`: per family its input views, definition (a hash), SQL and (name, type) columns; `presence`: flag of the joined
-        table to the family it is about; `tables`: per input view its columns with types, bounds and categories, and its key.
+        `families`: per family its input views, definition (a hash), SQL and (name, type) columns, and for a family of the
+        application alone its `program`, or in `no_program` why it has none; `presence`: flag of the joined table to the family it
+        is about; `tables`: per input view its columns with types, bounds and categories, and its key.
     """
     views = dict.fromkeys(view for family in families.values() for view in family.views)
     return {
@@ -34,12 +36,24 @@ def render_plan(
                 "definition": family.definition,
                 "sql": family.sql,
                 "columns": [list(column) for column in family.columns],
+                **_program(family, sources[REQUEST_APPLICATION]),
             }
             for name, family in families.items()
         },
         "presence": {flag: name for flag, name in PRESENCE.items() if name in families},
         "tables": {view: _table(sources[REQUEST_APPLICATION if view == APPLICATION_VIEW else view]) for view in views},
     }
+
+
+def _program(family: Family, application: SourceContract) -> dict[str, Any]:
+    """Render a row-wise family as a program; the service computes it with DuckDB where that fails."""
+    if family.views != (APPLICATION_VIEW,):
+        return {}
+    inputs = [(column.name, column.sql_type) for column in application.columns]
+    try:
+        return {"program": render_program(family.sql, APPLICATION_VIEW, inputs, family.columns)}
+    except ProgramError as error:
+        return {"no_program": str(error)}
 
 
 def _table(contract: TableContract) -> dict[str, Any]:

@@ -3,8 +3,12 @@
 What belongs here: running the plan of a model bundle on rows that a caller sent, in this process. What does not: whole tables
 (`engine`), validating what was sent (`creditrisk_serving`), encoding for the model (`modelling.bundle`). DuckDB and the standard
 library only: the scoring service imports this.
+
+A family whose plan carries a program (the application family) runs as a compiled function, proven against DuckDB when it is loaded;
+what the function leaves open, and every other family, DuckDB computes.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +18,8 @@ from typing import Any
 
 import duckdb
 
+from creditrisk_assets.features.compiled import UNSETTLED, CompileError, Odd, Values, compile_program
+from creditrisk_assets.features.probes import draw_probes
 from creditrisk_assets.features.statement import KEY, family_select, literal, quoted
 
 APPLICATION = "application"
@@ -41,6 +47,11 @@ class RequestFeatures:
     threads
         Threads of each worker. One is fastest for a handful of applicants.
 
+    Attributes
+    ----------
+    interpreted
+        Families that could be compiled but are not -> why; DuckDB computes them.
+
     Examples
     --------
     >>> plan = {
@@ -59,6 +70,38 @@ class RequestFeatures:
         self._threads = threads
         self._idle: LifoQueue[_Worker] = LifoQueue()
         self._idle.put(_Worker(plan, threads))
+        self._names = {
+            name: tuple(column for column, _ in family["columns"]) for name, family in plan["families"].items()
+        }
+        self._compiled: dict[str, Values] = {}
+        self.interpreted: dict[str, str] = {}
+        for name, family in plan["families"].items():
+            if "program" in family:
+                self._compile(name, family["sql"], family["program"])
+            elif "no_program" in family:
+                self.interpreted[name] = family["no_program"]
+
+    def _compile(self, name: str, sql: str, program: Mapping[str, Any]) -> None:
+        """Compile a family and compare it with DuckDB on drawn rows; a family that fails is left to DuckDB."""
+        if program.get("sql_sha256") != hashlib.sha256(sql.encode()).hexdigest():
+            self.interpreted[name] = "the plan's program is of another SQL"
+            return
+        try:
+            values = compile_program(program).values
+        except CompileError as error:
+            self.interpreted[name] = str(error)
+            return
+        probes = draw_probes(self._plan["tables"][APPLICATION]["columns"])
+        expected = self._by_engine(probes, {}, (name,))[name]
+        for probe in probes:
+            try:
+                found = values(probe.get)
+            except (Odd, *UNSETTLED):
+                continue
+            if (wrong := _first_difference(found, expected[probe[APPLICATION_KEY]])) is not None:
+                self.interpreted[name] = f"{self._names[name][wrong]} is computed unlike DuckDB does on this machine"
+                return
+        self._compiled[name] = values
 
     def compute(self, applications: Sequence[Row], histories: Mapping[str, Sequence[Row]]) -> dict[str, list[Any]]:
         """Compute every family.
@@ -89,6 +132,33 @@ class RequestFeatures:
         """Compute the application family alone; arguments, result and errors as for `compute`."""
         return self._compute(applications, {}, (APPLICATION,))
 
+    def application(self, application: Row) -> dict[str, Any]:
+        """Compute the application family of one application, without a query where the family is compiled.
+
+        Parameters
+        ----------
+        application
+            A raw application row by column name. A column that is missing is NULL.
+
+        Returns
+        -------
+        dict
+            Feature name -> value.
+
+        Raises
+        ------
+        RequestError
+            A value is not of its column's type.
+        """
+        if (values := self._compiled.get(APPLICATION)) is not None:
+            try:
+                return dict(zip(self._names[APPLICATION], values(application.get), strict=True))
+            except (Odd, *UNSETTLED):
+                pass  # DuckDB has the last word, and the words for what is wrong
+        keyed = {**application, APPLICATION_KEY: 0}
+        (found,) = self._by_engine([keyed], {}, (APPLICATION,))[APPLICATION].values()
+        return dict(zip(self._names[APPLICATION], found, strict=True))
+
     def _compute(
         self, applications: Sequence[Row], histories: Mapping[str, Sequence[Row]], families: Sequence[str]
     ) -> dict[str, list[Any]]:
@@ -98,18 +168,46 @@ class RequestFeatures:
             raise RequestError(
                 f"no history table is named {', '.join(unknown)}; known: {', '.join(sorted(set(known) - {APPLICATION}))}"
             )
-        rows = {table: sent for table, sent in {APPLICATION: applications, **histories}.items() if sent}
-        with self._worker() as worker:
-            found = worker.run(rows, families)
+        found = {name: self._by_function(name, keys, applications) for name in families if name in self._compiled}
+        found |= self._by_engine(applications, histories, [name for name in families if name not in found])
         columns: dict[str, list[Any]] = {KEY: list(keys)}
         for name in families:
-            matched = [found[name].get(key) for key in keys]
-            for place, (column, _) in enumerate(self._plan["families"][name]["columns"]):
-                columns[column] = [None if row is None else row[place] for row in matched]
+            absent = (None,) * len(self._names[name])
+            matched = [found[name].get(key, absent) for key in keys]
+            columns.update(
+                zip(self._names[name], map(list, zip(*matched, strict=True)), strict=True)
+                if keys
+                else ((column, []) for column in self._names[name])
+            )
         for flag, name in self._plan["presence"].items():
             if name in families:
                 columns[flag] = [key in found[name] for key in keys]
         return columns
+
+    def _by_function(self, name: str, keys: Sequence[int], applications: Sequence[Row]) -> dict[int, tuple[Any, ...]]:
+        """Compute a compiled family, key to feature values; the rows its function leaves open are DuckDB's."""
+        values = self._compiled[name]
+        found: dict[int, tuple[Any, ...]] = {}
+        left: list[Row] = []
+        for key, application in zip(keys, applications, strict=True):
+            try:
+                found[key] = values(application.get)
+            except (Odd, *UNSETTLED):
+                left.append(application)
+        return {**found, **self._by_engine(left, {}, (name,))[name]} if left else found
+
+    def _by_engine(
+        self, applications: Sequence[Row], histories: Mapping[str, Sequence[Row]], families: Sequence[str]
+    ) -> dict[str, dict[int, tuple[Any, ...]]]:
+        """Compute families with DuckDB, key to feature values; a table no family reads is not even sent."""
+        read = {table for name in families for table in self._plan["families"][name]["inputs"]}
+        rows = {
+            table: sent for table, sent in {APPLICATION: applications, **histories}.items() if sent and table in read
+        }
+        if not rows:
+            return {name: {} for name in families}
+        with self._worker() as worker:
+            return worker.run(rows, families)
 
     @contextmanager
     def _worker(self) -> Iterator["_Worker"]:
@@ -197,6 +295,14 @@ class _Worker:
     def _family(self, name: str) -> dict[int, tuple[Any, ...]]:
         found = self._connection.execute(f"execute family_{name}").fetchall()
         return {row[0]: row[1:] for row in found}
+
+
+def _first_difference(found: Sequence[Any], expected: Sequence[Any]) -> int | None:
+    """Return the place of the first value that is not the other's, in type and to the last bit."""
+    for place, (mine, other) in enumerate(zip(found, expected, strict=True)):
+        if type(mine) is not type(other) or (mine != other and (mine == mine or other == other)):  # noqa: PLR0124 - NaN
+            return place
+    return None
 
 
 def _keys(applications: Sequence[Row]) -> list[int]:

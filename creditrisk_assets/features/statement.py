@@ -20,6 +20,11 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def portable(kind: str) -> str:
+    """Return the name of a contract's SQL type that DuckDB and Spark both know: Spark's VARCHAR wants a length."""
+    return "STRING" if kind == "VARCHAR" else kind
+
+
 def family_select(sql: str, columns: Sequence[tuple[str, str]], *, key: str = KEY) -> str:
     """Return the statement that computes a family: its key, then each feature cast to its declared type.
 
@@ -30,5 +35,5 @@ def family_select(sql: str, columns: Sequence[tuple[str, str]], *, key: str = KE
     columns
         (name, SQL type) of each feature, in contract order; the key is not among them.
     """
-    typed = ",\n    ".join(f"cast({name} as {kind}) as {name}" for name, kind in [(key, KEY_TYPE), *columns])
+    typed = ",\n    ".join(f"cast({name} as {portable(kind)}) as {name}" for name, kind in [(key, KEY_TYPE), *columns])
     return f"select\n    {typed}\nfrom (\n{sql.rstrip()}\n) as family"

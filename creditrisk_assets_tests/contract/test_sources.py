@@ -9,7 +9,7 @@ import ibis
 import pytest
 
 from creditrisk_assets.contracts.check import check, parquet_relation
-from creditrisk_assets.contracts.fields import Dating
+from creditrisk_assets.contracts.fields import Clock, Dating
 from creditrisk_assets.contracts.sources import SOURCES
 from creditrisk_assets_tests.contract.tables import put, valid_rows
 
@@ -236,3 +236,29 @@ def test_the_sample_portfolio_obeys_every_contract_and_pandera_agrees(
     small = ibis.duckdb.from_connection(con)
     for table in ("bureau", "bureau_balance", "pos_cash_balance", "installments_payments"):
         SOURCES[table].model.validate(small.read_parquet(tmp_path / f"{table}.parquet"))
+
+
+def test_every_history_says_which_date_is_the_rows_own() -> None:
+    for table, contract in SOURCES.items():
+        if table.startswith("application_"):
+            assert contract.dated_by is None
+            continue
+        assert contract.dated_by is not None, table
+        own = contract.column(contract.dated_by)
+        assert (own.dating, own.nullable) == ("event", False), table
+        assert own.clock in get_args(Clock), table
+
+
+@pytest.mark.parametrize("table", SOURCES)
+def test_dates_are_told_from_spans_of_time(table: str) -> None:
+    contract = SOURCES[table]
+    for column in contract.columns:
+        is_date = column.name.startswith(("DAYS_", "MONTHS_"))
+        assert (column.clock is not None) is is_date, column.name
+        assert column.clock is None or (column.clock == column.unit and column.dating != "key"), column.name
+        assert column.pending is None or (column.dating == "event" and column.pending in column.sentinels), column.name
+        assert column.known_from is None or contract.column(column.known_from).dating == "event", column.name
+        if column.dating == "event" and column.clock:  # an event lies in the past, or has its code
+            assert column.maximum is not None
+            assert column.maximum <= 0, column.name
+    assert set(contract.settles) <= {column.name for column in contract.columns if column.dating == "key"}

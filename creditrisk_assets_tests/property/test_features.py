@@ -1,63 +1,21 @@
 """A row of features depends on its applicant's rows alone, in any order, and stays within its contract."""
 
-import random
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from creditrisk_assets.contracts.sources import SOURCES
-from creditrisk_assets.contracts.table import ColumnSpec
 from creditrisk_assets.features.families import FAMILIES
 from creditrisk_assets.features.plan import render_plan
 from creditrisk_assets.features.request import RequestFeatures
+from creditrisk_assets_tests.property.histories import KEYS, tables
 
 REQUESTS = RequestFeatures(render_plan())
 QUICK = settings(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 HISTORIES = [name for name in FAMILIES if name != "application"]
-KEYS = {"SK_ID_CURR", "SK_ID_PREV", "SK_ID_BUREAU"}
-
-
-def declared(column: ColumnSpec, source: random.Random) -> Any:
-    """A value the contract allows: NULL, sentinels and both bounds come often."""
-    if column.nullable and source.random() < 0.3:
-        return None
-    codes = [code for code in column.sentinels if column.type != "str"]
-    if codes and source.random() < 0.3:
-        return source.choice(codes)
-    if listed := column.categories or column.known_categories:
-        return source.choice(listed)
-    low = column.minimum if column.minimum is not None else 0
-    high = min(column.maximum if column.maximum is not None else 1000, 1e7)
-    if source.random() < 0.2:
-        return type(low)(source.choice([low, high])) if column.type == "float" else int(source.choice([low, high]))
-    if column.type == "int" or column.unit in ("days", "months", "count"):
-        return source.randint(int(low), int(high))
-    return round(source.uniform(low, high), 3)
-
-
-@st.composite
-def tables(draw: st.DrawFn, name: str) -> dict[str, list[dict[str, Any]]]:
-    """Rows of a family's inputs for three applicants."""
-    source = random.Random(draw(st.integers(0, 2**32)))
-    made: dict[str, list[dict[str, Any]]] = {}
-    for table in FAMILIES[name].views:
-        contract = SOURCES["application_test" if table == "application" else table]
-        size = 3 if table == "application" else draw(st.integers(1, 12))
-        made[table] = []
-        for place in range(size):
-            row = {c.name: declared(c, source) for c in contract.columns if c.name not in KEYS}
-            identifiers = {
-                "SK_ID_CURR": place + 1 if table == "application" else source.randint(1, 3),
-                "SK_ID_PREV": place if table == "previous_application" else source.randint(1, 3),
-                "SK_ID_BUREAU": place if table == "bureau" else source.randint(0, 3),
-            }
-            row.update({key: value for key, value in identifiers.items() if key in {c.name for c in contract.columns}})
-            made[table].append(row)
-    return made
 
 
 def compute(made: dict[str, list[dict[str, Any]]], keys: tuple[int, ...] = (1, 2, 3)) -> dict[int, dict[str, Any]]:

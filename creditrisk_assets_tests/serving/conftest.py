@@ -14,6 +14,7 @@ from creditrisk_assets_tests.serving.portfolio import (
     draw_portfolio,
     publish,
     publish_features,
+    publish_online,
     train_bundle,
     write_raw,
 )
@@ -43,6 +44,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Published:
     portfolio = draw_portfolio()
     (home / "raw").mkdir()
     joined = publish_features(Lake(home / "lake"), write_raw(portfolio, home / "raw"))
+    publish_online(home)
     champion = train_bundle(joined, home, home / "made" / "champion", seed=1)
     challenger = train_bundle(joined, home, home / "made" / "challenger", seed=2)
     publish(home / "made" / "champion", home)

@@ -23,6 +23,8 @@ from creditrisk_assets.modelling.bundle import Bundle, BundleFeature
 from creditrisk_assets.modelling.bundle_writer import BundleContent, golden_rows, publish_bundle, write_bundle
 from creditrisk_assets.modelling.policy import load_policy
 from creditrisk_assets.modelling.signing import public_bytes, signing_key
+from creditrisk_serving.online.publish import publish_families
+from creditrisk_serving.online.store import OnlineStore, Snapshot
 
 APPLICANTS = 80
 FIRST_ID = 100_001
@@ -132,6 +134,16 @@ def publish_features(lake: Lake, raw: Mapping[str, Path]) -> Path:
         with lake.draft("features/applicant") as draft:
             join_applicant(connection, paths, draft.data)
             return lake.publish(draft, code_version="test", inputs={}).data
+
+
+def publish_online(home: Path) -> Snapshot:
+    """Put the families published in a home's lake into its online store."""
+    lake = Lake(home / "lake")
+    store = OnlineStore(home / "online")
+    try:
+        return publish_families(store, {name: lake.require(f"features/{name}") for name in FAMILIES})
+    finally:
+        store.close()
 
 
 def train_bundle(

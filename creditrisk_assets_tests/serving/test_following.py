@@ -10,10 +10,19 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from creditrisk_assets.features.plan import render_plan
 from creditrisk_assets.lake import Lake
 from creditrisk_assets_tests.serving.client import Client
 from creditrisk_assets_tests.serving.conftest import Published
-from creditrisk_assets_tests.serving.portfolio import FIRST_ID, draw_portfolio, publish, publish_features, write_raw
+from creditrisk_assets_tests.serving.portfolio import (
+    FIRST_ID,
+    draw_portfolio,
+    publish,
+    publish_features,
+    publish_online,
+    train_bundle,
+    write_raw,
+)
 
 KNOWN = {"applicant_ids": [FIRST_ID]}
 
@@ -166,12 +175,14 @@ def test_without_a_bundle_the_service_lives_but_is_not_ready(published: Publishe
         assert client.post("/predict", KNOWN).status == 200
 
 
-def test_without_a_lake_only_what_brings_its_histories_is_scored(published: Published) -> None:
-    shutil.rmtree(published.home / "lake")
+def test_without_an_online_store_only_what_brings_its_histories_is_scored(published: Published) -> None:
+    shutil.rmtree(published.home / "online")
     with Client(published.home) as client:
         ready = client.get("/ready")
         assert ready.status == 503
-        assert "features/bureau was never published" in ready.json()["reasons"][0]
+        assert ready.json()["reasons"] == [
+            "the online store is empty; run `creditrisk run --select serving/online_features`"
+        ]
         assert client.post("/predict", KNOWN).json()["type"] == "urn:creditrisk:problem:not-ready"
         body = {
             "applications": [published.portfolio.application(FIRST_ID)],
@@ -186,6 +197,7 @@ def test_newly_published_features_are_looked_up_without_restart(
     before = client.post("/predict", KNOWN).json()["decisions"][0]["pd"]
     versions = client.get("/metadata").json()["data"]["looked_up_in"]
     publish_features(Lake(published.home / "lake"), write_raw(draw_portfolio(seed=8), tmp_path))
+    publish_online(published.home)
     assert client.post("/predict", KNOWN).json()["decisions"][0]["pd"] == before
     client.service.follower.refresh()
     assert client.post("/predict", KNOWN).json()["decisions"][0]["pd"] != before
@@ -195,9 +207,11 @@ def test_newly_published_features_are_looked_up_without_restart(
 def test_features_the_model_does_not_know_are_kept_out_and_told(client: Client, published: Published) -> None:
     before = client.post("/predict", KNOWN).json()["decisions"][0]["pd"]
     lake = Lake(published.home / "lake")
+    old = lake.require("features/bureau").manifest.metadata
     with lake.draft("features/bureau") as draft:
         shutil.copy(lake.require("features/pos_cash").data, draft.data)
-        lake.publish(draft, code_version="other", inputs={})
+        lake.publish(draft, code_version="other", inputs={}, metadata=old)
+    publish_online(published.home)
     client.service.follower.refresh()
     ready = client.get("/ready")
     assert ready.status == 200
@@ -224,7 +238,36 @@ def test_features_of_another_definition_are_not_looked_up(published: Published) 
     with lake.draft("features/bureau") as draft:
         shutil.copyfile(old.data, draft.data)
         lake.publish(draft, code_version="new", inputs={}, metadata={"facts": {"definition": "another"}}, version="new")
+    publish_online(published.home)
     with Client(published.home) as client:
         assert client.post("/predict", KNOWN).status == 503
         reasons = " ".join(client.get("/ready").json()["reasons"])
-        assert "features/bureau was built by another definition than the champion's" in reasons
+        assert "features/bureau in the online store was built by another definition than the champion's" in reasons
+
+
+def test_a_new_model_waits_until_the_online_store_has_its_features(client: Client, published: Published) -> None:
+    before = client.post("/predict", KNOWN).json()
+    plan = render_plan()
+    plan["families"]["bureau"]["definition"] = "another"
+    waiting = train_bundle(published.joined, published.home, published.home / "made" / "waiting", seed=4, plan=plan)
+    publish(published.home / "made" / "waiting", published.home)
+    for _ in range(2):
+        client.service.follower.refresh()
+        assert client.post("/predict", KNOWN).json()["decisions"][0]["pd"] == before["decisions"][0]["pd"]
+    ready = client.get("/ready").json()
+    assert (ready["ready"], ready["model_version"]) == (True, published.champion)
+    assert "another definition" in ready["warnings"][0]
+    lake = Lake(published.home / "lake")
+    old = lake.require("features/bureau")
+    with lake.draft("features/bureau") as draft:
+        shutil.copyfile(old.data, draft.data)
+        lake.publish(draft, code_version="new", inputs={}, metadata={"facts": {"definition": "another"}}, version="new")
+    publish_online(published.home)
+    client.service.follower.refresh()
+    assert client.get("/ready").json() == {
+        "ready": True,
+        "reasons": [],
+        "warnings": [],
+        "model_version": waiting.version,
+    }
+    assert client.post("/predict", KNOWN).json()["model_version"] == waiting.version

@@ -30,15 +30,15 @@ def readiness(service: Service) -> Readiness:
     """Probe what the service depends on.
 
     A published bundle that was refused is a warning while the one before it is in use, and a reason when there is
-    none. The same holds for the feature tables.
+    none. The same holds for the online store's snapshot.
     """
     standing = service.follower.standing
     reasons: list[str] = []
     warnings: list[str] = []
     if standing.bundle_problem is not None:
         (reasons if standing.champion is None else warnings).append(standing.bundle_problem)
-    if standing.champion is not None and standing.lake_problem is not None:
-        (reasons if standing.champion.published is None else warnings).append(standing.lake_problem)
+    if standing.champion is not None and standing.store_problem is not None:
+        (reasons if standing.champion.published is None else warnings).append(standing.store_problem)
     if (problem := service.log.problem()) is not None:
         reasons.append(problem)
     try:
@@ -73,5 +73,6 @@ def metadata(champion: Champion) -> dict[str, Any]:
         "data": {
             "trained_on": manifest.get("inputs", {}),
             "looked_up_in": champion.published.versions if champion.published else None,
+            "verified_at": champion.published.verified_at.isoformat() if champion.published else None,
         },
     }

@@ -7,22 +7,24 @@ What belongs here: loading, proving and swapping; what /ready tells of it. What 
 import hashlib
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from creditrisk_assets.features.request import RequestFeatures
-from creditrisk_assets.lake import Lake
 from creditrisk_assets.modelling.bundle import MANIFEST, Bundle, BundleError, follow, parse_public_key, read_public_key
 from creditrisk_serving.observability import LOG, Metrics, place_of
+from creditrisk_serving.online.store import OnlineStore, OnlineStoreError, Rows
 from creditrisk_serving.scoring.features import FeatureSource
 from creditrisk_serving.scoring.lookup import (
     LookupUnavailableError,
+    MaxAge,
     PublishedFeatures,
-    current_versions,
     open_features,
+    stale_after,
     wanted_columns,
 )
 from creditrisk_serving.scoring.rules import Rules, compile_rules
@@ -43,7 +45,7 @@ class Champion:
 
     @property
     def published(self) -> PublishedFeatures | None:
-        """The feature tables it looks applicants up in."""
+        """The snapshot of the online store it looks applicants up in."""
         return self.source.published
 
     @property
@@ -63,16 +65,18 @@ class Standing:
 
     champion: Champion | None = None
     bundle_problem: str | None = None  # why the published bundle is not the one in use
-    lake_problem: str | None = None  # why the published features are not those in use
+    store_problem: str | None = None  # why the online store's current snapshot is not the one in use
 
 
 class Follower:
-    """Keeps the published bundle and feature tables in use; requests read one reference and are never interrupted.
+    """Keeps the published bundle and the online store's snapshot in use; requests read one reference and are never interrupted.
+
+    A new bundle whose features the store does not have yet waits, while the old one goes on with the old snapshot.
 
     Parameters
     ----------
     settings
-        Where bundles, lake and the trusted public key are.
+        Where bundles, online store and the trusted public key are.
     metrics
         Where loads are counted.
     """
@@ -80,12 +84,16 @@ class Follower:
     def __init__(self, settings: ServingSettings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._lake = Lake(settings.platform.lake)
+        self._store = OnlineStore(settings.platform.online, settings.platform.online_store_url)
+        hours = {name: timedelta(hours=value) for name, value in settings.family_max_age_hours.items()}
+        self._ages = MaxAge(timedelta(hours=settings.max_age_hours), hours)
         self._refreshing = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bundle-follower", daemon=True)
         self._refused: tuple[Path, int] | None = None  # the bundle last refused, and when: not loaded every second
         self._refused_at = 0.0
+        self._waiting: Champion | None = None  # proven, but the online store does not have its features yet
+        self._left: Rows | None = None  # a request may still read the snapshot before this one
         self.standing = Standing()
 
     def start(self) -> None:
@@ -98,14 +106,32 @@ class Follower:
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
+        champion = self.standing.champion
+        for rows in (self._left, champion.published.rows if champion and champion.published else None):
+            if rows is not None:
+                rows.close()
+        self._store.close()
 
     def refresh(self) -> Standing:
         """Look once at what is published and swap to it if it is proven; what is in use stays otherwise."""
         with self._refreshing:
+            old = self.standing.champion
             champion, bundle_problem = self._bundle()
-            champion, lake_problem = self._features(champion)
-            self.standing = Standing(champion, bundle_problem, lake_problem)
+            champion, store_problem = self._features(champion)
+            if self._must_wait(old, champion):
+                self._waiting, champion = champion, old
+            else:
+                self._waiting = None
+                self._adopt(old, champion)
+            self.standing = Standing(champion, bundle_problem, store_problem)
             return self.standing
+
+    @staticmethod
+    def _must_wait(old: Champion | None, new: Champion | None) -> bool:
+        """Tell whether a new bundle would leave the service without lookups that the old one can answer."""
+        if old is None or new is None or old.bundle.version == new.bundle.version:
+            return False
+        return old.published is not None and new.published is None
 
     def _run(self) -> None:
         while not self._stopped.wait(self._settings.poll_seconds):
@@ -125,9 +151,10 @@ class Follower:
             if path is None:
                 return old, "no model bundle was published; run `creditrisk run`"
             stamp = (path, _modified(path))
-            if old is not None and path.name == old.bundle.version:
-                self._refused = None
-                return old, None
+            for known in (old, self._waiting):
+                if known is not None and path.name == known.bundle.version:
+                    self._refused = None
+                    return known, None
             if stamp == self._refused and time.monotonic() - self._refused_at < RETRY_SECONDS:
                 return old, self.standing.bundle_problem
             self._refused, self._refused_at = stamp, time.monotonic()
@@ -137,7 +164,6 @@ class Follower:
         except (duckdb.Error, KeyError, TypeError, ValueError) as error:
             return old, self._refuse(f"the bundle's plan does not run here ({type(error).__name__})", error)
         self._refused = None
-        self._adopt(champion)
         return champion, None
 
     def _load(self, path: Path) -> Champion:
@@ -161,7 +187,10 @@ class Follower:
             source=FeatureSource(bundle.plan, engine, None),
         )
 
-    def _adopt(self, champion: Champion) -> None:
+    def _adopt(self, old: Champion | None, champion: Champion | None) -> None:
+        """Tell metrics and log of a bundle that comes into use."""
+        if champion is None or (old is not None and old.bundle.version == champion.bundle.version):
+            return
         version = champion.bundle.version
         self._metrics.in_use(version, champion.bundle_sha256, champion.policy_version)
         self._metrics.swaps.labels("loaded").inc()
@@ -179,29 +208,35 @@ class Follower:
         return problem
 
     def _features(self, champion: Champion | None) -> tuple[Champion | None, str | None]:
-        """Pin the published feature tables to the champion when either is new."""
+        """Pin the online store's current snapshot to the champion when either is new."""
         if champion is None:
             return None, None
         old = self.standing.champion.published if self.standing.champion else None
-        if old is not None and not _fits(old, champion):
-            old = None
-        if (
-            champion.published is not None
-            and current_versions(self._lake, champion.published.families) == champion.published.versions
-        ):
-            return champion, None
         try:
-            published: PublishedFeatures | None = open_features(self._lake, champion.wanted, champion.definitions)
-            problem = None
-            LOG.info("features_pinned", extra={"fields": {"versions": published.versions if published else None}})
-        except LookupUnavailableError as error:
-            published, problem = old, str(error)
-            if problem != self.standing.lake_problem:
-                LOG.error("features_refused", extra={"fields": {"problem": problem, "kept": old is not None}})
-        source = FeatureSource(champion.bundle.plan, champion.source.engine, published)
-        return Champion(
-            champion.bundle, champion.bundle_sha256, champion.policy_version, champion.rules, source
-        ), problem
+            current = self._store.current()
+            mine = champion.published
+            if mine is not None and current is not None and current.name == mine.snapshot.name:
+                if current.verified_at != mine.verified_at:
+                    until = stale_after(current.verified_at, champion.wanted, self._ages)
+                    mine = replace(mine, verified_at=current.verified_at, stale_after=until)
+                return _pinned(champion, mine), None
+            published = open_features(self._store, champion.wanted, champion.definitions, self._ages)
+        except (OnlineStoreError, LookupUnavailableError) as error:
+            problem = str(error)
+            kept = old if old is not None and _fits(old, champion) else None
+            if problem != self.standing.store_problem:
+                LOG.error("features_refused", extra={"fields": {"problem": problem, "kept": kept is not None}})
+            return _pinned(champion, kept), problem
+        LOG.info("features_pinned", extra={"fields": {"versions": published.versions}})
+        if self._left is not None:
+            self._left.close()
+        self._left = None if old is None else old.rows
+        return _pinned(champion, published), None
+
+
+def _pinned(champion: Champion, published: PublishedFeatures | None) -> Champion:
+    """Return the champion with a snapshot."""
+    return replace(champion, source=replace(champion.source, published=published))
 
 
 def policy_version(bundle: Bundle) -> str:
@@ -210,10 +245,9 @@ def policy_version(bundle: Bundle) -> str:
 
 
 def _fits(published: PublishedFeatures, champion: Champion) -> bool:
-    """Tell whether pinned tables have every feature of a champion."""
-    return all(
-        name in published.families and set(columns) <= set(published.families[name].columns)
-        for name, columns in champion.wanted.items()
+    """Tell whether a pinned snapshot gives a champion the features it takes, meaning what it learned."""
+    return published.definitions == champion.definitions and all(
+        published.columns.get(name) == columns for name, columns in champion.wanted.items()
     )
 
 
@@ -239,3 +273,5 @@ def _prove(bundle: Bundle, engine: RequestFeatures) -> None:
             f"{len(missing)} features of the model are in no family of its plan, among them {', '.join(missing[:3])}"
         )
     engine.compute([{"SK_ID_CURR": 1}], {})
+    if engine.interpreted:
+        LOG.warning("features_interpreted", extra={"fields": {"families": engine.interpreted}})

@@ -1,80 +1,89 @@
-"""Features of known applicants, looked up in the lake's published Parquet.
+"""Features of known applicants, looked up in the online store.
 
-What belongs here: pinning a version of each feature family, checking that it fits the model, reading applicants'
-rows. What does not: how features are made (`creditrisk_assets.features`). An online store takes this module's place
-in time; its interface is `find`.
+What belongs here: pinning a snapshot, checking that it fits the model, reading applicants' rows, how old they are. What does not: how
+features are made (`creditrisk_assets.features`), how the store keeps them (`online`).
 """
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
-import duckdb
-
-from creditrisk_assets.features.statement import KEY, literal, quoted
-from creditrisk_assets.lake import Lake, LakeError, Version
+from creditrisk_assets.lake import Version
 from creditrisk_serving.errors import NotReadyError
+from creditrisk_serving.online.layout import Decoder, RowDamagedError, Values
+from creditrisk_serving.online.store import REMEDY, OnlineStore, OnlineStoreError, Rows, Snapshot
+
+LookedUp = Literal["present", "no_history", "stale"]
 
 
 class LookupUnavailableError(RuntimeError):
-    """Published features are missing, damaged, or not those the model was trained on."""
+    """The online store is missing, damaged, or holds other features than the model was trained on."""
 
 
 @dataclass(frozen=True)
-class Family:
-    """One feature family as published."""
+class MaxAge:
+    """How old looked-up features may be before they are told as stale."""
 
-    name: str
-    version: str
-    path: Path
-    columns: tuple[str, ...]
+    default: timedelta
+    families: Mapping[str, timedelta] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class PublishedFeatures:
-    """One version of every family, pinned; safe to share between threads."""
+    """One snapshot of the online store, pinned; safe to share between threads."""
 
-    families: Mapping[str, Family]
-    connection: duckdb.DuckDBPyConnection = field(repr=False, compare=False)
+    snapshot: Snapshot
+    columns: Mapping[str, tuple[str, ...]]  # family -> the features it gives, in order
+    verified_at: datetime  # when the snapshot was last known to be what the lake publishes
+    rows: Rows = field(repr=False, compare=False)
+    decoder: Decoder = field(repr=False, compare=False)
+    stale_after: Mapping[str, float] = field(repr=False)  # family -> seconds since the epoch
 
     @property
     def versions(self) -> dict[str, str]:
-        """The pinned versions, by family."""
-        return {name: family.version for name, family in self.families.items()}
+        """The lake's version of each family in the snapshot."""
+        return {family.name: family.version for family in self.snapshot.layout.families}
 
-    def find(self, family: str, applicants: Sequence[int]) -> dict[int, dict[str, Any]]:
-        """Look applicants up in one family.
+    @property
+    def definitions(self) -> dict[str, str]:
+        """What each family's features mean."""
+        return {family.name: family.definition for family in self.snapshot.layout.families}
+
+    def find(self, applicants: Sequence[int]) -> dict[int, dict[str, Values]]:
+        """Look applicants up.
 
         Returns
         -------
         dict
-            Applicant id -> features, for those it has.
+            Applicant id -> family -> features in the order of `columns`; an applicant without rows in a family lacks it, one without
+            an application is not there.
 
         Raises
         ------
         NotReadyError
-            The table cannot be read any more.
+            The store cannot be read any more, or a row is damaged.
         """
-        if not applicants:
-            return {}
-        table = self.families[family]
-        columns = ", ".join(quoted(name) for name in (KEY, *table.columns))
-        wanted = ", ".join(str(int(applicant)) for applicant in sorted(set(applicants)))
-        # Ids as constants, not as parameters: only then are row groups without them skipped unread. (And a Python parameter makes
-        # DuckDB import pandas, if it is installed.)
-        query = f"select {columns} from {_parquet(table.path)} where {KEY} in ({wanted})"  # noqa: S608 # integers, known names
         try:
-            rows = self.connection.cursor().execute(query).fetchall()
-        except duckdb.Error as error:
-            raise NotReadyError(
-                f"features/{family} cannot be read; run `creditrisk run` to publish it again"
-            ) from error
-        return {row[0]: dict(zip(table.columns, row[1:], strict=True)) for row in rows}
+            if len(applicants) == 1:
+                key = applicants[0]
+                packed = self.rows.find(key)
+                return {} if packed is None else {key: self.decoder.decode(key, packed)}
+            found = self.rows.find_many(applicants)
+            return {key: self.decoder.decode(key, packed) for key, packed in found.items()}
+        except (OnlineStoreError, RowDamagedError) as error:
+            raise NotReadyError(f"{error}; lookups cannot be answered") from None
+
+    def state(self, family: str, *, found: bool) -> LookedUp:
+        """Tell the state of a family that was looked up; in a snapshot too old, no history may be out of date as well."""
+        if time.time() > self.stale_after[family]:
+            return "stale"
+        return "present" if found else "no_history"
 
 
 def wanted_columns(plan: Mapping[str, Any], model: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """List, by family of a plan, the features a model takes: a column more costs a request a tenth of a millisecond."""
+    """List, by family of a plan, the features a model takes: no other is decoded."""
     taken = set(model)
     return {
         name: tuple(column for column, _ in family["columns"] if column in taken)
@@ -82,43 +91,54 @@ def wanted_columns(plan: Mapping[str, Any], model: Iterable[str]) -> dict[str, t
     }
 
 
-def open_features(lake: Lake, wanted: Mapping[str, Sequence[str]], definitions: Mapping[str, str]) -> PublishedFeatures:
-    """Pin the published version of every family.
+def open_features(
+    store: OnlineStore, wanted: Mapping[str, Sequence[str]], definitions: Mapping[str, str], ages: MaxAge
+) -> PublishedFeatures:
+    """Pin the current snapshot of the online store.
 
     Parameters
     ----------
-    lake
-        Where families are published.
+    store
+        Where snapshots are.
     wanted
         The features to look up, by family (`wanted_columns`).
     definitions
         What each family's features mean to the model (the plan's `definition`); features that mean something else are refused.
+    ages
+        How old they may be.
 
     Raises
     ------
     LookupUnavailableError
-        A family was never published, is damaged, means something else or lacks a feature; all of them are named.
+        Nothing was published, it is damaged, or a family is missing, means something else or lacks a feature; all of them are named.
     """
-    connection = duckdb.connect(config={"threads": 1})
-    connection.execute("set parquet_metadata_cache = true")
-    families: dict[str, Family] = {}
-    reasons: list[str] = []
-    for name, columns in wanted.items():
-        try:
-            version = lake.require(f"features/{name}")
-            check_definition(version, definitions[name])
-            _check(connection, name, version.data, columns)
-        except (LakeError, LookupUnavailableError) as error:
-            reasons.append(str(error))
-            continue
-        families[name] = Family(name, version.version, version.data, tuple(columns))
-    if reasons:
-        raise LookupUnavailableError("; ".join(reasons))
-    return PublishedFeatures(families, connection)
+    try:
+        current = store.current()
+        if current is None:
+            raise LookupUnavailableError(f"the online store is empty; {REMEDY}")
+        snapshot = store.snapshot(current.name)
+        if reasons := [*_misfits(snapshot, wanted, definitions), *_unknown(ages, wanted)]:
+            raise LookupUnavailableError("; ".join(reasons))
+        rows = store.open(snapshot)
+    except OnlineStoreError as error:
+        raise LookupUnavailableError(str(error)) from error
+    return PublishedFeatures(
+        snapshot=snapshot,
+        columns={name: tuple(columns) for name, columns in wanted.items()},
+        verified_at=current.verified_at,
+        rows=rows,
+        decoder=Decoder(snapshot.layout, wanted),
+        stale_after=stale_after(current.verified_at, wanted, ages),
+    )
+
+
+def stale_after(verified_at: datetime, families: Iterable[str], ages: MaxAge) -> dict[str, float]:
+    """Return, by family, the moment from which it is stale."""
+    return {name: (verified_at + ages.families.get(name, ages.default)).timestamp() for name in families}
 
 
 def check_definition(version: Version, definition: str) -> None:
-    """Make sure that features mean what a model takes them to mean.
+    """Make sure that published features mean what a model takes them to mean.
 
     Raises
     ------
@@ -126,36 +146,37 @@ def check_definition(version: Version, definition: str) -> None:
         They were built by another SQL than the one the model was trained on.
     """
     if version.manifest.metadata.get("facts", {}).get("definition") != definition:
-        raise LookupUnavailableError(
-            f"{version.manifest.key} was built by another definition than the champion's; run `creditrisk run`, and see "
-            "registry/version for why a model trained on the new one is not champion"
-        )
+        raise LookupUnavailableError(_other_definition(version.manifest.key))
 
 
-def current_versions(lake: Lake, families: Iterable[str]) -> dict[str, str | None]:
-    """Read which version of each family is published now; None where there is none or its pointer is damaged."""
-    found: dict[str, str | None] = {}
-    for name in families:
-        try:
-            version = lake.current(f"features/{name}")
-        except LakeError:
-            version = None
-        found[name] = None if version is None else version.version
-    return found
+def _other_definition(key: str) -> str:
+    return (
+        f"{key} was built by another definition than the champion's; run `creditrisk run`, and see registry/version for why a model "
+        "trained on the new one is not champion"
+    )
 
 
-def _parquet(path: Path) -> str:
-    return f"read_parquet({literal(str(path))})"
+def _misfits(snapshot: Snapshot, wanted: Mapping[str, Sequence[str]], definitions: Mapping[str, str]) -> Iterable[str]:
+    """Yield what keeps a model from reading a snapshot."""
+    stored = {family.name: family for family in snapshot.layout.families}
+    for name, columns in wanted.items():
+        if name not in stored:
+            yield f"features/{name} is not in the online store; {REMEDY}"
+        elif stored[name].definition != definitions[name]:
+            yield _other_definition(f"features/{name} in the online store")
+        else:
+            known = {column for column, _ in stored[name].columns}
+            if missing := [column for column in columns if column not in known]:
+                yield (
+                    f"features/{name}: {len(missing)} features of the model are missing, among them {', '.join(missing[:3])}; "
+                    "publish a model trained on these features, or build the features the model knows"
+                )
 
 
-def _check(connection: duckdb.DuckDBPyConnection, name: str, path: Path, columns: Sequence[str]) -> None:
-    try:
-        described = connection.execute(f"select * from {_parquet(path)} limit 0").description  # noqa: S608 # a quoted path
-    except duckdb.Error as error:
-        raise LookupUnavailableError(f"features/{name}: {path.name} cannot be read; run `creditrisk run`") from error
-    present = {column[0] for column in described or ()}
-    if missing := [column for column in (KEY, *columns) if column not in present]:
-        raise LookupUnavailableError(
-            f"features/{name}: {len(missing)} features of the model are missing, among them"
-            f" {', '.join(missing[:3])}; publish a model trained on these features, or build the features the model knows"
+def _unknown(ages: MaxAge, wanted: Iterable[str]) -> Iterable[str]:
+    known = set(wanted)
+    if strange := sorted(set(ages.families) - known):
+        yield (
+            f"CREDITRISK_SERVING_FAMILY_MAX_AGE_HOURS names {', '.join(strange)}, which is no family; "
+            f"known: {', '.join(sorted(known))}"
         )

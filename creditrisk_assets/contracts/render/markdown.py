@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from creditrisk_assets.contracts.report import ContractReport, RuleResult
+from creditrisk_assets.contracts.source import SourceContract
 from creditrisk_assets.contracts.table import ColumnSpec, Exclusion, Relation, TableContract
 
 HEADER = """# Data dictionary
@@ -22,8 +23,9 @@ docs/data-dictionary.md`. Do not edit: change the contract.
 A row with a value outside its bounds or its closed list goes to quarantine; past the table's budget of such rows the table
 fails. A value outside an *open* list warns, and fails once it is more than 5 % of the column. Amounts are in the lender's currency; days and months are counted from the
 application, negative before it. **Dating** says when a value is known: *key* names the row; *event* from the row's
-own date on; *plan* was set in advance and may lie ahead; *snapshot* only on the application day; *outcome* only after
-it, never an input. **P** marks what is, or stands for, a protected characteristic.
+own date on (marked so; an application has none), or from another date of the row; *plan* was set in advance and may lie
+ahead; *snapshot* only on the application day; *outcome* only after it, never an input. **P** marks what is, or stands
+for, a protected characteristic.
 """
 
 
@@ -65,12 +67,18 @@ def _columns(contract: TableContract) -> list[list[str]]:
             "yes" if column.nullable else "no",
             column.unit,
             _values(column),
-            column.dating,
+            _dating(contract, column),
             "P" if column.protected else "",
             column.description,
         ]
         for position, column in enumerate(contract.columns, 1)
     ]
+
+
+def _dating(contract: TableContract, column: ColumnSpec) -> str:
+    if isinstance(contract, SourceContract) and column.name == contract.dated_by:
+        return f"{column.dating}: the row's own date"
+    return f"{column.dating}, from `{column.known_from}` on" if column.known_from else column.dating
 
 
 def _values(column: ColumnSpec) -> str:

@@ -144,6 +144,11 @@ def violation(kind: str, column: str, statistics: Mapping[str, Any]) -> str:
     return _VIOLATIONS[kind](column, statistics)
 
 
+def not_finite(column: str) -> str:
+    """Write that a number is NaN or infinite."""
+    return f"not isfinite({column})"
+
+
 def describe(kind: str, statistics: Mapping[str, Any]) -> str:
     """Say in words what a Pandera check of a kind asks for."""
     shown = {name: _shown(value) for name, value in statistics.items()}

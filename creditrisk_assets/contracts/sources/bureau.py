@@ -72,5 +72,10 @@ class Bureau(DataFrameModel):
 
 
 CONTRACT = SourceContract(
-    table="bureau", stem="bureau", title="Credits at other lenders", model=Bureau, relations=(applicant(),)
+    table="bureau",
+    stem="bureau",
+    title="Credits at other lenders",
+    model=Bureau,
+    dated_by="DAYS_CREDIT",
+    relations=(applicant(),),
 )

@@ -35,5 +35,6 @@ CONTRACT = SourceContract(
     stem="bureau_balance",
     title="Monthly state of credits at other lenders",
     model=BureauBalance,
+    dated_by="MONTHS_BALANCE",
     relations=(Relation("SK_ID_BUREAU", (("bureau", "SK_ID_BUREAU"),), max_orphan_share=0.07),),
 )

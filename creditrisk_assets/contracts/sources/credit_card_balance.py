@@ -76,5 +76,6 @@ CONTRACT = SourceContract(
     stem="credit_card_balance",
     title="Monthly state of earlier credit cards",
     model=CreditCardBalance,
+    dated_by="MONTHS_BALANCE",
     relations=(applicant(), previous_credit(max_orphan_share=0.15)),
 )

@@ -30,10 +30,12 @@ class InstallmentsPayments(DataFrameModel):
     NUM_INSTALMENT_NUMBER: dt.Int32 = f.number(
         "number of the instalment", "count", minimum=0, maximum=10000, dating="key"
     )
-    DAYS_INSTALMENT: dt.Float64 = f.days("due day", dating="plan")
+    DAYS_INSTALMENT: dt.Float64 = f.days("due day; an instalment is listed once it is due")
     DAYS_ENTRY_PAYMENT: dt.Float64 = f.days("day of the payment; NULL: not paid", nullable=True)
-    AMT_INSTALMENT: dt.Float64 = f.amount("amount due", dating="plan")
-    AMT_PAYMENT: dt.Float64 = f.amount("amount paid; NULL: not paid", dating="event", nullable=True)
+    AMT_INSTALMENT: dt.Float64 = f.amount("amount due", dating="event")
+    AMT_PAYMENT: dt.Float64 = f.amount(
+        "amount paid; NULL: not paid", dating="event", nullable=True, known_from="DAYS_ENTRY_PAYMENT"
+    )
 
     class Config:
         """Exactly these columns."""
@@ -46,5 +48,7 @@ CONTRACT = SourceContract(
     stem="installments_payments",
     title="Instalments due and payments made",
     model=InstallmentsPayments,
+    dated_by="DAYS_INSTALMENT",
+    settles=("SK_ID_CURR", "SK_ID_PREV", "NUM_INSTALMENT_VERSION", "NUM_INSTALMENT_NUMBER"),
     relations=(applicant(), previous_credit(max_orphan_share=0.06)),
 )

@@ -44,5 +44,6 @@ CONTRACT = SourceContract(
     stem="POS_CASH_balance",
     title="Monthly state of earlier instalment loans",
     model=PosCashBalance,
+    dated_by="MONTHS_BALANCE",
     relations=(applicant(), previous_credit(max_orphan_share=0.06)),
 )

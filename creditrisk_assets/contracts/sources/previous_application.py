@@ -14,6 +14,7 @@ from creditrisk_assets.contracts.sources.relations import applicant
 NOT_AVAILABLE = {"XNA": "not available"}
 NOT_APPLICABLE = {"XAP": "not applicable"}
 INFINITY = {f.INFINITE_DAYS: "no such day (infinity)"}
+NOT_YET = {f.INFINITE_DAYS: "has not come (infinity)"}
 
 PURPOSES = (
     "XAP", "XNA", "Repairs", "Other", "Urgent needs", "Buying a used car", "Building a house or an annex",
@@ -69,7 +70,7 @@ class PreviousApplication(DataFrameModel):
     WEEKDAY_APPR_PROCESS_START: dt.String = f.category("weekday of the application", WEEKDAYS, dating="event")
     HOUR_APPR_PROCESS_START: dt.Int32 = f.count("hour of the application", dating="event", maximum=23, unit="hour")
     FLAG_LAST_APPL_PER_CONTRACT: dt.String = f.category(
-        "last application for the contract (N: an earlier attempt by mistake)", ["Y", "N"]
+        "last application for the contract (N: an earlier attempt by mistake)", ["Y", "N"], dating="snapshot"
     )
     NFLAG_LAST_APPL_IN_DAY: dt.Int32 = f.flag("last application of the applicant on that day", dating="event")
     RATE_DOWN_PAYMENT: dt.Float64 = f.share(
@@ -124,19 +125,19 @@ class PreviousApplication(DataFrameModel):
     )
     PRODUCT_COMBINATION: dt.String = f.vocabulary("product in detail", PRODUCTS, dating="event", nullable=True)
     DAYS_FIRST_DRAWING: dt.Float64 = f.days(
-        "first disbursement", maximum=f.CENTURY_DAYS, dating="plan", nullable=True, sentinels=INFINITY
+        "first disbursement", nullable=True, sentinels=NOT_YET, pending=f.INFINITE_DAYS
     )
     DAYS_FIRST_DUE: dt.Float64 = f.days(
-        "first due day", maximum=f.CENTURY_DAYS, dating="plan", nullable=True, sentinels=INFINITY
+        "first due day; listed once it has come", nullable=True, sentinels=NOT_YET, pending=f.INFINITE_DAYS
     )
     DAYS_LAST_DUE_1ST_VERSION: dt.Float64 = f.days(
         "last due day by the first schedule", maximum=f.CENTURY_DAYS, dating="plan", nullable=True, sentinels=INFINITY
     )
     DAYS_LAST_DUE: dt.Float64 = f.days(
-        "last due day", maximum=f.CENTURY_DAYS, dating="plan", nullable=True, sentinels=INFINITY
+        "last due day; listed once it has come", nullable=True, sentinels=NOT_YET, pending=f.INFINITE_DAYS
     )
     DAYS_TERMINATION: dt.Float64 = f.days(
-        "expected end", maximum=f.CENTURY_DAYS, dating="plan", nullable=True, sentinels=INFINITY
+        "end of the loan; listed once it has come", nullable=True, sentinels=NOT_YET, pending=f.INFINITE_DAYS
     )
     NFLAG_INSURED_ON_APPROVAL: dt.Float64 = f.flag("asked for insurance", dating="event", nullable=True)
 
@@ -152,5 +153,6 @@ CONTRACT = SourceContract(
     stem="previous_application",
     title="Earlier applications at this lender",
     model=PreviousApplication,
+    dated_by="DAYS_DECISION",
     relations=(applicant(),),
 )

@@ -106,7 +106,7 @@ select
     registration_days as application__registration_days,
     id_publish_days as application__id_publish_days,
     phone_change_days as application__phone_change_days,
-    cast(own_car_age * 12 as bigint) as application__car_age_months,
+    cast(round(own_car_age * 12) as bigint) as application__car_age_months,
     cast(cnt_children as bigint) as application__children_count,
     cast(cnt_fam_members as bigint) as application__family_members_count,
     cast(region_population_relative as double) as application__region_population_ratio,

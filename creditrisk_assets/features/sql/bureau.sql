@@ -42,7 +42,7 @@ histories as (                    -- one row per applicant with monthly rows; ro
         max(monthly.worst_level_12m) as worst_level_12m,
         max(monthly.worst_level_24m) as worst_level_24m,
         min(monthly.dpd_months_before) as dpd_months_before,
-        sum(cast(round(cast(monthly.dpd_months as double) / nullif(monthly.known_months, 0), 6) as decimal(18, 6))) as dpd_shares,
+        sum(cast(round(1000000 * (cast(monthly.dpd_months as double) / nullif(monthly.known_months, 0))) / 1000000 as decimal(18, 6))) as dpd_shares,
         sum(case when monthly.known_months > 0 then 1 else 0 end) as known_credits,
         max(cast(monthly.dpd_months as double) / nullif(monthly.known_months, 0)) as dpd_share_max
     from monthly
@@ -69,7 +69,7 @@ credits as (                      -- one row per credit: amounts exact, days bef
         cast(amt_credit_sum_overdue as decimal(18, 3)) as overdue_amt,
         cast(amt_credit_max_overdue as decimal(18, 3)) as max_overdue_amt,
         cast(amt_annuity as decimal(18, 3)) as annuity_amt,
-        cast(round(cast(amt_credit_sum_debt as double) / nullif(cast(amt_credit_sum as double), 0), 6) as decimal(18, 6))
+        cast(round(1000000 * (cast(amt_credit_sum_debt as double) / nullif(cast(amt_credit_sum as double), 0))) / 1000000 as decimal(18, 6))
             as debt_ratio
     from bureau
 ),

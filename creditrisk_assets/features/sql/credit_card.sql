@@ -17,14 +17,14 @@ with months as (                  -- one row per card and month: amounts exact, 
         cast(sk_dpd as bigint) as dpd_days,
         cast(sk_dpd_def as bigint) as dpd_def_days,
         case when name_contract_status = 'Active' then 1 else 0 end as is_active,
-        cast(round(cast(amt_balance as double) / nullif(cast(amt_credit_limit_actual as double), 0), 6) as decimal(18, 6))
+        cast(round(1000000 * (cast(amt_balance as double) / nullif(cast(amt_credit_limit_actual as double), 0))) / 1000000 as decimal(18, 6))
             as utilisation,
-        cast(round(cast(amt_drawings_atm_current as double) / nullif(cast(amt_credit_limit_actual as double), 0), 6)
+        cast(round(1000000 * (cast(amt_drawings_atm_current as double) / nullif(cast(amt_credit_limit_actual as double), 0))) / 1000000
             as decimal(18, 6)) as cash_limit_ratio,
         -- paid per minimal instalment, at most ten times; NULL where none was due
-        case when amt_inst_min_regularity > 0 then cast(round(
+        case when amt_inst_min_regularity > 0 then cast(round(1000000 * (
             case when amt_payment_total_current >= 10 * amt_inst_min_regularity then 10
-                else cast(amt_payment_total_current as double) / nullif(cast(amt_inst_min_regularity as double), 0) end, 6)
+                else cast(amt_payment_total_current as double) / nullif(cast(amt_inst_min_regularity as double), 0) end)) / 1000000
             as decimal(18, 6)) end as coverage
     from credit_card_balance
 ),

@@ -65,7 +65,7 @@ unpacked as (
         mod(packed_term, 1000000) as term_months,
         mod(packed_future, 1000000) as future,
         case when completed_months is null then mod(packed_active, 10) else 0 end as is_running,
-        cast(round(cast(mod(packed_future, 1000000) as double) / nullif(mod(packed_term, 1000000), 0), 6) as decimal(18, 6))
+        cast(round(1000000 * (cast(mod(packed_future, 1000000) as double) / nullif(mod(packed_term, 1000000), 0))) / 1000000 as decimal(18, 6))
             as future_ratio
     from contracts
 ),

@@ -1,0 +1,153 @@
+"""The engine for tables past one machine: the same SQL text, run by Spark.
+
+What belongs here: the session and its settings, the views, and the way of the rows to the lake. What does not: any SQL of a feature
+(`sql/`), the views' text (`engine`, `as_of`), the order and format of what is written (`engine.write`: one writer for both engines, so
+that equal values are equal bytes), a contract checked by Spark (`contracts.spark`).
+
+Spark comes with the extra `spark` and needs Java 17 or later. On a cluster the lake must lie on a file system that the driver and every
+worker see under one path (docs/engines.md).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from creditrisk_assets.contracts.render.spark import parquet
+from creditrisk_assets.features.engine import FeatureError, applicant_select, input_views, statement, write
+from creditrisk_assets.features.families import Family
+from creditrisk_assets.features.statement import literal
+
+if TYPE_CHECKING:
+    import duckdb
+    from pyspark.sql import SparkSession
+
+ENABLE = 'pip install "creditrisk[spark]" and, for Java, apt-get install default-jre-headless'
+# The text both engines run is ANSI: identifiers in double quotes, and an error, not NULL, for what does not fit. The rest keeps a
+# local run quiet and off the network.
+SETTINGS = {
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.ansi.doubleQuotedIdentifiers": "true",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.catalogImplementation": "in-memory",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+}
+LOCAL = re.compile(r"local(\[(?P<threads>\d+|\*).*\])?")
+LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+UNITS = {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024 * 1024}
+
+
+def missing() -> str | None:
+    """Say what Spark lacks on this machine and how to get it; None when nothing."""
+    if find_spec("pyspark") is None:
+        return f"pyspark is not installed: {ENABLE}"
+    if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
+        return f"there is no Java: {ENABLE}"
+    return None
+
+
+@contextmanager
+def session(master: str, *, memory: str, directory: Path) -> Iterator[SparkSession]:
+    """Open a Spark session, and stop it at the end.
+
+    Parameters
+    ----------
+    master
+        Spark's master URL; `local[2]` is this machine with two threads.
+    memory
+        Memory of the driver's Java heap, as DuckDB writes it (`3GB`). In local mode it is all there is; the executors of a cluster
+        have what the cluster's own configuration gives them.
+    directory
+        Where Spark keeps what does not fit the memory.
+
+    Raises
+    ------
+    FeatureError
+        Spark or Java is not there.
+    """
+    if (lack := missing()) is not None:
+        raise FeatureError(f"CREDITRISK_ENGINE=spark, but {lack}")
+    from pyspark.sql import SparkSession  # noqa: PLC0415 - an optional extra
+
+    chosen = SETTINGS | {"spark.driver.memory": f"{_mebibytes(memory)}m", "spark.local.dir": str(directory)}
+    if (local := LOCAL.fullmatch(master)) is not None:
+        threads = local["threads"]
+        partitions = int(threads) if threads and threads.isdigit() else os.cpu_count() or 1
+        chosen |= LOOPBACK | {"spark.sql.shuffle.partitions": str(partitions)}
+    builder = SparkSession.builder.master(master).appName("creditrisk")
+    for name, value in chosen.items():
+        builder = builder.config(name, value)
+    directory.mkdir(parents=True, exist_ok=True)
+    spark = builder.getOrCreate()
+    try:
+        spark.sparkContext.setLogLevel("ERROR")
+        yield spark
+    finally:
+        spark.stop()
+
+
+def build_family(
+    spark: SparkSession,
+    con: duckdb.DuckDBPyConnection,
+    family: Family,
+    tables: Mapping[str, Path],
+    out: Path,
+    as_of: int = 0,
+) -> int:
+    """Compute one family with Spark and write it as `engine.build_family` does.
+
+    Parameters
+    ----------
+    spark
+        The session that computes.
+    con
+        The DuckDB connection that orders and writes the rows; its threads and memory limit are used as they are.
+    family, tables, out, as_of
+        As in `engine.build_family`.
+
+    Returns
+    -------
+    int
+        Rows written.
+
+    Raises
+    ------
+    FeatureError
+        A table the family reads was not given.
+    """
+    views = input_views(family, tables, parquet, as_of)
+    try:
+        for name, select in views.items():
+            spark.sql(select).createOrReplaceTempView(name)
+        return _write(spark, con, statement(family, as_of), out)
+    finally:
+        for name in views:
+            spark.catalog.dropTempView(name)
+
+
+def join_applicant(spark: SparkSession, con: duckdb.DuckDBPyConnection, families: Mapping[str, Path], out: Path) -> int:
+    """Join the families with Spark and write the result as `engine.join_applicant` does."""
+    return _write(spark, con, applicant_select(families, parquet), out)
+
+
+def _write(spark: SparkSession, con: duckdb.DuckDBPyConnection, select: str, out: Path) -> int:
+    """Let Spark write the rows in parts beside the file, in any order, and the one writer make the file of them."""
+    parts = out.with_name(f"{out.name}.parts")
+    try:
+        spark.sql(select).write.option("compression", "zstd").parquet(f"file://{parts}")
+        with closing(con.cursor()) as cursor:
+            return write(cursor, f"select * from read_parquet({literal(f'{parts}/*.parquet')})", out)  # noqa: S608 - a quoted path
+    finally:
+        shutil.rmtree(parts, ignore_errors=True)
+
+
+def _mebibytes(memory: str) -> int:
+    number, unit = re.fullmatch(r"([\d.]+)\s?([KMGT])i?B", memory).groups()  # type: ignore[union-attr] # as the setting's pattern says
+    return max(512, int(float(number) * UNITS[unit]))

@@ -1,0 +1,253 @@
+"""DuckDB and Spark compute the same features from the same text, and check the same contracts with the same report."""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pandera.ibis as pa
+import pytest
+import yaml
+
+from creditrisk_assets.contracts import fields as f
+from creditrisk_assets.contracts.check import check
+from creditrisk_assets.contracts.features import APPLICANT
+from creditrisk_assets.contracts.render import spark as spark_sql
+from creditrisk_assets.contracts.render import sql
+from creditrisk_assets.contracts.sources import SOURCES
+from creditrisk_assets.contracts.spark import SparkTables
+from creditrisk_assets.contracts.table import TableContract
+from creditrisk_assets.features import engine, spark
+from creditrisk_assets.features.engine import FeatureError
+from creditrisk_assets.features.families import FAMILIES, HISTORY_FAMILIES
+from creditrisk_assets.lake import sha256_file
+from creditrisk_assets_tests.contract.tables import put, valid_rows
+from creditrisk_assets_tests.contract.test_oracle import KINDS, NAN
+from creditrisk_assets_tests.features import tables as given_expect
+from creditrisk_assets_tests.features.tables import typed, write
+from creditrisk_assets_tests.property.histories import recent_tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytestmark = pytest.mark.skipif(spark.missing() is not None, reason=f"Spark: {spark.missing()}")
+
+TOLERANCE = "1e-9"
+Row = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
+    with spark.session("local[2]", memory="1GB", directory=tmp_path_factory.mktemp("spill")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def con() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(config={"threads": 2}) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def raw(con: duckdb.DuckDBPyConnection, portfolio: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return typed(con, portfolio, tmp_path_factory.mktemp("raw"))
+
+
+@pytest.fixture(scope="module")
+def by_duckdb(
+    con: duckdb.DuckDBPyConnection, raw: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    directory = tmp_path_factory.mktemp("duckdb")
+    for name, family in FAMILIES.items():
+        engine.build_family(con, family, raw, directory / f"{name}.parquet")
+    return {name: directory / f"{name}.parquet" for name in FAMILIES}
+
+
+def edges(name: str) -> dict[str, list[Row]]:
+    """The edge rows of a family's given/expect file, each scenario with keys of its own, and drawn rows with ties and NULLs.
+
+    Keys are large and fall while the rows go on, so that the order of the result is not that of the input.
+    """
+    scenarios = yaml.safe_load((Path(given_expect.__file__).parent / f"{name}.yaml").read_text("utf-8")).values()
+    drawn = recent_tables(name, random.Random(11), applicants=100, rows=1000)
+    parts = [*(scenario["given"] for scenario in scenarios), drawn]
+    made: dict[str, list[Row]] = {table: [] for table in FAMILIES[name].inputs}
+    for place, tables in enumerate(parts):
+        shift = 9_000_000_000 - 1_000_000 * place
+        for table, rows in tables.items():
+            keys = ("SK_ID_CURR", "SK_ID_PREV", "SK_ID_BUREAU")
+            moved = [row | {key: row[key] + shift for key in keys if key in row} for row in rows]
+            made["application_test" if table == "application" else table] += moved
+    return made
+
+
+def assert_same(con: duckdb.DuckDBPyConnection, one: Path, other: Path) -> None:
+    """Same columns of the same types, same keys in the same order, same values but for the last digits; NaN equals NaN."""
+    columns = con.execute(f"describe from '{one}'").fetchall()
+    assert columns == con.execute(f"describe from '{other}'").fetchall()
+    keys = [con.execute(f"select sk_id_curr from '{path}'").fetchall() for path in (one, other)]
+    assert keys[0] == keys[1]
+    different = []
+    for column, kind, *_ in columns:
+        near = f"abs(a.{column} - b.{column}) <= {TOLERANCE} * greatest(abs(a.{column}), abs(b.{column}))"
+        same = f"a.{column} is not distinct from b.{column}"
+        different.append(f"count(*) filter (not coalesce({same}{f' or {near}' if kind == 'DOUBLE' else ''}, false))")
+    counts = con.execute(
+        f"select {', '.join(different)} from '{one}' as a join '{other}' as b using (sk_id_curr)"
+    ).fetchone()
+    assert {column[0]: count for column, count in zip(columns, counts, strict=True) if count} == {}
+
+
+@pytest.mark.parametrize("name", list(FAMILIES))
+def test_families_of_the_sample_portfolio_are_equal(
+    name: str,
+    session: "SparkSession",
+    con: duckdb.DuckDBPyConnection,
+    raw: dict[str, Path],
+    by_duckdb: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    rows = spark.build_family(session, con, FAMILIES[name], raw, tmp_path / "spark.parquet")
+    assert rows > 100
+    assert_same(con, by_duckdb[name], tmp_path / "spark.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["spark.parquet"]
+
+
+@pytest.mark.parametrize("as_of", [0, 6])
+@pytest.mark.parametrize("name", list(FAMILIES))
+def test_edge_cases_are_equal_and_two_builds_are_one_hash(
+    name: str, as_of: int, session: "SparkSession", con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    tables = write(con, edges(name), tmp_path)
+    paths = {which: tmp_path / f"{which}.parquet" for which in ("duckdb", "spark", "again")}
+    rows = engine.build_family(con, FAMILIES[name], tables, paths["duckdb"], as_of)
+    assert rows > 50
+    assert spark.build_family(session, con, FAMILIES[name], tables, paths["spark"], as_of) == rows
+    assert_same(con, paths["duckdb"], paths["spark"])
+    session.conf.set("spark.sql.shuffle.partitions", 3)  # rows arrive in another order
+    try:
+        spark.build_family(session, con, FAMILIES[name], tables, paths["again"], as_of)
+    finally:
+        session.conf.set("spark.sql.shuffle.partitions", 2)
+    assert sha256_file(paths["spark"]) == sha256_file(paths["again"])
+
+
+@pytest.mark.parametrize("name", HISTORY_FAMILIES)
+def test_an_empty_history_is_no_row(
+    name: str, session: "SparkSession", con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    tables = write(con, {table: [] for table in FAMILIES[name].inputs}, tmp_path)
+    assert spark.build_family(session, con, FAMILIES[name], tables, tmp_path / "spark.parquet") == 0
+    engine.build_family(con, FAMILIES[name], tables, tmp_path / "duckdb.parquet")
+    assert_same(con, tmp_path / "duckdb.parquet", tmp_path / "spark.parquet")
+
+
+def test_the_join_is_equal(
+    session: "SparkSession", con: duckdb.DuckDBPyConnection, by_duckdb: dict[str, Path], tmp_path: Path
+) -> None:
+    rows = engine.join_applicant(con, by_duckdb, tmp_path / "duckdb.parquet")
+    assert spark.join_applicant(session, con, by_duckdb, tmp_path / "spark.parquet") == rows
+    assert_same(con, tmp_path / "duckdb.parquet", tmp_path / "spark.parquet")
+    assert reports_of(con, session, tmp_path / "spark.parquet", APPLICANT)[1]["passed"]
+
+
+def test_a_missing_table_is_named_and_nothing_stays_behind(
+    session: "SparkSession", con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    tables = write(con, {"bureau": []}, tmp_path)
+    with pytest.raises(FeatureError, match="features/bureau reads raw table bureau_balance"):
+        spark.build_family(session, con, FAMILIES["bureau"], tables, tmp_path / "out.parquet")
+    assert session.catalog.listTables() == []
+
+
+def reports_of(
+    con: duckdb.DuckDBPyConnection,
+    session: "SparkSession",
+    path: Path,
+    contract: TableContract,
+    parents: Mapping[str, Path] | None = None,
+) -> tuple[Row, Row]:
+    """What the two engines report of one table."""
+    given = dict(parents or {})
+    by_duckdb = check(con, sql.parquet(path), contract, parents={t: sql.parquet(p) for t, p in given.items()})
+    by_spark = check(
+        SparkTables(session),
+        spark_sql.parquet(path),
+        contract,
+        parents={t: spark_sql.parquet(p) for t, p in given.items()},
+    )
+    assert by_spark.results == by_duckdb.results
+    return by_duckdb.to_dict(), by_spark.to_dict()
+
+
+@pytest.mark.parametrize("table", SOURCES)
+def test_contracts_of_the_sample_portfolio_are_checked_alike(
+    table: str, session: "SparkSession", con: duckdb.DuckDBPyConnection, raw: dict[str, Path]
+) -> None:
+    by_duckdb, by_spark = reports_of(con, session, raw[table], SOURCES[table], raw)
+    assert by_duckdb == by_spark
+    assert by_spark["passed"]
+
+
+def stored(con: duckdb.DuckDBPyConnection, contract: TableContract, rows: Sequence[Row], path: Path) -> Path:
+    put(con, contract, rows)
+    con.execute(f"copy subject to '{path}' (format parquet)")
+    return path
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+def test_every_kind_of_rule_is_decided_alike(
+    is_broken: bool, session: "SparkSession", con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    columns = {f"X{place}": kind for place, kind in enumerate(KINDS.values())}
+    body: Row = {"__annotations__": {"ID": int} | {name: kind.dtype for name, kind in columns.items()}}
+    body |= {"ID": f.key("key")} | {name: kind.field() for name, kind in columns.items()}
+    body["Config"] = type("Config", (), {"strict": True, "unique": ("ID",)})
+    contract = TableContract(table="subject", model=type(pa.DataFrameModel)("Subject", (pa.DataFrameModel,), body))
+    rows = [
+        {"ID": number} | {name: kind.good[number % len(kind.good)] for name, kind in columns.items()}
+        for number in range(6)
+    ]
+    if is_broken:
+        rows += [{"ID": 6 + number} | {name: kind.bad for name, kind in columns.items()} for number in range(25)]
+    by_duckdb, by_spark = reports_of(con, session, stored(con, contract, rows, tmp_path / "t.parquet"), contract)
+    assert by_duckdb == by_spark
+    found = {result["column"] for result in by_spark["results"] if result["failed"]}
+    assert found == (set(columns) if is_broken else set())
+
+
+def test_broken_tables_are_reported_alike(
+    session: "SparkSession", con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    contract = SOURCES["bureau"]
+    rows = valid_rows(contract, 60)
+    rows[3] |= {"AMT_CREDIT_SUM": NAN, "DAYS_CREDIT": 9, "CREDIT_TYPE": "it's new"}
+    rows[4] |= {"CREDIT_ACTIVE": None, "SK_ID_CURR": None}
+    parents = {
+        table: stored(con, SOURCES[table], valid_rows(SOURCES[table], count), tmp_path / f"{table}.parquet")
+        for table, count in (("application_train", 20), ("application_test", 30))
+    }
+    doubled = stored(con, contract, [*rows, *rows[:30], rows[0]], tmp_path / "doubled.parquet")
+    by_duckdb, by_spark = reports_of(con, session, doubled, contract, parents)
+    assert by_duckdb == by_spark
+    broken = {result["rule"] for result in by_spark["results"] if result["failed"]}
+    assert broken == {"unique_key", "finite", "maximum", "vocabulary", "not_null", "orphans"}
+
+    put(con, contract, rows)
+    con.execute("alter table subject drop column AMT_ANNUITY")
+    con.execute("alter table subject alter column CREDIT_DAY_OVERDUE type varchar")
+    con.execute("alter table subject add column EXTRA date")
+    con.execute(f"copy subject to '{tmp_path / 'altered.parquet'}' (format parquet)")
+    by_duckdb, by_spark = reports_of(con, session, tmp_path / "altered.parquet", contract)
+    assert by_duckdb == by_spark
+    assert {"missing_column", "column_type", "unknown_column"} <= {r["rule"] for r in by_spark["results"]}
+
+    empty = stored(con, SOURCES["application_train"], [], tmp_path / "empty.parquet")
+    by_duckdb, by_spark = reports_of(con, session, empty, SOURCES["application_train"], parents)
+    assert by_duckdb == by_spark
+
+    both = stored(con, SOURCES["application_test"], valid_rows(SOURCES["application_test"], 30), tmp_path / "b.parquet")
+    by_duckdb, by_spark = reports_of(con, session, both, SOURCES["application_test"], parents)
+    assert by_duckdb == by_spark
+    assert "exclusion" in {result["rule"] for result in by_spark["results"] if result["failed"]}

@@ -1,0 +1,1 @@
+"""The online store: the features of every applicant, one row per key, for lookups at the moment of decision."""
