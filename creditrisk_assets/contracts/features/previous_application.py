@@ -312,7 +312,7 @@ class PreviousApplication(DataFrameModel):
     previous_application__annuity_amt_last: dt.Float64 = d.amount("Instalment of the latest application")
     previous_application__term_months_last: dt.Int64 = d.months("Term of the latest application")
     previous_application__interest_credit_ratio_last: dt.Float64 = d.ratio(
-        "Cost of the latest loan beyond its amount, per amount, at most 10", minimum=-1
+        "Cost of the latest loan beyond its amount, per amount, at most 10", minimum=-1, maximum=10
     )
 
     class Config:
