@@ -173,6 +173,8 @@ def test_a_feed_left_stale_is_one_alert_and_one_resolve_after_it_is_refreshed(
     until(lambda: bool(told()), fed, "an alert")
     (alert,) = [alert for message in received for alert in message["alerts"]]
     assert (alert["event"], alert["kind"], alert["subject"]) == ("opened", "data_age", "raw/bureau")
+    with AlertStore(Settings().alerts_url) as store:
+        until(lambda: not store.waiting(), fed, "delivery to every channel")
     fed.kill()
     fed.start()
     os.utime(bureau)
