@@ -20,12 +20,12 @@ HEADER = """# Data dictionary
 Generated from the contracts (`creditrisk_assets/contracts/sources/`) by `python -m creditrisk_assets.contracts.render.markdown
 docs/data-dictionary.md`. Do not edit: change the contract.
 
-A row with a value outside its bounds or its closed list goes to quarantine; past the table's budget of such rows the table
-fails. A value outside an *open* list warns, and fails once it is more than 5 % of the column. Amounts are in the lender's
-currency; days and months are counted from the application, negative before it. **Dating** says when a value is known: *key* names the row; *event* from the row's
-own date on (marked so; an application has none), or from another date of the row; *plan* was set in advance and may lie
-ahead; *snapshot* only on the application day; *outcome* only after it, never an input. **P** marks what is, or stands
-for, a protected characteristic.
+A row with a value outside its bounds or its closed list goes to quarantine; past the table's budget of such rows the
+table fails. A value outside an *open* list warns, and fails once it is more than 5 % of the column. Amounts are in the
+lender's currency; days and months are counted from the application, negative before it. **Dating** says when a value
+is known: *key* names the row; *event* from the row's own date on (marked so; an application has none), or from another
+date of the row; *plan* was set in advance and may lie ahead; *snapshot* only on the application day; *outcome* only
+after it, never an input. **P** marks what is, or stands for, a protected characteristic.
 """
 
 
