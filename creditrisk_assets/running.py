@@ -101,9 +101,7 @@ def exclusive(settings: Settings) -> Iterator[None]:
         yield
 
 
-def materialize(
-    settings: Settings, select: str = EVERYTHING, listener: Listener = _deaf
-) -> RunResult:
+def materialize(settings: Settings, select: str = EVERYTHING, listener: Listener = _deaf) -> RunResult:
     """Materialize the graph, or a part of it, in this process.
 
     Parameters

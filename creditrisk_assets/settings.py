@@ -40,7 +40,8 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path(".creditrisk"), description="Everything the platform writes lies below this directory.")
     source: str | None = Field(
-        None, description="Directory, sources file (.yaml) or address of the raw tables; none: the last one, or the sample."
+        None,
+        description="Directory, sources file (.yaml) or address of the raw tables; none: the last one, or the sample.",
     )
     http_tokens: Mapping[str, SecretStr] = Field(
         default_factory=dict, description='Bearer tokens for sources on HTTP(S), as JSON: {"host[:port]": "token"}.'
@@ -98,7 +99,9 @@ class Settings(BaseSettings):
     def _refuse_patterns(self) -> Self:
         """Refuse a home whose name the libraries below would take for a pattern or a part of a URL."""
         if found := sorted(set(str(self.home.expanduser().resolve())) & set("*?[]#%")):
-            raise ValueError(f"{PREFIX}HOME: the path holds {' '.join(found)}, which readers take for a pattern; rename it")
+            raise ValueError(
+                f"{PREFIX}HOME: the path holds {' '.join(found)}, which readers take for a pattern; rename it"
+            )
         return self
 
     @cached_property

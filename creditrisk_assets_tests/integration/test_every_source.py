@@ -28,7 +28,9 @@ def source_of(kind: str, place: Any) -> tuple[dict[str, Any], dict[str, str]]:
     if kind == "sample":
         return {"kind": "sample", "scale": 0.004, "seed": 7}, environment
     if kind == "http":
-        environment = {"CREDITRISK_HTTP_TOKENS": json.dumps({urlsplit(place.server.url).netloc: counterpart_http.TOKEN})}
+        environment = {
+            "CREDITRISK_HTTP_TOKENS": json.dumps({urlsplit(place.server.url).netloc: counterpart_http.TOKEN})
+        }
         return {"kind": "http", "base_url": f"{place.server.url}{place.root}"}, environment
     if kind == "s3":
         environment = {"AWS_ACCESS_KEY_ID": counterpart_s3.KEY, "AWS_SECRET_ACCESS_KEY": counterpart_s3.SECRET}

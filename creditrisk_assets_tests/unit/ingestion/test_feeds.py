@@ -44,7 +44,9 @@ def batch(batch_id: str, as_at: str, location: str, **more: str) -> dict[str, An
     return {"batch_id": batch_id, "as_at": as_at, "tables": {"bureau": {"location": location, **more}}}
 
 
-@pytest.mark.parametrize("name", ["bureau.csv", "BUREAU.CSV", "bureau.parquet", "bureau.csv.gz", "bureau.csv.zst", "bureau.zip"])
+@pytest.mark.parametrize(
+    "name", ["bureau.csv", "BUREAU.CSV", "bureau.parquet", "bureau.csv.gz", "bureau.csv.zst", "bureau.zip"]
+)
 def test_a_table_is_found_by_its_name_whatever_its_packing(tmp_path: Path, name: str) -> None:
     deliver(tmp_path, name)
     (part,) = look(tmp_path).parts
@@ -109,10 +111,16 @@ def test_the_data_are_as_old_as_the_newest_batch(tmp_path: Path) -> None:
     [
         ("{", "is neither JSON nor YAML"),
         ("[]", "valid dictionary"),
-        (json.dumps({"batches": [batch("base", "2026-05-31T00:00:00Z", "x")]}), "batch base is there twice or named like"),
+        (
+            json.dumps({"batches": [batch("base", "2026-05-31T00:00:00Z", "x")]}),
+            "batch base is there twice or named like",
+        ),
         (json.dumps({"batches": [batch("a", "2026-05-31T00:00:00Z", "x")] * 2}), "batch a is there twice"),
         (json.dumps({"batches": [batch("a", "2026-05-31T00:00:00", "x")]}), "needs a time zone"),
-        (json.dumps({"batches": [batch("a", "2026-05-31T00:00:00Z", "x", checksum="md5:1")]}), "write a checksum as md5:"),
+        (
+            json.dumps({"batches": [batch("a", "2026-05-31T00:00:00Z", "x", checksum="md5:1")]}),
+            "write a checksum as md5:",
+        ),
         (json.dumps({"batches": [{"as_at": "2026-05-31T00:00:00Z", "tables": {}}]}), "batches.0.batch_id"),
     ],
 )

@@ -32,7 +32,9 @@ def test_a_choice_is_remembered_and_a_setting_goes_before_it(monkeypatch: pytest
     assert sources.source_set(Settings()).connection == LocalConnection(directory=tmp_path / "set")
 
 
-def test_a_relative_choice_means_the_same_from_another_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_relative_choice_means_the_same_from_another_directory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "data").mkdir()
     monkeypatch.chdir(tmp_path)
     sources.remember_source(Settings(), "data")
