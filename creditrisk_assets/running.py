@@ -147,7 +147,9 @@ def _select(select: str, locations: Mapping[str, dg.Definitions]) -> dict[str, s
     if select == EVERYTHING:
         selection = dg.AssetSelection.all()
     elif any(sign in select for sign in ':+"*()'):
-        selection = dg.AssetSelection.from_string(select)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", category=dg.BetaWarning)
+            selection = dg.AssetSelection.from_string(select)
     else:
         selection = dg.AssetSelection.assets(*[dg.AssetKey(key.strip().split("/")) for key in select.split(",")])
     chosen: dict[str, set[dg.AssetKey]] = {}

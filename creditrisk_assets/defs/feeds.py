@@ -155,10 +155,10 @@ def on_feed_change(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.
     events += [
         _evaluation(age)
         for table, age in ages.items()
-        if (repeat or state.ages.get(table) != age.state) and _was_taken_in(lake, table)
+        if (repeat or state.ages.get(table) != age.state) and _was_made(lake, raw_key(table))
     ]
     changed = changed_feeds(lake, seen, state.requested)
-    requests = [_request(context, changed)] if changed else []
+    requests = [_request(context, lake, changed)] if changed else []
     after = FeedState(
         looked_at=now.isoformat(),
         versions={**state.versions, **{table: feed.version for table, feed in seen.items()}},
@@ -178,9 +178,9 @@ def on_feed_change(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.
     )
 
 
-def _was_taken_in(lake: Lake, table: str) -> bool:
+def _was_made(lake: Lake, key: str) -> bool:
     try:
-        return lake.current(raw_key(table)) is not None
+        return lake.current(key) is not None
     except LakeError:
         return True
 
@@ -199,12 +199,13 @@ def _evaluation(age: DataAge) -> dg.AssetCheckEvaluation:
     )
 
 
-def _request(context: dg.SensorEvaluationContext, changed: Mapping[str, str]) -> dg.RunRequest:
-    """Ask for the changed tables and the features that depend on them."""
+def _request(context: dg.SensorEvaluationContext, lake: Lake, changed: Mapping[str, str]) -> dg.RunRequest:
+    """Ask for the changed tables and the features that depend on them; what was never made waits for the first run of the graph."""
     keys = [asset_key(raw_key(table)) for table in changed]
     selection = dg.AssetSelection.assets(*keys).downstream() & dg.AssetSelection.groups(*FOLLOWED_GROUPS)
     repository = context.repository_def
-    chosen = selection.resolve(repository.asset_graph) if repository else keys
+    found = selection.resolve(repository.asset_graph) if repository else set(keys)
+    chosen = {key for key in found if _was_made(lake, key.to_user_string())}
     digest = hashlib.sha256(json.dumps(sorted(changed.items())).encode()).hexdigest()[:16]
     return dg.RunRequest(
         run_key=f"feed:{digest}",

@@ -230,16 +230,27 @@ def test_the_sensor_takes_a_changed_feed_in_once_with_what_depends_on_it(
     split_off(directory, "rest.csv", slice(-10, None))
     changed = tick(instance, unhurried(quiet.cursor))
     (request,) = changed.run_requests or []
-    assert {key.to_user_string() for key in request.asset_selection or []} >= {
-        "raw/bureau",
-        "features/bureau",
-        "features/applicant",
-    }
-    assert "model/pd" not in {key.to_user_string() for key in request.asset_selection or []}
+    assert {key.to_user_string() for key in request.asset_selection or []} == {"raw/bureau"}, "the rest was never made"
     assert request.tags["creditrisk/cause"] == "changed feeds: bureau"
     observed = [event for event in changed.asset_events if isinstance(event, dg.AssetObservation)]
     assert [event.asset_key.to_user_string() for event in observed] == ["feed/bureau"]
     assert not tick(instance, unhurried(changed.cursor)).run_requests, "one version is asked for once"
+
+
+def test_a_changed_feed_takes_the_features_made_from_it_along_and_no_model(
+    directory: Path, instance: dg.DagsterInstance
+) -> None:
+    sources_file(directory)
+    assert run().failures == []
+    lake = Lake(Settings().lake)
+    for key in ("features/bureau", "features/applicant", "features/application", "model/pd"):
+        with lake.draft(key) as draft:
+            draft.data.write_text(key)
+            lake.publish(draft, code_version="c", inputs={})
+    split_off(directory, "rest.csv", slice(-10, None))
+    (request,) = tick(instance).run_requests or []
+    chosen = {key.to_user_string() for key in request.asset_selection or []}
+    assert chosen == {"raw/bureau", "features/bureau", "features/applicant"}
 
 
 def test_the_sensor_records_an_age_when_it_changes_and_each_hour(directory: Path, instance: dg.DagsterInstance) -> None:
