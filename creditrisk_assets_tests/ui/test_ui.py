@@ -15,6 +15,9 @@ LAUNCH = """mutation($params: ExecutionParams!) {launchPipelineExecution(executi
     __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}
     ... on RunConfigValidationInvalid {errors {message}}}}"""
 RUN = "query($id: ID!) {runOrError(runId: $id) {... on Run {status}}}"
+OPEN_RUNS = (
+    "{runsOrError(filter: {statuses: [QUEUED, NOT_STARTED, STARTING, STARTED]}) {... on Runs {results {runId}}}}"
+)
 DAEMONS = "{instance {daemonHealth {allDaemonStatuses {daemonType required healthy lastHeartbeatErrors {message}}}}}"
 CHECKS = """query($key: AssetKeyInput!) {assetNodeOrError(assetKey: $key) {... on AssetNode {
     assetChecksOrError {... on AssetChecks {checks {name blocking executionForLatestMaterialization {status}}}}
@@ -30,6 +33,10 @@ def materialized(ui: Ui) -> Ui:
         launched = answer["launchPipelineExecution"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
         assert _outcome(ui, launched["run"]["runId"]) == "SUCCESS", ui.log.read_text()[-4000:]
+    deadline = time.monotonic() + RUN_SECONDS
+    while ui.query(OPEN_RUNS)["runsOrError"]["results"]:  # what sensors asked for meanwhile
+        assert time.monotonic() < deadline, "a run that a sensor asked for did not end"
+        time.sleep(1)
     return ui
 
 
