@@ -11,14 +11,23 @@ import pytest
 
 from creditrisk_assets.simulation.portfolio import write_portfolio
 
+OURS = ("CREDITRISK_", "DAGSTER_HOME", "MLFLOW_")
+
+
+def pytest_configure() -> None:
+    """Run the tests as a newcomer would: no setting from outside."""
+    for name in [name for name in os.environ if name.startswith(OURS)]:
+        del os.environ[name]
+
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Run each test as a newcomer would: no setting from outside, and nothing written outside its own directory."""
-    for name in list(os.environ):
-        if name.startswith(("CREDITRISK_", "DAGSTER_HOME", "MLFLOW_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("CREDITRISK_HOME", str(tmp_path / "home"))
+def _clean_environment(tmp_path: Path) -> Iterator[None]:
+    """Write nothing outside the test's own directory, and leave no setting (a command sets some) to the next test."""
+    before = dict(os.environ)
+    os.environ["CREDITRISK_HOME"] = str(tmp_path / "home")
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ import duckdb
 import pytest
 
 from creditrisk_assets import running
+from creditrisk_assets.ingestion.feeds import BASE
 from creditrisk_assets.ingestion.sources import remember_source
 from creditrisk_assets.lake import Lake
 from creditrisk_assets.settings import Settings
@@ -230,7 +231,7 @@ def test_a_column_nobody_declared_is_left_out_told_once_and_recorded(source: Pat
     assert "check `schema` warns: bureau: unknown column NEW in" in " ".join(wider.warnings["raw/bureau"])
     version = lake.require("raw/bureau")
     assert version.data.read_bytes() == plain
-    assert version.manifest.metadata["facts"]["schema"][-1] == ["NEW", None]
+    assert version.manifest.metadata["facts"]["schemas"][BASE][-1] == ["NEW", None]
     edit(source / "bureau.csv", lambda x: x[:-1])
     assert "raw/bureau" not in running.materialize(settings, select).warnings
 
