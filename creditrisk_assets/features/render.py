@@ -1,6 +1,6 @@
 """The SQL of families with a grid: `python -m creditrisk_assets.features.render` writes `sql/<family>.sql`.
 
-What belongs here: the statement around a grid (moments per bucket, windows, the final select) from the hand-written rows in
+What belongs here: the statement around a grid (the moments of each window, the final select) from the hand-written rows in
 `rows/<family>.sql` and the grid of the contract. What does not: what a feature is (`contracts.features.<family>`), running it (`engine`).
 
 The rendered file is committed: it is what people review, what is linted, and what every engine runs.
@@ -17,7 +17,7 @@ from creditrisk_assets.features.statement import KEY
 
 HERE = Path(__file__).parent
 BEYOND = 99999  # bucket of the rows in no window but ALL
-_PARTS_TOGETHER = {"sum": "sum", "count": "sum", "min": "min", "max": "max"}
+_TOGETHER = {"sum": "sum", "count": "sum", "min": "min", "max": "max"}
 
 Window = int | None
 
@@ -35,8 +35,7 @@ def render(grid: Grid, rows: str) -> str:
     Returns
     -------
     str
-        The statement: the CTEs as they are written; per span the moments of each applicant and disjoint bucket, then of each window,
-        added up from the buckets; the final select.
+        The statement: the CTEs as they are written; per span the moments of each applicant and window; the final select.
     """
     cells = list(grid.cells())
     spans = list(dict.fromkeys(cell.span for cell in cells))
@@ -50,32 +49,41 @@ def render(grid: Grid, rows: str) -> str:
 
 
 def _span(span: Span, cells: list[Cell]) -> Iterator[str]:
-    """Yield the CTEs of a span: its buckets when there are windows, then one row per applicant."""
+    """Yield the CTEs of a span: one row per applicant, with its buckets before it when there are many rows in each."""
     needed: dict[Moment, set[Window]] = {}
     for cell in cells:
         for moment in cell.formula.moments:
             needed.setdefault(moment, set()).update(cell.windows)
-    cuts = sorted({window for windows in needed.values() for window in windows if window is not ALL})
-    moments = [f"{moment.aggregate}({moment.of}) as {moment.name}" for moment in needed]
-    if not cuts:
-        yield _grouped(span.name, span.rows, [KEY], moments)
+    asked = [
+        (moment, window)
+        for moment, windows in needed.items()
+        for window in sorted(windows, key=lambda window: window or 0)
+    ]
+    cuts = sorted({window for _, window in asked if window is not ALL})
+    if not (span.buckets and cuts):
+        yield _grouped(span.name, span.rows, [KEY], [_of_rows(span, *column) for column in asked])
         return
     bucket = f"case {' '.join(f'when {span.by} <= {cut} then {cut}' for cut in cuts)} else {BEYOND} end"
-    yield _grouped(f"{span.name}_buckets", span.rows, [KEY, bucket], moments, named=[KEY, f"{bucket} as bucket"])
-    windows = [
-        _window(moment, window)
-        for moment, asked in needed.items()
-        for window in sorted(asked, key=lambda window: window or 0)
-    ]
-    yield _grouped(span.name, f"{span.name}_buckets", [KEY], windows)
+    moments = [f"{moment.aggregate}({moment.of}) as {moment.name}" for moment in needed]
+    buckets = f"{span.name}_buckets"
+    yield _grouped(buckets, span.rows, [KEY, bucket], moments, named=[KEY, f"{bucket} as bucket"])
+    yield _grouped(span.name, buckets, [KEY], [_of_buckets(*column) for column in asked])
 
 
-def _window(moment: Moment, window: Window) -> str:
-    together = _PARTS_TOGETHER[moment.aggregate]
-    if window is ALL:
-        return f"{together}({moment.name}) as {moment.name}"
-    nothing = " else 0" if moment.aggregate == "count" else ""  # none in the window is a count of 0, but no sum
-    return f"{together}(case when bucket <= {window} then {moment.name}{nothing} end) as {_column(moment, window)}"
+def _of_rows(span: Span, moment: Moment, window: Window) -> str:
+    """Write a moment of a window over the rows."""
+    of = moment.of
+    if window is not ALL:
+        of = f"case when {span.by} <= {window} then {'1' if of == '*' else of} end"
+    return f"{moment.aggregate}({of}) as {_column(moment, window)}"
+
+
+def _of_buckets(moment: Moment, window: Window) -> str:
+    """Write a moment of a window over the buckets; none in the window is a count of 0, but no sum."""
+    together, of = _TOGETHER[moment.aggregate], moment.name
+    if window is not ALL:
+        of = f"case when bucket <= {window} then {of}{' else 0' if moment.aggregate == 'count' else ''} end"
+    return f"{together}({of}) as {_column(moment, window)}"
 
 
 def _column(moment: Moment, window: Window) -> str:

@@ -4,9 +4,8 @@ What belongs here: the aggregates a grid may declare, each as moments (count, su
 makes one number of them. What does not: which features there are (`contracts.features.<family>`), over which rows and windows (`grid`),
 the rest of the statement (`features.render`).
 
-A moment of a window is the sum (or minimum, or maximum) of those of its disjoint buckets, so a window costs one addition and not one
-more pass over the rows; and as the summed columns are integers and decimals, it is exact. Hence no quantile here, and no count of
-distinct values. A column is summed as it stands in the rows: amounts as decimal(18, 3), days and counts as integers, ratios as whole
+A moment of a window is the sum (or minimum, or maximum) of those of its parts, whatever the order; and as the summed columns are integers
+and decimals, it is exact. Hence no quantile here, and no count of distinct values. A column is summed as it stands in the rows: amounts as decimal(18, 3), days and counts as integers, ratios as whole
 ten-thousandths (`scaled`). Whatever is more than a column or one comparison is a column of the rows.
 """
 
@@ -150,10 +149,13 @@ def share(condition: str, *, of: str | None = None) -> Formula:
     return quotient(hits(condition), rows() if of is None else known(of))
 
 
-def weighted_mean(of: str, weight: str) -> Formula:
-    """Take the mean of a whole-number column weighted by another one."""
-    weights = _moment("sum", f"case when {of} is not null then {weight} end", f"{of}_{weight}_sum")
-    return quotient(total(f"{of} * {weight}"), weights)
+def weighted_mean(of: str, weight: str, *, known: str | None = None) -> Formula:
+    """Take the mean of a whole-number column weighted by another one.
+
+    Columns that are known in the same rows share the sum of weights when both name the one as `known`.
+    """
+    weights = _moment("sum", f"case when {known or of} is not null then {weight} end", f"{known or of}_{weight}_sum")
+    return quotient(_moment("sum", f"cast({of} as bigint) * {weight}", f"{of}_by_{weight}_sum"), weights)
 
 
 def std(of: str) -> Formula:

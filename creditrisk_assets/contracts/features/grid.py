@@ -41,6 +41,9 @@ class Span:
         End of its description, with `{}` for the window.
     against
         End of the description of a quotient of two windows, with `{}` twice.
+    buckets
+        Whether rows are first summed in disjoint buckets between the windows, and the windows from those. It pays where an applicant has
+        many rows and they lie scattered; rows that were numbered per applicant lie together, and are summed as fast without.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Span:
     suffix: str = ""
     phrase: str = ""
     against: str = "{} against {}"
+    buckets: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A grid makes the columns it declares, its windows are exact, and what is committed is what it renders."""
 
 import statistics
+from dataclasses import replace
 
 import duckdb
 import pytest
@@ -72,10 +73,11 @@ class _Empty:
         (f.quotient(f.mean("x"), f.difference(f.most("x"), f.least("x"))), {"": 0.5, "_30d": None, "_60d": 1.5}),
     ],
 )  # fmt: skip
+@pytest.mark.parametrize("span", [SPAN, replace(SPAN, buckets=True)], ids=["rows", "buckets"])
 def test_formula_is_exact_in_every_window(
-    formula: f.Formula, expected: dict[str, float | None], monkeypatch: pytest.MonkeyPatch
+    span: Span, formula: f.Formula, expected: dict[str, float | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = computed(monkeypatch, Measure("x_ratio", formula, d.ratio, "x", SPAN))[1]
+    found = computed(monkeypatch, Measure("x_ratio", formula, d.ratio, "x", span))[1]
     assert found == pytest.approx({f"x_ratio{suffix}": value for suffix, value in expected.items()})
 
 
@@ -92,8 +94,11 @@ def test_slope_is_the_least_squares_one_towards_the_application(monkeypatch: pyt
     assert found[3]["x_count_slope"] is None
 
 
-def test_nothing_in_a_window_is_a_count_of_zero_and_otherwise_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    span = Span("spans", "lines", by="age", windows=(1,), suffix="_{}d")
+@pytest.mark.parametrize("buckets", [False, True])
+def test_nothing_in_a_window_is_a_count_of_zero_and_otherwise_unknown(
+    buckets: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    span = Span("spans", "lines", by="age", windows=(1,), suffix="_{}d", buckets=buckets)
     found = computed(
         monkeypatch,
         Measure("rows_count", f.rows(), d.count, "rows", span),
