@@ -1,34 +1,42 @@
-"""A row-wise family compiled: the program of a bundle's plan as one flat Python function over one row.
+"""The expressions of a program compiled: each `map` of a bundle's plan as one flat Python function.
 
 What belongs here: the closed set of node kinds with DuckDB's exact meaning (NULL, three-valued logic, 64-bit integers, decimals as
-whole numbers, NaN above everything). What does not: SQL (`program` writes programs), rows and requests (`request`). The standard library
-only: the scoring service imports this.
+whole numbers, NaN above everything), reading the values of a request. What does not: SQL (`program` writes programs), grouping and
+windows (`relations`), requests (`request`). The standard library only: the scoring service imports this.
 
-A plan holds data, never code: the function's text is made here from node kinds and constants that are checked one by one. What the
+A plan holds data, never code: the function's text is made here from node kinds and constants that are checked one by one. What a
 function does not settle exactly as DuckDB would (a value of another type, an overflow, a logarithm of zero) raises `Odd`, or an error of
 Python's own arithmetic; the caller then asks DuckDB, which has the last word.
 """
 
+import itertools
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 Values = Callable[[Callable[[str], Any]], tuple[Any, ...]]
+Rows = list[tuple[Any, ...]]
 
-INTEGER_LIMIT, BIGINT_LIMIT = 2**31, 2**63
+WHOLE = {
+    "TINYINT": 2**7,
+    "SMALLINT": 2**15,
+    "INTEGER": 2**31,
+    "BIGINT": 2**63,
+    "HUGEINT": 2**127,
+}  # whole numbers and their limits
 EXACT = 2**53  # whole numbers up to here are exact in a double; a row with a number beyond it is left to DuckDB
 USUAL = 2**24  # as is a row with an INTEGER beyond this, so that sums of many need no check for overflow
 DEEPEST = 12  # nested parentheses of one expression
 LONGEST = 400  # characters of one expression that may stand in several places
+MOST_JOINS = 12  # Python nests twenty blocks
 UNSETTLED = (
     ArithmeticError,
     ValueError,
     TypeError,
 )  # what Python's arithmetic raises where DuckDB has a rule of its own
-TYPE = re.compile(r"BOOLEAN|INTEGER|BIGINT|DOUBLE|VARCHAR|DECIMAL\((\d{1,2}),(\d{1,2})\)")
+TYPE = re.compile(r"BOOLEAN|TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT|DOUBLE|VARCHAR|DECIMAL\((\d{1,2}),(\d{1,2})\)")
 COMPARE = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 ARITHMETIC = {"add": "+", "sub": "-", "mul": "*"}
 FUNCTIONS = {"sqrt": math.sqrt, "exp": math.exp, "ln": math.log, "log10": math.log10, "power": math.pow}
@@ -40,35 +48,162 @@ class CompileError(ValueError):
 
 
 class Odd(Exception):  # noqa: N818 - no error: it asks for the other engine
-    """The row is left to DuckDB."""
+    """The rows are left to DuckDB."""
 
 
-@dataclass(frozen=True)
-class Compiled:
-    """A family's function; `values(row.get)` gives its features in the plan's order."""
+class Known(NamedTuple):
+    """What is known of a relation's column before any row is seen."""
 
-    values: Values
-    source: str
+    of: str
+    low: float = -INFINITY
+    high: float = INFINITY
+    nan: bool = False
+    nullable: bool = True
 
 
-def compile_program(program: Mapping[str, Any]) -> Compiled:
-    """Compile a program.
+def compile_row(columns: Sequence[Sequence[str]], step: Mapping[str, Any]) -> tuple[Values, str]:
+    """Compile a map over a table as a function of one row's `get`; return it and its text.
 
     Parameters
     ----------
-    program
-        What `program.render_program` wrote: `nodes`, `[kind, type, arguments, constant]` each, and `outputs`.
+    columns
+        (name, type) of the table's columns; each is checked, used or not.
+    step
+        A map without joins and filter.
 
     Raises
     ------
     CompileError
         A node is of an unknown kind or type, or malformed.
     """
-    writer = _Writer(program["nodes"], program["outputs"])
-    source = writer.source()
+    text = _Text(1)
+    known = [_load(text, f"c{place}", name, of) for place, (name, of) in enumerate(columns)]
+    writer = _Writer(step, text, dict(enumerate(known)))
+    outputs = [writer.output(place) for place in step["outputs"]]
+    source = f"def values(get):\n{text}\n return ({', '.join(outputs)},)\n"
+    return _function(source, "values"), source
+
+
+def compile_scan(columns: Sequence[Sequence[str]]) -> tuple[Callable[[Iterable[Mapping[str, Any]]], Rows], list[Known]]:
+    """Compile reading a table: rows by column name to checked tuples in the order of the columns."""
+    text = _Text(2)
+    known = [_load(text, f"c{place}", name, of) for place, (name, of) in enumerate(columns)]
+    names = ", ".join(code.text for code in known)
+    source = f"def scan(rows):\n out = []\n for row in rows:\n  get = row.get\n{text}\n  out.append(({names},))\n return out\n"
+    return _function(source, "scan"), [
+        Known(of, code.low, code.high) for code, (_, of) in zip(known, columns, strict=True)
+    ]
+
+
+def compile_map(step: Mapping[str, Any], sources: Sequence[Sequence[Known]]) -> tuple[Callable[..., Rows], list[Known]]:
+    """Compile a map over relations.
+
+    Parameters
+    ----------
+    step
+        The map.
+    sources
+        What is known of the columns of the relation it starts from, and of each it joins.
+
+    Returns
+    -------
+    tuple
+        A function of the relations' rows, and what is known of its columns.
+
+    Raises
+    ------
+    CompileError
+        A node or a join is of an unknown kind or type, or malformed.
+    """
+    joins = step["joins"]
+    if len(joins) > MOST_JOINS:
+        raise CompileError(f"{len(joins)} joins in one step; this release knows {MOST_JOINS}")
+    text = _Text(1)
+    starts = [0, *itertools.accumulate(len(source) for source in sources)]
+    columns: dict[int, _Code] = {}
+    for number, (join, source, start) in enumerate(zip(joins, sources[1:], starts[1:], strict=False), 1):
+        _write_index(text, step, join, number, source, start)
+    text.add(f"for {_names(0, len(sources[0]))} in r0:")
+    text.indent += 1
+    columns.update(_columns(sources[0], 0, outer=False))
+    writer = _Writer(step, text, columns)
+    for number, (join, source, start) in enumerate(zip(joins, sources[1:], starts[1:], strict=False), 1):
+        keys = [writer.atom(place) for place in join["left"]]
+        text.add(f"for {_names(start, len(source))} in i{number}.get({_key(keys)}, n{number}):")
+        text.indent += 1
+        columns.update(_columns(source, start, outer=bool(join["outer"])))
+    if step["where"] is not None:
+        text.add(f"if not {writer.truth(step['where'])}: continue")
+    outputs = [writer.output(place) for place in step["outputs"]]
+    text.add(f"add(({', '.join(outputs)},))")
+    arguments = ", ".join(f"r{number}" for number in range(len(sources)))
+    source_text = f"def step({arguments}):\n out = []\n add = out.append\n{text}\n return out\n"
+    return _function(source_text, "step"), [writer.known(place) for place in step["outputs"]]
+
+
+def _write_index(
+    text: "_Text", step: Mapping[str, Any], join: Mapping[str, Any], number: int, source: Sequence[Known], start: int
+) -> None:
+    """Write the rows of a joined relation by their key; a NULL equals nothing."""
+    text.add(f"i{number} = {{}}")
+    nobody = f"(({'None, ' * len(source)}),)" if join["outer"] else "()"
+    text.add(f"n{number} = {nobody}")
+    text.add(f"for row in r{number}:")
+    text.indent += 1
+    text.add(f"{_names(start, len(source))} = row")
+    writer = _Writer(step, text, _columns(source, start, outer=False))
+    if join["only"] is not None:
+        text.add(f"if not {writer.truth(join['only'])}: continue")
+    keys = [writer.atom(place) for place in join["right"]]
+    if any(step["nodes"][place][1] == "DOUBLE" for place in join["right"]):
+        raise CompileError("a join by doubles is not known to this release")
+    text.add(f"if {' or '.join(f'{key} is None' for key in keys)}: continue")
+    text.add(f"i{number}.setdefault({_key(keys)}, []).append(row)")
+    text.indent -= 1
+
+
+def _names(start: int, count: int) -> str:
+    return f"({''.join(f'c{place}, ' for place in range(start, start + count))})"
+
+
+def _columns(source: Sequence[Known], start: int, *, outer: bool) -> "dict[int, _Code]":
+    found = {}
+    for place, column in enumerate(source, start):
+        guards = (f"c{place} is not None",) if column.nullable or outer else ()
+        found[place] = _Code(f"c{place}", guards, column.low, column.high, column.nan)
+    return found
+
+
+def _key(keys: Sequence[str]) -> str:
+    return keys[0] if len(keys) == 1 else f"({', '.join(keys)})"
+
+
+def _function(source: str, name: str) -> Any:
     namespace: dict[str, Any] = {"__builtins__": {}, **_NAMES}
-    exec(compile(source, "<row-wise family>", "exec"), namespace)  # noqa: S102 - text made here from checked nodes
-    return Compiled(namespace["values"], source)
+    exec(compile(source, "<family>", "exec"), namespace)  # noqa: S102 - text made here from checked nodes
+    return namespace[name]
+
+
+class _Text:
+    """The lines of a function, and names for its variables."""
+
+    def __init__(self, indent: int) -> None:
+        self.indent = indent
+        self._lines: list[str] = []
+        self._numbers: Iterator[int] = itertools.count()
+
+    def add(self, line: str) -> None:
+        """Add a line at the depth of the moment."""
+        self._lines.append(" " * self.indent + line)
+
+    def variable(self, value: str) -> str:
+        """Give a value a name."""
+        name = f"v{next(self._numbers)}"
+        self.add(f"{name} = {value}")
+        return name
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines)
 
 
 class _Code(NamedTuple):
@@ -95,31 +230,69 @@ class _Condition(NamedTuple):
 
 
 class _Writer:
-    """Writes the function, node by node; a node used twice becomes a local variable."""
+    """Writes the expressions of a step, as far as they are asked for; a node used twice becomes a local variable.
 
-    def __init__(self, nodes: Sequence[Any], outputs: Sequence[Any]) -> None:
-        self._nodes = [_checked(place, node) for place, node in enumerate(nodes)]
-        if not all(isinstance(place, int) and 0 <= place < len(nodes) for place in outputs):
-            raise CompileError("an output is no node of the program")
-        self._outputs = list(outputs)
-        self._uses = [0] * len(nodes)
-        for place in [*self._outputs, *(argument for _, _, arguments, _ in self._nodes for argument in arguments)]:
+    Parameters
+    ----------
+    step
+        The map: `nodes`, and where they are used.
+    text
+        Where lines go.
+    columns
+        Flat place -> code of the columns at hand; more may join later.
+    """
+
+    def __init__(self, step: Mapping[str, Any], text: _Text, columns: "Mapping[int, _Code]") -> None:
+        self._nodes = [_checked(place, node) for place, node in enumerate(step["nodes"])]
+        self._text = text
+        self._columns = columns
+        self._uses = [0] * len(self._nodes)
+        used = [*step["outputs"], *([] if step["where"] is None else [step["where"]])]
+        for join in step["joins"]:
+            used += [*join["left"], *join["right"], *([] if join["only"] is None else [join["only"]])]
+        for place in [*used, *(argument for _, _, arguments, _ in self._nodes for argument in arguments)]:
+            if type(place) is not int or not 0 <= place < len(self._nodes):
+                raise CompileError("a step uses a node that is not there")
             self._uses[place] += 1
-        self._lines: list[str] = []
-        self._codes: list[_Code | _Condition] = []
+        self._codes: dict[int, _Code | _Condition] = {}
 
-    def source(self) -> str:
-        """Return the function's text."""
-        for place, (kind, of, arguments, constant) in enumerate(self._nodes):
-            code = self._write(kind, of, arguments, constant)
-            self._codes.append(self._kept(code, self._uses[place]))
-        outputs = ", ".join(self._complete(self._value(place)) for place in self._outputs)
-        body = "\n ".join([*self._lines, f"return ({outputs},)"])
-        return f"def values(get):\n {body}\n"
+    def output(self, place: int) -> str:
+        """Return text that gives a node's value, None where it is NULL."""
+        self._need(place)
+        return self._complete(self._value(place))
+
+    def atom(self, place: int) -> str:
+        """Return a name or a constant for a node's value."""
+        self._need(place)
+        return self._atom(self._value(place)).text
+
+    def truth(self, place: int) -> str:
+        """Return text that is true where a condition is."""
+        self._need(place)
+        return self._condition(place).true
+
+    def known(self, place: int) -> Known:
+        """Tell what is known of a node that was written."""
+        of, code = self._type(place), self._codes[place]
+        if isinstance(code, _Condition):
+            return Known(of, nullable=code.nullable)
+        if "False" in code.guards:
+            return Known(of, 0.0, 0.0)
+        return Known(of, code.low, code.high, code.nan, bool(code.guards))
+
+    def _need(self, place: int) -> None:
+        """Write a node and what it is made of, arguments first."""
+        wanted = {place}
+        for below in range(place, -1, -1):
+            if below in wanted and below not in self._codes:
+                wanted.update(self._nodes[below][2])
+        for below in sorted(wanted - self._codes.keys()):
+            kind, of, arguments, constant = self._nodes[below]
+            self._codes[below] = self._kept(self._write(kind, of, arguments, constant), self._uses[below])
 
     def _write(self, kind: str, of: str, arguments: Sequence[int], constant: Any) -> _Code | _Condition:
         if kind == "column":
-            return self._column(of, constant)
+            return self._column(constant)
         if kind == "literal":
             return _literal(of, constant)
         if kind in COMPARE:
@@ -146,6 +319,8 @@ class _Writer:
             "coalesce": lambda: self._coalesce(of, arguments),
             "least": lambda: self._extreme("least", arguments),
             "greatest": lambda: self._extreme("greatest", arguments),
+            "mod": lambda: self._remainder(arguments),
+            "like": lambda: self._like(arguments, constant),
         }
         if kind not in writers:
             raise CompileError(f"node kind {kind!r} is not known to this release; the family is computed by DuckDB")
@@ -154,9 +329,7 @@ class _Writer:
     # ---- text
 
     def _local(self, text: str) -> str:
-        name = f"v{len(self._lines)}"
-        self._lines.append(f"{name} = {text}")
-        return name
+        return self._text.variable(text)
 
     def _kept(self, code: _Code | _Condition, uses: int) -> _Code | _Condition:
         """Give an expression a name where it is used twice or has grown."""
@@ -234,32 +407,10 @@ class _Writer:
 
     # ---- columns and constants
 
-    def _column(self, of: str, name: Any) -> _Code:
-        if not isinstance(name, str):
-            raise CompileError("a column has no name")
-        local = self._local(f"get({name!r})")
-        lines = {
-            "DOUBLE": (
-                f"if {local} is not None:",
-                f"  if {local}.__class__ is not float: {local} = as_double({local})",
-                f"  if not -{EXACT}.0 < {local} < {EXACT}.0: {local} = unusual({local})",
-            ),
-            "INTEGER": (
-                f"if {local} is not None and ({local}.__class__ is not int or not -{USUAL} < {local} < {USUAL}):",
-                f"  {local} = as_whole({local}, {USUAL})",
-            ),
-            "BIGINT": (
-                f"if {local} is not None and ({local}.__class__ is not int or not -{EXACT} < {local} < {EXACT}):",
-                f"  {local} = as_whole({local}, {EXACT})",
-            ),
-            "VARCHAR": (f"if {local} is not None and ({local}.__class__ is not str or not {local}.isascii()): odd()",),
-            "BOOLEAN": (f"if {local} is not None and {local}.__class__ is not bool: odd()",),
-        }
-        if of not in lines:
-            raise CompileError(f"column {name} is of type {of}, which is not known to this release")
-        self._lines.append("\n ".join(lines[of]))
-        bound = {"INTEGER": USUAL, "BIGINT": EXACT, "DOUBLE": EXACT}.get(of, INFINITY)
-        return _Code(local, (f"{local} is not None",), -bound, bound)
+    def _column(self, place: Any) -> _Code:
+        if place not in self._columns:
+            raise CompileError("a column is not at hand where it is used")
+        return self._columns[place]
 
     # ---- arithmetic
 
@@ -278,7 +429,7 @@ class _Writer:
         """Check a whole number against its type's range, where it could leave it."""
         if of == "DOUBLE":
             return code
-        limit = {"INTEGER": INTEGER_LIMIT, "BIGINT": BIGINT_LIMIT}.get(of) or 10 ** self._scale(of)[0]
+        limit = WHOLE.get(of) or 10 ** self._scale(of)[0]
         if -limit < code.low and code.high < limit:
             return code
         text = f"within({code.text}, {limit})"
@@ -294,6 +445,14 @@ class _Writer:
         text = f"({left.text} / {right.text})"  # of two exact whole numbers: rounded once, as the quotient of their doubles is
         depth = max(left.depth, right.depth) + 1
         return _Code(text, _guards(left, right), low, INFINITY, nan, raises=raises, depth=depth)
+
+    def _remainder(self, arguments: Sequence[int]) -> _Code:
+        code, divisor = self._value(arguments[0]), self._nodes[arguments[1]]
+        if divisor[0] != "literal" or type(divisor[3]) is not int or divisor[3] <= 0:
+            raise CompileError("a remainder by anything but a positive constant is not known to this release")
+        text = f"({code.text} % {divisor[3]})" if code.low >= 0 else f"remainder({code.text}, {divisor[3]})"
+        low = 0.0 if code.low >= 0 else float(-divisor[3])
+        return code._replace(text=text, low=low, high=float(divisor[3]), depth=code.depth + 1)
 
     def _negate(self, of: str, arguments: Sequence[int]) -> _Code:
         code = self._value(arguments[0])
@@ -343,9 +502,9 @@ class _Writer:
         deeper = code._replace(depth=code.depth + 1)
         if was == "DOUBLE":
             return self._cast_double(deeper, of)
-        if was not in ("INTEGER", "BIGINT"):
+        if was not in WHOLE:
             return self._cast_decimal(deeper, was, of)
-        if of in ("INTEGER", "BIGINT"):
+        if of in WHOLE:
             return self._within(code, of)
         if of.startswith("DECIMAL"):
             return self._grown(deeper, self._scale(of)[1], of)
@@ -354,8 +513,8 @@ class _Writer:
         return deeper._replace(text=f"exact({code.text})", whole=True, raises=True)
 
     def _cast_double(self, code: _Code, of: str) -> _Code:
-        if of in ("INTEGER", "BIGINT"):
-            limit = INTEGER_LIMIT if of == "INTEGER" else BIGINT_LIMIT
+        if of in WHOLE:
+            limit = WHOLE[of]
             if code.whole:
                 return self._within(code._replace(whole=False), of)
             if -limit < code.low and code.high < limit and not code.nan:
@@ -368,12 +527,9 @@ class _Writer:
 
     def _cast_boolean(self, of: str, place: int) -> _Code:
         condition = self._condition(place)
-        one, zero = {
-            "INTEGER": ("1", "0"),
-            "BIGINT": ("1", "0"),
-            "DOUBLE": ("1.0", "0.0"),
-            "BOOLEAN": ("True", "False"),
-        }.get(of, ("", ""))
+        one, zero = {"DOUBLE": ("1.0", "0.0"), "BOOLEAN": ("True", "False")}.get(
+            of, ("1", "0") if of in WHOLE else ("", "")
+        )
         if not one:
             raise CompileError(f"cast of BOOLEAN to {of} is not known to this release")
         if not condition.nullable:
@@ -389,8 +545,8 @@ class _Writer:
             low, high = code.low / factor, code.high / factor
             if code.low >= -EXACT and code.high <= EXACT:
                 return code._replace(text=f"({code.text} / {factor!r})", low=low, high=high)
-            return code._replace(text=f"(exact({code.text}) / {factor!r})", low=low, high=high, raises=True)
-        if of in ("INTEGER", "BIGINT"):
+            return code._replace(text=f"decimal_double({code.text}, {10**scale})", low=low, high=high, raises=True)
+        if of in WHOLE:
             return self._shrunk(code, scale, of)
         if not of.startswith("DECIMAL"):
             raise CompileError(f"cast of {was} to {of} is not known to this release")
@@ -420,6 +576,23 @@ class _Writer:
                 )  # None equals no constant
         conditions = " and ".join([*guards, text])
         return _Condition(f"({conditions})", f"({' and '.join([*guards, f'not {text}'])})", bool(guards), raises, depth)
+
+    def _like(self, arguments: Sequence[int], pattern: Any) -> _Condition:
+        if type(pattern) is not str:
+            raise CompileError("a pattern is no text")
+        code = self._atom(self._value(arguments[0]))
+        middle = pattern.strip("%")
+        if not middle or "%" in middle or "_" in middle:
+            raise CompileError("a pattern with more than % at its ends is not known to this release")
+        ends = pattern.startswith("%"), pattern.endswith("%")
+        found = {
+            (False, False): f"{code.text} == {middle!r}",
+            (True, False): f"{code.text}.endswith({middle!r})",
+            (False, True): f"{code.text}.startswith({middle!r})",
+            (True, True): f"{middle!r} in {code.text}",
+        }[ends]
+        there = "".join(f"{guard} and " for guard in code.guards)
+        return _Condition(f"({there}{found})", f"({there}not {found})", bool(code.guards))
 
     def _is_constant(self, place: int) -> bool:
         return self._nodes[place][0] == "literal" and self._nodes[place][3] is not None
@@ -507,7 +680,7 @@ class _Writer:
         value, zero = arguments[2], self._nodes[compared[1]]
         if zero[0] != "literal" or zero[3] is None or zero[3] != 0 or compared[0] not in (value, *self._doubled(value)):
             return None
-        if self._type(value) not in ("DOUBLE", "INTEGER", "BIGINT"):
+        if self._type(value) not in ("DOUBLE", *WHOLE):
             return None
         code = self._value(value)
         atom = self._atom(code) if not _is_atom(code.text) or len(code.guards) > 1 else code
@@ -516,8 +689,8 @@ class _Writer:
     def _doubled(self, value: int) -> tuple[int, ...]:
         """Places of the casts of a value to double."""
         return tuple(
-            place for place, (kind, of, args, _) in enumerate(self._nodes[: len(self._codes)])
-            if kind == "cast" and of == "DOUBLE" and tuple(args) == (value,)
+            place for place, (kind, of, args, _) in enumerate(self._nodes) if place in self._codes
+            and kind == "cast" and of == "DOUBLE" and tuple(args) == (value,)
         )  # fmt: skip
 
     def _coalesce(self, of: str, arguments: Sequence[int]) -> _Code:
@@ -568,11 +741,35 @@ def _literal(of: str, constant: Any) -> _Code | _Condition:
     if type(constant) is str and of == "VARCHAR":
         return _Code(repr(constant))
     if (type(constant) is float and of == "DOUBLE" and math.isfinite(constant)) or (
-        type(constant) is int and of in ("INTEGER", "BIGINT")
+        type(constant) is int and of in WHOLE
     ):
         text = repr(constant)
         return _Code(text if constant >= 0 else f"({text})", (), float(constant), float(constant))
     raise CompileError(f"a constant is no {of}")
+
+
+def _load(text: _Text, local: str, name: str, of: str) -> _Code:
+    """Write reading one value of a row: a value that is not of its column's type is left to DuckDB, NaN is unknown."""
+    if type(name) is not str:
+        raise CompileError("a column has no name")
+    text.add(f"{local} = get({name!r})")
+    if of == "DOUBLE":
+        text.add(f"if {local} is not None:")
+        text.add(f" if {local}.__class__ is not float: {local} = as_double({local})")
+        text.add(f" if not -{EXACT}.0 < {local} < {EXACT}.0: {local} = unusual({local})")
+        return _Code(local, (f"{local} is not None",), float(-EXACT), float(EXACT))
+    if of in ("INTEGER", "BIGINT"):
+        limit = USUAL if of == "INTEGER" else EXACT
+        text.add(f"if {local} is not None and ({local}.__class__ is not int or not -{limit} < {local} < {limit}):")
+        text.add(f" {local} = as_whole({local}, {limit})")
+        return _Code(local, (f"{local} is not None",), float(-limit), float(limit))
+    if of == "VARCHAR":
+        text.add(f"if {local} is not None and ({local}.__class__ is not str or not {local}.isascii()): odd()")
+    elif of == "BOOLEAN":
+        text.add(f"if {local} is not None and {local}.__class__ is not bool: odd()")
+    else:
+        raise CompileError(f"column {name} is of type {of}, which is not known to this release")
+    return _Code(local, (f"{local} is not None",))
 
 
 def _guards(*codes: _Code) -> tuple[str, ...]:
@@ -668,6 +865,21 @@ def _round_double(value: float, factor: float) -> float:
     return _away(value * factor) / factor
 
 
+def _decimal_double(value: int, factor: int) -> float:
+    """Convert a decimal as DuckDB does: whole part and decimals apart where the number is too long for a double."""
+    if -EXACT <= value <= EXACT:
+        return value / float(factor)
+    whole, rest = divmod(abs(value), factor)
+    if whole > EXACT or rest > EXACT:
+        raise Odd
+    found = float(whole) + float(rest) / float(factor)
+    return -found if value < 0 else found
+
+
+def _remainder(value: int, divisor: int) -> int:
+    return value % divisor if value >= 0 else -(-value % divisor)
+
+
 def _to_decimal(value: float, factor: float, limit: int) -> int:
     return _within(int(_away(value * factor)), limit)
 
@@ -715,8 +927,8 @@ def _greatest_total(*values: Any) -> Any:
 
 _NAMES: Mapping[str, Any] = {
     "odd": _odd, "as_double": _as_double, "as_whole": _as_whole, "unusual": _unusual, "within": _within, "exact": _exact,
-    "whole": _whole, "round_double": _round_double, "to_decimal": _to_decimal, "shrink": _shrink,
-    "floor_double": _floor, "ceil_double": _ceil,
+    "whole": _whole, "round_double": _round_double, "to_decimal": _to_decimal, "decimal_double": _decimal_double,
+    "shrink": _shrink, "remainder": _remainder, "floor_double": _floor, "ceil_double": _ceil,
     "least": _least, "greatest": _greatest, "least_total": _least_total, "greatest_total": _greatest_total,
     **{f"{kind}_total": _by_total_order(kind) for kind in COMPARE},
     **{of.__name__: of for of in (bool, float, int, str)}, "abs": abs, "round": round, **FUNCTIONS,

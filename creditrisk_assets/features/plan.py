@@ -24,8 +24,8 @@ def render_plan(
     Returns
     -------
     dict
-        `families`: per family its input views, definition (a hash), SQL and (name, type) columns, and for a family of the
-        application alone its `program`, or in `no_program` why it has none; `presence`: flag of the joined table to the family it
+        `families`: per family its input views, definition (a hash), SQL and (name, type) columns, and its
+        `program`, or in `no_program` why it has none; `presence`: flag of the joined table to the family it
         is about; `tables`: per input view its columns with types, bounds and categories, and its key.
     """
     views = dict.fromkeys(view for family in families.values() for view in family.views)
@@ -36,24 +36,28 @@ def render_plan(
                 "definition": family.definition,
                 "sql": family.sql,
                 "columns": [list(column) for column in family.columns],
-                **_program(family, sources[REQUEST_APPLICATION]),
+                **_program(family, sources),
             }
             for name, family in families.items()
         },
         "presence": {flag: name for flag, name in PRESENCE.items() if name in families},
-        "tables": {view: _table(sources[REQUEST_APPLICATION if view == APPLICATION_VIEW else view]) for view in views},
+        "tables": {view: _table(sources[_source(view)]) for view in views},
     }
 
 
-def _program(family: Family, application: SourceContract) -> dict[str, Any]:
-    """Render a row-wise family as a program; the service computes it with DuckDB where that fails."""
-    if family.views != (APPLICATION_VIEW,):
-        return {}
-    inputs = [(column.name, column.sql_type) for column in application.columns]
+def _program(family: Family, sources: Mapping[str, SourceContract]) -> dict[str, Any]:
+    """Render a family as a program; the service computes it with DuckDB where that fails."""
+    tables = {
+        view: [(column.name, column.sql_type) for column in sources[_source(view)].columns] for view in family.views
+    }
     try:
-        return {"program": render_program(family.sql, APPLICATION_VIEW, inputs, family.columns)}
+        return {"program": render_program(family.sql, tables, family.columns)}
     except ProgramError as error:
         return {"no_program": str(error)}
+
+
+def _source(view: str) -> str:
+    return REQUEST_APPLICATION if view == APPLICATION_VIEW else view
 
 
 def _table(contract: TableContract) -> dict[str, Any]:

@@ -4,8 +4,8 @@ What belongs here: running the plan of a model bundle on rows that a caller sent
 (`engine`), validating what was sent (`creditrisk_serving`), encoding for the model (`modelling.bundle`). DuckDB and the standard
 library only: the scoring service imports this.
 
-A family whose plan carries a program (the application family) runs as a compiled function, proven against DuckDB when it is loaded;
-what the function leaves open, and every other family, DuckDB computes.
+A family whose plan carries a program runs as compiled functions, proven against DuckDB when they are loaded; what they leave open, and
+a family without a program, DuckDB computes from the same SQL.
 """
 
 import hashlib
@@ -18,8 +18,9 @@ from typing import Any
 
 import duckdb
 
-from creditrisk_assets.features.compiled import UNSETTLED, CompileError, Odd, Values, compile_program
+from creditrisk_assets.features.compiled import UNSETTLED, CompileError, Odd
 from creditrisk_assets.features.probes import draw_probes
+from creditrisk_assets.features.relations import CompiledFamily, compile_family
 from creditrisk_assets.features.statement import KEY, family_select, literal, quoted
 
 APPLICATION = "application"
@@ -73,35 +74,47 @@ class RequestFeatures:
         self._names = {
             name: tuple(column for column, _ in family["columns"]) for name, family in plan["families"].items()
         }
-        self._compiled: dict[str, Values] = {}
+        self._compiled: dict[str, CompiledFamily] = {}
         self.interpreted: dict[str, str] = {}
+        probes = draw_probes(plan["tables"]) if any("program" in family for family in plan["families"].values()) else {}
         for name, family in plan["families"].items():
             if "program" in family:
-                self._compile(name, family["sql"], family["program"])
+                self._compile(name, family["sql"], family["program"], probes)
             elif "no_program" in family:
                 self.interpreted[name] = family["no_program"]
 
-    def _compile(self, name: str, sql: str, program: Mapping[str, Any]) -> None:
+    def _compile(self, name: str, sql: str, program: Mapping[str, Any], probes: Mapping[str, Sequence[Row]]) -> None:
         """Compile a family and compare it with DuckDB on drawn rows; a family that fails is left to DuckDB."""
         if program.get("sql_sha256") != hashlib.sha256(sql.encode()).hexdigest():
             self.interpreted[name] = "the plan's program is of another SQL"
             return
         try:
-            values = compile_program(program).values
+            family = compile_family(program)
         except CompileError as error:
             self.interpreted[name] = str(error)
             return
-        probes = draw_probes(self._plan["tables"][APPLICATION]["columns"])
-        expected = self._by_engine(probes, {}, (name,))[name]
-        for probe in probes:
-            try:
-                found = values(probe.get)
-            except (Odd, *UNSETTLED):
-                continue
-            if (wrong := _first_difference(found, expected[probe[APPLICATION_KEY]])) is not None:
-                self.interpreted[name] = f"{self._names[name][wrong]} is computed unlike DuckDB does on this machine"
-                return
-        self._compiled[name] = values
+        if (problem := self._unlike(name, family, probes)) is not None:
+            self.interpreted[name] = problem
+            return
+        self._compiled[name] = family
+
+    def _unlike(self, name: str, family: CompiledFamily, probes: Mapping[str, Sequence[Row]]) -> str | None:
+        """Say how a compiled family differs from DuckDB on drawn rows; None if it does not."""
+        with self._worker() as worker:
+            expected = worker.run({table: probes[table] for table in family.tables}, (name,))[name]
+        try:
+            if family.values is None:
+                found = {row[0]: row[1:] for row in family.rows(probes)}
+            else:
+                found = {probe[APPLICATION_KEY]: family.values(probe.get)[1:] for probe in probes[APPLICATION]}
+        except (Odd, *UNSETTLED) as error:
+            return f"its functions do not settle drawn rows ({type(error).__name__})"
+        if found.keys() != expected.keys():
+            return "it is computed for other applicants than DuckDB does on this machine"
+        for key, values in found.items():
+            if (wrong := _first_difference(values, expected[key])) is not None:
+                return f"{self._names[name][wrong]} is computed unlike DuckDB does on this machine"
+        return None
 
     def compute(self, applications: Sequence[Row], histories: Mapping[str, Sequence[Row]]) -> dict[str, list[Any]]:
         """Compute every family.
@@ -150,9 +163,10 @@ class RequestFeatures:
         RequestError
             A value is not of its column's type.
         """
-        if (values := self._compiled.get(APPLICATION)) is not None:
+        family = self._compiled.get(APPLICATION)
+        if family is not None and family.values is not None:
             try:
-                return dict(zip(self._names[APPLICATION], values(application.get), strict=True))
+                return dict(zip(self._names[APPLICATION], family.values(application.get)[1:], strict=True))
             except (Odd, *UNSETTLED):
                 pass  # DuckDB has the last word, and the words for what is wrong
         keyed = {**application, APPLICATION_KEY: 0}
@@ -168,7 +182,9 @@ class RequestFeatures:
             raise RequestError(
                 f"no history table is named {', '.join(unknown)}; known: {', '.join(sorted(set(known) - {APPLICATION}))}"
             )
-        found = {name: self._by_function(name, keys, applications) for name in families if name in self._compiled}
+        found = {
+            name: self._by_functions(name, keys, applications, histories) for name in families if name in self._compiled
+        }
         found |= self._by_engine(applications, histories, [name for name in families if name not in found])
         columns: dict[str, list[Any]] = {KEY: list(keys)}
         for name in families:
@@ -184,14 +200,21 @@ class RequestFeatures:
                 columns[flag] = [key in found[name] for key in keys]
         return columns
 
-    def _by_function(self, name: str, keys: Sequence[int], applications: Sequence[Row]) -> dict[int, tuple[Any, ...]]:
-        """Compute a compiled family, key to feature values; the rows its function leaves open are DuckDB's."""
-        values = self._compiled[name]
+    def _by_functions(
+        self, name: str, keys: Sequence[int], applications: Sequence[Row], histories: Mapping[str, Sequence[Row]]
+    ) -> dict[int, tuple[Any, ...]]:
+        """Compute a compiled family, key to feature values; what its functions leave open is DuckDB's."""
+        family = self._compiled[name]
+        if family.values is None:
+            try:
+                return {row[0]: row[1:] for row in family.rows({APPLICATION: applications, **histories})}
+            except (Odd, *UNSETTLED):
+                return self._by_engine(applications, histories, (name,))[name]
         found: dict[int, tuple[Any, ...]] = {}
         left: list[Row] = []
         for key, application in zip(keys, applications, strict=True):
             try:
-                found[key] = values(application.get)
+                found[key] = family.values(application.get)[1:]
             except (Odd, *UNSETTLED):
                 left.append(application)
         return {**found, **self._by_engine(left, {}, (name,))[name]} if left else found

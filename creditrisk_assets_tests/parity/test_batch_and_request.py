@@ -48,8 +48,9 @@ def test_the_application_family_is_compiled_and_settles_every_application_itself
     raw, joined = built
     requests = RequestFeatures(render_plan())
     assert requests.interpreted == {}
-    values = requests._compiled["application"]
-    names = [name for name, _ in requests._plan["families"]["application"]["columns"]]
+    values = requests._compiled["application"].values
+    assert values is not None
+    names = ["sk_id_curr", *(name for name, _ in requests._plan["families"]["application"]["columns"])]
     batch = {row["sk_id_curr"]: row for row in records(con, joined)}
     for row in [*records(con, raw["application_train"]), *records(con, raw["application_test"])]:
         found = dict(zip(names, values(row.get), strict=True))  # would raise where DuckDB had to be asked
