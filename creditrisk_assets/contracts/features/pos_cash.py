@@ -1,74 +1,182 @@
-"""Contract of the feature family pos_cash.
+"""Contract of the feature family pos_cash, and its grid.
 
-What belongs here: what each feature is (description, unit, bounds). What does not: how it is computed
-(`features/sql/pos_cash.sql`).
+What belongs here: what each feature is (description, unit, bounds, formula, windows). What does not: the rows it is summed over
+(`features/rows/pos_cash.sql`), the statement that is run (`features/sql/pos_cash.sql`, rendered from both).
 """
 
 import ibis.expr.datatypes as dt
 
 from creditrisk_assets.contracts.features import declare as d
+from creditrisk_assets.contracts.features.formulas import (
+    hits,
+    known,
+    least,
+    mean,
+    most,
+    quotient,
+    rows,
+    scaled,
+    share,
+    slope,
+    total,
+    weighted_mean,
+)
+from creditrisk_assets.contracts.features.grid import ALL, Grid, Measure, Part, Span
 from creditrisk_assets.contracts.model import DataFrameModel
 from creditrisk_assets.contracts.table import TableContract
 
+MONTHLY = Span(
+    "monthly",
+    rows="months",
+    by="months_before",
+    windows=(ALL, 3, 6, 12, 24, 60),
+    suffix="_{}m",
+    phrase="of the last {} months",
+    against="of the last {} months against the last {}",
+    buckets=True,
+)
+LATEST = Span(
+    "recent",
+    rows="latest",
+    by="place",
+    windows=(1, 3, 6),
+    suffix="_last_{}",
+    phrase="of the latest {} months with a balance",
+)
+PER_CONTRACT = Span(
+    "per_contract",
+    rows="contracts",
+    by="place",
+    suffix="_last_{}_contracts",
+    phrase="of the last {} contracts begun",
+)
+RUNNING = Part("running_", "is_running = 1", "of contracts active in their latest month")
 
+HALF_YEAR = ((6, 24),)
+NOW = (ALL,)
+YEARLY = (ALL, 12)
+TRENDS = (6, 12, 24)
+FEW = (ALL, 1, 3)
+
+NEVER_NULL = {"nullable": False}
+EITHER_SIGN = {"minimum": None}
+AT_MOST_10 = {"maximum": 10}
+
+PAST_DUE = share("dpd_days > 0", of="dpd_days")
+MATERIAL = share("material_dpd_days > 0", of="material_dpd_days")
+LEFT = scaled(mean("left_ratio"), 10000)
+COMPLETED = known("completed_months")
+
+HISTORY = (
+    Measure("history_months_count", rows(), d.count, "Monthly balances", MONTHLY, (ALL, 12, 24), bounds=NEVER_NULL),
+    Measure("latest_months_min", least("months_before"), d.months, "Months since the latest balance", MONTHLY, NOW),
+    Measure("oldest_months_max", most("months_before"), d.months, "Months since the earliest balance", MONTHLY, NOW),
+    Measure("active_months_share", share("state = 1"), d.share, "Months of an active contract per month", MONTHLY, YEARLY),
+    Measure("last_active_months_min", least("months_before").where("state = 1", "active_"), d.months,
+            "Months since a contract was last active", MONTHLY, NOW),
+    Measure("signed_months_share", share("state = 3"), d.share, "Months of a signed contract per month", MONTHLY, NOW),
+    Measure("demand_months_share", share("state = 4"), d.share, "Months in which full repayment was demanded per month", MONTHLY, NOW),
+    Measure("returned_months_share", share("state = 5"), d.share, "Months of goods returned to the store per month", MONTHLY, NOW),
+    Measure("amortized_months_share", share("state = 6"), d.share, "Months of an amortized debt per month", MONTHLY, NOW),
+    Measure("active_contracts_count", hits("state = 1"), d.count, "Active contracts", LATEST, (1,), bounds=NEVER_NULL),
+)  # fmt: skip
+
+CONTRACTS = (
+    Measure("contracts_count", rows(), d.count, "Contracts", PER_CONTRACT, bounds=NEVER_NULL),
+    Measure("completed_contracts_count", COMPLETED, d.count, "Completed contracts", PER_CONTRACT, bounds=NEVER_NULL),
+    Measure("running_contracts_count", hits("is_running = 1"), d.count,
+            "Contracts active in their latest month", PER_CONTRACT, bounds=NEVER_NULL),
+    Measure("demanded_contracts_count", hits("is_demanded = 1"), d.count,
+            "Contracts on which full repayment was demanded", PER_CONTRACT, bounds=NEVER_NULL),
+    Measure("returned_contracts_count", hits("is_returned = 1"), d.count,
+            "Contracts whose goods were returned to the store", PER_CONTRACT, bounds=NEVER_NULL),
+    Measure("amortized_contracts_count", hits("is_amortized = 1"), d.count,
+            "Contracts whose debt was amortized", PER_CONTRACT, bounds=NEVER_NULL),
+    Measure("recent_contracts_count", hits("oldest_months <= 12"), d.count,
+            "Contracts begun in the last 12 months", PER_CONTRACT, bounds=NEVER_NULL),
+    Measure("recently_completed_contracts_count", hits("completed_months <= 12"), d.count,
+            "Contracts completed in the last 12 months", PER_CONTRACT, bounds=NEVER_NULL),
+    Measure("completed_share", quotient(COMPLETED, rows()), d.share, "Completed contracts per contract", PER_CONTRACT),
+    Measure("completed_early_share", share("is_completed_early = 1", of="is_completed_early"), d.share,
+            "Contracts completed with instalments left per completed contract", PER_CONTRACT, (ALL, 3)),
+    Measure("spared_instalments_count_mean", mean("spared"), d.count,
+            "Mean number of instalments left when a contract was completed", PER_CONTRACT),
+    Measure("shortened_share", share("is_shortened = 1"), d.share, "Contracts whose term was shortened per contract", PER_CONTRACT),
+    Measure("last_completed_months_min", least("completed_months"), d.months, "Months since a contract was last completed", PER_CONTRACT),
+    Measure("first_completed_months_max", most("completed_months"), d.months, "Months since a contract was first completed", PER_CONTRACT),
+    Measure("newest_contract_months_min", least("oldest_months"), d.months,
+            "Months since the first balance of the newest contract", PER_CONTRACT),
+    Measure("length_months_mean", mean("length_months"), d.months,
+            "Mean months from the first balance of a contract to its completion", PER_CONTRACT),
+    Measure("contract_months_count_mean", mean("months"), d.count, "Mean number of a contract's balances", PER_CONTRACT),
+    Measure("term_months_mean", mean("term"), d.months, "Mean latest term", PER_CONTRACT, FEW),
+    Measure("term_months_max", most("longest_term"), d.months, "Longest term", PER_CONTRACT),
+    Measure("term_months_min", least("term"), d.months, "Shortest latest term", PER_CONTRACT),
+)  # fmt: skip
+
+REMAINING = (
+    Measure("future_instalments_count_sum", total("future"), d.count, "Instalments left", PER_CONTRACT, parts=(RUNNING,)),
+    Measure("future_instalments_count_max", most("future"), d.count, "Most instalments left", PER_CONTRACT, parts=(RUNNING,)),
+    Measure("future_instalments_count_min", least("future"), d.count, "Fewest instalments left", PER_CONTRACT, parts=(RUNNING,)),
+    Measure("future_term_ratio_mean", LEFT, d.ratio,
+            "Mean of the instalments left per term at the latest month", PER_CONTRACT, FEW, bounds=AT_MOST_10),
+    Measure("future_term_ratio_mean", LEFT, d.ratio,
+            "Mean of the instalments left per term", PER_CONTRACT, parts=(RUNNING,), bounds=AT_MOST_10),
+    Measure("future_term_ratio_min", scaled(least("left_ratio"), 10000), d.ratio,
+            "Fewest instalments left per term", PER_CONTRACT, parts=(RUNNING,), bounds=AT_MOST_10),
+    Measure("total_future_term_ratio", quotient(total("future"), total("term")), d.ratio,
+            "Instalments left per term, both summed", PER_CONTRACT, parts=(RUNNING,)),
+    Measure("monthly_future_term_ratio_mean", LEFT, d.ratio,
+            "Mean over all months of the instalments left per term", MONTHLY, YEARLY, bounds=AT_MOST_10),
+    Measure("monthly_future_term_ratio_min", scaled(least("left_ratio"), 10000), d.ratio,
+            "Fewest instalments left per term in a month", MONTHLY, (12,), bounds=AT_MOST_10),
+    Measure("monthly_future_term_ratio_mean", LEFT, d.ratio,
+            "Mean over the months of the instalments left per term", LATEST, bounds=AT_MOST_10),
+    Measure("future_instalments_count_mean", mean("future"), d.count,
+            "Mean number of instalments left of a contract in a month", MONTHLY, (12,)),
+    Measure("future_instalments_count_sum", total("future"), d.count, "Instalments left of all contracts", LATEST, (1,)),
+)  # fmt: skip
+
+PAST_DUES = (
+    Measure("dpd_months_share", PAST_DUE, d.share, "Months past due per month", MONTHLY, ratios=HALF_YEAR),
+    Measure("material_dpd_months_share", MATERIAL, d.share, "Months past due, small debts tolerated, per month", MONTHLY, ratios=HALF_YEAR),
+    Measure("severe_dpd_months_share", share("dpd_days > 30", of="dpd_days"), d.share,
+            "Months more than 30 days past due per month", MONTHLY, (ALL, 12, 24)),
+    Measure("material_dpd_months_share_half_12m", weighted_mean("is_material_dpd", "weight_12"), d.share,
+            "Months past due, small debts tolerated, per month, weighing half for each 12 months back", MONTHLY, NOW),
+    Measure("dpd_days_max", most("dpd_days"), d.days, "Most days past due", MONTHLY, (ALL, 6, 12, 24)),
+    Measure("material_dpd_days_max", most("material_dpd_days"), d.days,
+            "Most days past due, small debts tolerated", MONTHLY, (ALL, 12, 24)),
+    Measure("dpd_days_mean", mean("dpd_days"), d.days, "Mean days past due of a month", MONTHLY, (ALL, 6, 12, 24), ratios=HALF_YEAR),
+    Measure("material_dpd_days_mean", mean("material_dpd_days"), d.days,
+            "Mean days past due of a month, small debts tolerated", MONTHLY, YEARLY),
+    Measure("dpd_days_mean_half_12m", weighted_mean("dpd_days", "weight_12"), d.days,
+            "Mean days past due of a month, weighing half for each 12 months back", MONTHLY, NOW),
+    Measure("dpd_days_slope", slope("dpd_days", "months_before", per=12), d.days,
+            "Trend of the days past due by least squares, as change per year", MONTHLY, TRENDS, bounds=EITHER_SIGN),
+    Measure("material_dpd_days_slope", slope("material_dpd_days", "months_before", per=12), d.days,
+            "Trend of the days past due by least squares, small debts tolerated, as change per year", MONTHLY, (12,), bounds=EITHER_SIGN),
+    Measure("last_dpd_months_min", least("months_before").where("dpd_days > 0", "dpd_"), d.months,
+            "Months since a contract was last past due; NULL if none ever was", MONTHLY, NOW),
+    Measure("last_material_dpd_months_min", least("months_before").where("material_dpd_days > 0", "material_dpd_"), d.months,
+            "Months since a contract was last past due, small debts tolerated", MONTHLY, NOW),
+    Measure("dpd_months_share", PAST_DUE, d.share, "Months past due per month", LATEST, (3, 6)),
+    Measure("dpd_days_max", most("dpd_days"), d.days, "Most days past due", LATEST),
+    Measure("material_dpd_days_max", most("material_dpd_days"), d.days, "Most days past due, small debts tolerated", LATEST, (6,)),
+    Measure("dpd_contracts_share", PAST_DUE, d.share, "Contracts that were ever past due per contract", PER_CONTRACT, (ALL, 3)),
+    Measure("material_dpd_contracts_share", MATERIAL, d.share,
+            "Contracts that were ever past due, small debts tolerated, per contract", PER_CONTRACT, FEW),
+    Measure("contract_dpd_days_max_mean", mean("dpd_days"), d.days, "Mean of a contract's most days past due", PER_CONTRACT, FEW),
+)  # fmt: skip
+
+GRID = Grid("pos_cash", (*HISTORY, *CONTRACTS, *REMAINING, *PAST_DUES))
+
+
+@GRID.columns
 class PosCash(DataFrameModel):
     """Grain: one row per SK_ID_CURR. Monthly balances of consumer and cash loans at this lender."""
 
     sk_id_curr: dt.Int64 = d.key()
-    pos_cash__contracts_count: dt.Int64 = d.count("Contracts", nullable=False)
-    pos_cash__history_months_count: dt.Int64 = d.count("Monthly balances", nullable=False)
-    pos_cash__history_months_count_12m: dt.Int64 = d.count("Monthly balances of the last 12 months")
-    pos_cash__latest_months_min: dt.Int64 = d.months("Months since the latest balance")
-    pos_cash__oldest_months_max: dt.Int64 = d.months("Months since the earliest balance")
-    pos_cash__last_active_months_min: dt.Int64 = d.months("Months since a contract was last active")
-    pos_cash__last_completed_months_min: dt.Int64 = d.months("Months since a contract was last completed")
-    pos_cash__completed_contracts_count: dt.Int64 = d.count("Completed contracts", nullable=False)
-    pos_cash__running_contracts_count: dt.Int64 = d.count("Contracts active in their latest month", nullable=False)
-    pos_cash__demanded_contracts_count: dt.Int64 = d.count(
-        "Contracts on which full repayment was demanded", nullable=False
-    )
-    pos_cash__returned_contracts_count: dt.Int64 = d.count(
-        "Contracts whose goods were returned to the store", nullable=False
-    )
-    pos_cash__completed_share: dt.Float64 = d.share("Completed contracts per contract")
-    pos_cash__completed_early_share: dt.Float64 = d.share(
-        "Contracts completed with instalments left per completed contract"
-    )
-    pos_cash__shortened_share: dt.Float64 = d.share("Contracts whose term was shortened per contract")
-    pos_cash__dpd_months_share: dt.Float64 = d.share("Months past due per month")
-    pos_cash__dpd_months_share_6m: dt.Float64 = d.share("Months past due per month of the last 6")
-    pos_cash__dpd_months_share_12m: dt.Float64 = d.share("Months past due per month of the last 12")
-    pos_cash__material_dpd_months_share: dt.Float64 = d.share("Months past due, small debts tolerated, per month")
-    pos_cash__material_dpd_months_share_12m: dt.Float64 = d.share(
-        "Months past due, small debts tolerated, per month of the last 12"
-    )
-    pos_cash__material_dpd_months_share_24m: dt.Float64 = d.share(
-        "Months past due, small debts tolerated, per month of the last 24"
-    )
-    pos_cash__material_dpd_contracts_share: dt.Float64 = d.share(
-        "Contracts that were ever past due, small debts tolerated, per contract"
-    )
-    pos_cash__dpd_days_max: dt.Int64 = d.days("Most days past due")
-    pos_cash__dpd_days_max_12m: dt.Int64 = d.days("Most days past due in the last 12 months")
-    pos_cash__material_dpd_days_max: dt.Int64 = d.days("Most days past due, small debts tolerated")
-    pos_cash__material_dpd_days_max_12m: dt.Int64 = d.days(
-        "Most days past due in the last 12 months, small debts tolerated"
-    )
-    pos_cash__dpd_days_mean: dt.Float64 = d.days("Mean days past due of a month")
-    pos_cash__last_dpd_months_min: dt.Int64 = d.months(
-        "Months since a contract was last past due; NULL if none ever was"
-    )
-    pos_cash__last_material_dpd_months_min: dt.Int64 = d.months(
-        "Months since a contract was last past due, small debts tolerated"
-    )
-    pos_cash__term_months_mean: dt.Float64 = d.months("Mean latest term")
-    pos_cash__term_months_max: dt.Int64 = d.months("Longest term")
-    pos_cash__running_future_instalments_count_sum: dt.Int64 = d.count("Instalments left on running contracts")
-    pos_cash__running_future_instalments_count_max: dt.Int64 = d.count("Most instalments left on a running contract")
-    pos_cash__future_term_ratio_mean: dt.Float64 = d.ratio("Mean of the instalments left per term at the latest month")
-    pos_cash__running_future_term_ratio_mean: dt.Float64 = d.ratio(
-        "Mean of the instalments left per term of the running contracts"
-    )
 
     class Config:
         """Exactly these columns, and a key."""
