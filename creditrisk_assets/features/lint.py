@@ -27,6 +27,9 @@ NAME = re.compile(
     r"__(?:(?:is|has)_\w+|\w+?_(?:amt|days|months|count|ratio|share|score|level|hours|category)(?:_\w+)?)$"
 )
 DIALECTS = ("duckdb", "spark")
+WHOLE = frozenset(
+    {exp.DataType.Type.INT, exp.DataType.Type.BIGINT, exp.DataType.Type.SMALLINT, exp.DataType.Type.TINYINT}
+)
 # Their result depends on the order of rows, on the engine, or is not exact.
 FORBIDDEN = (exp.Avg, exp.Stddev, exp.StddevPop, exp.StddevSamp, exp.Variance, exp.VariancePop, exp.First, exp.Last,
              exp.AnyValue, exp.ArgMax, exp.ArgMin, exp.ApproxDistinct, exp.Rand)  # fmt: skip
@@ -106,6 +109,39 @@ def _expressions(statement: exp.Select) -> Iterator[str]:
         order = window.args.get("order")
         if order is None or len(order.expressions) < 2:
             yield f"`{window.sql('duckdb')[:80]}` needs a total order: break ties by a key"
+    yield from _engines_differ(statement)
+
+
+def _engines_differ(statement: exp.Select) -> Iterator[str]:
+    """Yield what runs on DuckDB and on Spark and gives other values there (each found by the parity tests)."""
+    for rounding in statement.find_all(exp.Round):
+        if (digits := rounding.args.get("decimals")) is not None and digits.name != "0":
+            yield (
+                f"`{rounding.sql('duckdb')[:80]}` breaks ties differently in the engines; scale first: round(1000000 * x) / 1000000"
+            )
+    for cast in statement.find_all(exp.Cast):
+        if cast.to.this in WHOLE and (part := _unrounded(cast.this, (exp.Div, exp.Mul))) is not None:
+            yield f"`{part.sql('duckdb')[:80]}` is rounded by one engine's cast and cut by the other's; write cast(round(…) as …)"
+        elif cast.to.this == exp.DataType.Type.DECIMAL and (part := _unrounded(cast.this, (exp.Div,))) is not None:
+            yield f"`{part.sql('duckdb')[:80]}` breaks ties differently in the engines' casts; write cast(round(…) / … as decimal)"
+    for call in statement.find_all(exp.Log, exp.Concat):
+        if isinstance(call, exp.Concat) or call.args.get("expression") is None:
+            yield f"`{call.sql('duckdb')[:60]}` means another thing in each engine; use ln(x), or || for texts that are known"
+    for text in statement.find_all(exp.Literal):
+        if text.is_string and set(text.name) & set("'\\"):
+            yield f"text {text.sql('duckdb')}: a quote or a backslash in it is read differently by the engines"
+
+
+def _unrounded(node: exp.Expression, kinds: tuple[type[exp.Expression], ...]) -> exp.Expression | None:
+    """Find arithmetic below a cast that is not inside a rounding, another cast or an aggregate; a rounding may be scaled back."""
+    if isinstance(node, (exp.Round, exp.Floor, exp.Ceil, exp.Cast, exp.AggFunc)):
+        return None
+    if isinstance(node, exp.Div) and isinstance(node.this, exp.Round):
+        return None
+    if isinstance(node, kinds):
+        return node
+    children = [child for child in node.iter_expressions() if not isinstance(node, exp.If) or child is not node.this]
+    return next((found for child in children if (found := _unrounded(child, kinds)) is not None), None)
 
 
 def _cannot_be_zero(divisor: exp.Expression) -> bool:

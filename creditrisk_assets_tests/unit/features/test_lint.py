@@ -28,6 +28,21 @@ def test_smallest_sound_family_passes() -> None:
 
 
 @pytest.mark.parametrize(
+    "sound",
+    [
+        "max(round(amt_credit_sum))",
+        "max(cast(round(amt_credit_sum * 12) as bigint))",
+        "max(cast(round(1000000 * (amt_credit_sum / 3)) / 1000000 as decimal(18, 6)))",
+        "max(cast(-days_credit as bigint))",
+        "cast(sum(days_credit * days_credit) as bigint)",
+        "max(ln(amt_credit_sum))",
+    ],
+)
+def test_what_both_engines_compute_alike_passes(sound: str) -> None:
+    assert lint(planted(SOUND.replace("count(*)", sound))) == []
+
+
+@pytest.mark.parametrize(
     ("sql", "said"),
     [
         (SOUND.replace(HEADER, ""), "must start with"),
@@ -61,6 +76,12 @@ def test_smallest_sound_family_passes() -> None:
             "total order",
         ),
         (SOUND.replace("count(*)", "sum(nowhere)"), "lineage cannot be told"),
+        (SOUND.replace("count(*)", "max(round(amt_credit_sum, 2))"), "breaks ties differently"),
+        (SOUND.replace("count(*)", "max(cast(amt_credit_sum / 3 as decimal(18, 6)))"), "breaks ties differently"),
+        (SOUND.replace("count(*)", "max(cast(amt_credit_sum * 12 as bigint))"), "cut by the other's"),
+        (SOUND.replace("count(*)", "max(log(amt_credit_sum))"), "another thing in each engine"),
+        (SOUND.replace("count(*)", "max(concat(credit_type, 'x'))"), "another thing in each engine"),
+        (SOUND.replace("from bureau", "from bureau where credit_type = 'it''s'"), "read differently"),
     ],
 )  # fmt: skip
 def test_planted_fault_is_named(sql: str, said: str) -> None:
