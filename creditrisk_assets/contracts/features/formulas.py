@@ -4,9 +4,10 @@ What belongs here: the aggregates a grid may declare, each as moments (count, su
 makes one number of them. What does not: which features there are (`contracts.features.<family>`), over which rows and windows (`grid`),
 the rest of the statement (`features.render`).
 
-A moment of a window is the sum (or minimum, or maximum) of those of its parts, whatever the order; and as the summed columns are integers
-and decimals, it is exact. Hence no quantile here, and no count of distinct values. A column is summed as it stands in the rows: amounts as decimal(18, 3), days and counts as integers, ratios as whole
-ten-thousandths (`scaled`). Whatever is more than a column or one comparison is a column of the rows.
+A moment of a window is the sum (or minimum, or maximum) of those of its parts, whatever the order; and as the summed columns are
+integers and decimals, it is exact. Hence no quantile here, and no count of distinct values. A column is summed as it stands in the rows:
+amounts as decimal(18, 3), days and counts as integers, ratios as whole ten-thousandths (`scaled`). Whatever is more than a column or one
+comparison is a column of the rows.
 """
 
 import re
