@@ -39,7 +39,15 @@ def test_the_services_variables_are_the_services_business(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("THREADS", "0"), ("THREADS", "two"), ("MEMORY_LIMIT", "lots"), ("MLFLOW_EXPERIMENT", "")]
+    ("name", "value"),
+    [
+        ("THREADS", "0"),
+        ("THREADS", "two"),
+        ("MEMORY_LIMIT", "lots"),
+        ("MLFLOW_EXPERIMENT", ""),
+        ("ENGINE", "pandas"),
+        ("SPARK_MASTER", ""),
+    ],
 )
 def test_an_impossible_value_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"CREDITRISK_{name}", value)
