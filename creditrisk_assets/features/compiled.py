@@ -155,8 +155,8 @@ def _write_index(
     if join["only"] is not None:
         text.add(f"if not {writer.truth(join['only'])}: continue")
     keys = [writer.atom(place) for place in join["right"]]
-    if any(step["nodes"][place][1] == "DOUBLE" for place in join["right"]):
-        raise CompileError("a join by doubles is not known to this release")
+    if any(writer.known(place).nan for place in join["right"]):
+        raise CompileError("a join by values that may be NaN is not known to this release")
     text.add(f"if {' or '.join(f'{key} is None' for key in keys)}: continue")
     text.add(f"i{number}.setdefault({_key(keys)}, []).append(row)")
     text.indent -= 1

@@ -159,8 +159,8 @@ def _group(step: Mapping[str, Any], known: Sequence[Sequence[Known]]) -> tuple[R
     source = _number(step["from"], known)
     columns = known[source]
     keys = [int(place) for place in step["keys"]]
-    if any(columns[place].of == "DOUBLE" for place in keys):
-        raise CompileError("a group by doubles is not known to this release")
+    if any(columns[place].nan for place in keys):
+        raise CompileError("a group by values that may be NaN is not known to this release")
     aggregates = [
         ("sum_of_doubles" if function == "sum" and of == "DOUBLE" else str(function), place)
         for function, place, of in step["aggregates"]

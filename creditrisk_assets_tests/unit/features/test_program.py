@@ -85,6 +85,7 @@ CLAUSES = {
     " from loans group by sk_id_curr",
     "group by expression": "select sk_id_curr, case when day < -6 then 1 else 2 end as bucket, count(*) as n from loans"
     " group by sk_id_curr, case when day < -6 then 1 else 2 end",
+    "group by a double": "select sk_id_curr, amt * 0 as zero, count(*) as n from loans group by sk_id_curr, amt * 0",
     "group by alias": "select sk_id_curr, kind = 'cash' as is_cash, count(*) as n from loans group by sk_id_curr, is_cash",
     "arithmetic over aggregates": "select sk_id_curr, -max(day) as d, cast(sum(day) as double) / nullif(count(day), 0) as mean,"
     " max(day) - min(day) as spread from loans group by sk_id_curr",
@@ -200,7 +201,8 @@ def test_a_program_that_computes_something_else_is_found_when_it_is_loaded(name:
             nodes[place] = ["mul", "DOUBLE", node[2], None]
     requests = RequestFeatures(plan)
     assert list(requests.interpreted) == [name]
-    assert "is computed unlike DuckDB does on this machine" in requests.interpreted[name]
+    said = ("is computed unlike DuckDB does on this machine", "its functions do not settle drawn rows")
+    assert requests.interpreted[name].endswith(said[0]) or requests.interpreted[name].startswith(said[1])
     assert name not in requests._compiled
 
 
