@@ -65,7 +65,7 @@ def session(master: str, *, memory: str, directory: Path) -> Iterator[SparkSessi
         Memory of the driver's Java heap, as DuckDB writes it (`3GB`). In local mode it is all there is; the executors of a cluster
         have what the cluster's own configuration gives them.
     directory
-        Where Spark keeps what does not fit the memory.
+        Where Spark keeps what does not fit the memory, in local mode; the workers of a cluster have directories of their own.
 
     Raises
     ------
@@ -76,11 +76,11 @@ def session(master: str, *, memory: str, directory: Path) -> Iterator[SparkSessi
         raise FeatureError(f"CREDITRISK_ENGINE=spark, but {lack}")
     from pyspark.sql import SparkSession  # noqa: PLC0415 - an optional extra
 
-    chosen = SETTINGS | {"spark.driver.memory": f"{_mebibytes(memory)}m", "spark.local.dir": str(directory)}
+    chosen = SETTINGS | {"spark.driver.memory": f"{_mebibytes(memory)}m"}
     if (local := LOCAL.fullmatch(master)) is not None:
         threads = local["threads"]
         partitions = int(threads) if threads and threads.isdigit() else os.cpu_count() or 1
-        chosen |= LOOPBACK | {"spark.sql.shuffle.partitions": str(partitions)}
+        chosen |= LOOPBACK | {"spark.local.dir": str(directory), "spark.sql.shuffle.partitions": str(partitions)}
     builder = SparkSession.builder.master(master).appName("creditrisk")
     for name, value in chosen.items():
         builder = builder.config(name, value)
