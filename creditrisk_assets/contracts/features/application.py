@@ -224,6 +224,146 @@ class Application(DataFrameModel):
     )
     application__credit_annuity_ext_3_ratio: dt.Float64 = d.ratio("Implied term per external score 3")
     application__annuity_income_ext_2_ratio: dt.Float64 = d.ratio("Instalment per yearly income, per external score 2")
+    application__ext_score_std: dt.Float64 = d.score(
+        "Standard deviation of the known external scores; NULL when fewer than two are known"
+    )
+    application__ext_score_median: dt.Float64 = d.score("Median of the known external scores")
+    application__ext_1_2_score_product: dt.Float64 = d.score(
+        "Product of external scores 1 and 2; NULL unless both are known"
+    )
+    application__ext_1_3_score_product: dt.Float64 = d.score(
+        "Product of external scores 1 and 3; NULL unless both are known"
+    )
+    application__ext_1_2_score_difference: dt.Float64 = d.score("External score 1 less external score 2", minimum=-1)
+    application__ext_1_3_score_difference: dt.Float64 = d.score("External score 1 less external score 3", minimum=-1)
+    application__ext_2_3_score_difference: dt.Float64 = d.score("External score 2 less external score 3", minimum=-1)
+    application__ext_1_age_days: dt.Float64 = d.days("Age of the applicant times external score 1")
+    application__ext_2_age_days: dt.Float64 = d.days("Age of the applicant times external score 2")
+    application__ext_3_age_days: dt.Float64 = d.days("Age of the applicant times external score 3")
+    application__ext_mean_age_days: dt.Float64 = d.days(
+        "Age of the applicant times the mean of the known external scores"
+    )
+    application__ext_1_employed_days: dt.Float64 = d.days("Days in the current job times external score 1")
+    application__ext_2_employed_days: dt.Float64 = d.days("Days in the current job times external score 2")
+    application__ext_3_employed_days: dt.Float64 = d.days("Days in the current job times external score 3")
+    application__ext_mean_employed_days: dt.Float64 = d.days(
+        "Days in the current job times the mean of the known external scores"
+    )
+    application__age_per_ext_3_days: dt.Float64 = d.days("Age of the applicant per external score 3")
+    application__employed_per_ext_3_days: dt.Float64 = d.days("Days in the current job per external score 3")
+    application__credit_annuity_ext_1_ratio: dt.Float64 = d.ratio("Loan amount per instalment, per external score 1")
+    application__credit_annuity_ext_2_ratio: dt.Float64 = d.ratio("Loan amount per instalment, per external score 2")
+    application__credit_annuity_ext_mean_ratio: dt.Float64 = d.ratio(
+        "Loan amount per instalment, per the mean of the known external scores"
+    )
+    application__annuity_income_ext_1_ratio: dt.Float64 = d.ratio("Instalment per yearly income, per external score 1")
+    application__annuity_income_ext_3_ratio: dt.Float64 = d.ratio("Instalment per yearly income, per external score 3")
+    application__annuity_income_ext_mean_ratio: dt.Float64 = d.ratio(
+        "Instalment per yearly income, per the mean of the known external scores"
+    )
+    application__credit_income_ext_1_ratio: dt.Float64 = d.ratio("Loan amount per yearly income, per external score 1")
+    application__credit_income_ext_2_ratio: dt.Float64 = d.ratio("Loan amount per yearly income, per external score 2")
+    application__credit_income_ext_3_ratio: dt.Float64 = d.ratio("Loan amount per yearly income, per external score 3")
+    application__credit_income_ext_mean_ratio: dt.Float64 = d.ratio(
+        "Loan amount per yearly income, per the mean of the known external scores"
+    )
+    application__goods_credit_ext_mean_ratio: dt.Float64 = d.ratio(
+        "Price of the goods per loan amount, per the mean of the known external scores"
+    )
+    application__annuity_credit_times_ext_mean_ratio: dt.Float64 = d.ratio(
+        "Instalment per loan amount, times the mean of the known external scores"
+    )
+    application__credit_annuity_ratio: dt.Float64 = d.ratio(
+        "Loan amount per instalment: the term it would have without interest"
+    )
+    application__goods_annuity_ratio: dt.Float64 = d.ratio("Price of the goods per instalment")
+    application__credit_less_goods_income_ratio: dt.Float64 = d.ratio(
+        "Loan amount beyond the price of the goods per yearly income", minimum=None
+    )
+    application__credit_less_goods_annuity_ratio: dt.Float64 = d.ratio(
+        "Loan amount beyond the price of the goods per instalment", minimum=None
+    )
+    application__credit_per_member_amt: dt.Float64 = d.amount("Loan amount per family member")
+    application__annuity_per_member_amt: dt.Float64 = d.amount("Instalment per family member")
+    application__annuity_member_income_ratio: dt.Float64 = d.ratio(
+        "Instalment per a family member's part of the yearly income"
+    )
+    application__credit_member_income_ratio: dt.Float64 = d.ratio(
+        "Loan amount per a family member's part of the yearly income"
+    )
+    application__income_less_annuity_per_member_amt: dt.Float64 = d.amount(
+        "Yearly income less one instalment, per family member", minimum=None
+    )
+    application__credit_employed_ratio: dt.Float64 = d.ratio("Loan amount per day in the current job")
+    application__annuity_employed_ratio: dt.Float64 = d.ratio("Instalment per day in the current job")
+    application__credit_age_ratio: dt.Float64 = d.ratio("Loan amount per day of age")
+    application__income_age_ratio: dt.Float64 = d.ratio("Yearly income per day of age")
+    application__age_less_employed_days: dt.Int64 = d.days("Age at the start of the current job", minimum=None)
+    application__employed_registration_ratio: dt.Float64 = d.ratio(
+        "Time in the current job per time since the registration was changed"
+    )
+    application__employed_id_publish_ratio: dt.Float64 = d.ratio(
+        "Time in the current job per time since the identity document was changed"
+    )
+    application__phone_change_id_publish_ratio: dt.Float64 = d.ratio(
+        "Time since the phone per time since the identity document was changed"
+    )
+    application__registration_less_id_publish_days: dt.Int64 = d.days(
+        "Days from the change of the registration to that of the identity document", minimum=None
+    )
+    application__income_region_population_amt: dt.Float64 = d.amount(
+        "Yearly income times the normalised population of the region"
+    )
+    application__adults_count: dt.Int64 = d.count("Family members who are not children", minimum=None)
+    application__shortest_term_months: dt.Int64 = d.months(
+        "Shortest plausible term: of 6, 12, … 60 months the first at a simple yearly rate of 8.5 % or more, and up to 100 %",
+        minimum=6,
+        maximum=60,
+    )
+    application__plausible_terms_count: dt.Int64 = d.count(
+        "Terms of 6, 12, … 60 months at which the simple yearly rate is between 8.5 % and 100 %", maximum=10, minimum=1
+    )
+    application__simple_rate_ratio_min: dt.Float64 = d.ratio(
+        "Simple yearly rate, 24 × cost / (amount × (term + 1)), at the shortest plausible term"
+    )
+    application__simple_rate_ratio_max: dt.Float64 = d.ratio("Simple yearly rate at the longest plausible term")
+    application__simple_rate_ratio_mean: dt.Float64 = d.ratio("Mean of the simple yearly rates at the plausible terms")
+    application__monthly_rate_ratio_min: dt.Float64 = d.ratio(
+        "Monthly rate at which the instalments repay the loan in the shortest plausible term, to 1/10000 of it"
+    )
+    application__interest_amt_min: dt.Float64 = d.amount(
+        "Instalments of the shortest plausible term less the loan amount"
+    )
+    application__interest_income_ratio_min: dt.Float64 = d.ratio("The same per yearly income")
+    application__phones_count: dt.Int64 = d.count("Phone numbers given: of the employer, at work, at home", maximum=3)
+    application__region_mismatches_count: dt.Int64 = d.count("Pairs of addresses in different regions", maximum=3)
+    application__city_mismatches_count: dt.Int64 = d.count("Pairs of addresses in different cities", maximum=3)
+    application__enquiries_last_month_count: dt.Int64 = d.count(
+        "Bureau enquiries about the applicant in the last month"
+    )
+    application__circle_default_count: dt.Int64 = d.count(
+        "People in the social circle 30 days past due, and those 60 days past due"
+    )
+    application__building_avg_missing_count: dt.Int64 = d.count(
+        "Averages about the building that are missing", maximum=14, nullable=False
+    )
+    application__building_facts_missing_count: dt.Int64 = d.count(
+        "Facts about the building that are missing: fund, kind, total area, walls, emergency", maximum=5, nullable=False
+    )
+    application__loan_missing_count: dt.Int64 = d.count(
+        "Columns about the loan that are missing: instalment, price of the goods, company", maximum=3, nullable=False
+    )
+    application__person_missing_count: dt.Int64 = d.count(
+        "Columns about the person that are missing: car age, occupation, family members, phone change",
+        maximum=4,
+        nullable=False,
+    )
+    application__circle_missing_count: dt.Int64 = d.count(
+        "Columns about the social circle that are missing", maximum=4, nullable=False
+    )
+    application__enquiries_missing_count: dt.Int64 = d.count(
+        "Columns about bureau enquiries that are missing", maximum=6, nullable=False
+    )
 
     class Config:
         """Exactly these columns, and a key."""

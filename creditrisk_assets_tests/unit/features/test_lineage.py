@@ -102,6 +102,14 @@ def test_features_that_reach_protected_columns_are_known() -> None:
         "application__id_publish_age_ratio",
         "application__phone_change_age_ratio",
         "application__car_age_age_ratio",
+        "application__ext_1_age_days",
+        "application__ext_2_age_days",
+        "application__ext_3_age_days",
+        "application__ext_mean_age_days",
+        "application__age_per_ext_3_days",
+        "application__age_less_employed_days",
+        "application__credit_age_ratio",
+        "application__income_age_ratio",
     }
 
 
