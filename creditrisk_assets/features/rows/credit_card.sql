@@ -11,6 +11,12 @@ balances as (                     -- one row per card and month, place 1 is the 
         given.sk_id_prev,
         cast(-given.months_balance as integer) as months_before,
         cast(ends.latest_month - given.months_balance + 1 as integer) as place,
+        cast(given.amt_balance as double) as balance,              -- as doubles, which divide faster
+        cast(case when given.amt_credit_limit_actual > 0 then given.amt_credit_limit_actual end as double) as positive_limit,
+        cast(given.amt_drawings_current as double) as drawn,
+        cast(given.amt_drawings_atm_current as double) as cash,
+        cast(given.amt_payment_total_current as double) as paid,
+        cast(case when given.amt_inst_min_regularity > 0 then given.amt_inst_min_regularity end as double) as due,
         cast(given.amt_balance as decimal(18, 3)) as balance_amt,
         cast(given.amt_credit_limit_actual as decimal(18, 3)) as limit_amt,
         cast(given.amt_drawings_current as decimal(18, 3)) as drawn_amt,
@@ -37,16 +43,16 @@ months as (                       -- ratios in ten-thousandths, between -10 and 
         months_before,
         place,
         balance_amt,
-        cast(round(cast(balance_amt as double)) as bigint) as balance_units,
+        cast(round(balance) as bigint) as balance_units,
         limit_amt,
-        case when limit_amt > 0 then balance_amt end as limited_balance_amt,
+        case when positive_limit is not null then balance_amt end as limited_balance_amt,
         drawn_amt,
         case when cash_amt is not null then drawn_amt end as split_drawn_amt,      -- drawings of which the kind is known
         cash_amt,
         goods_amt,
         paid_amt,
         minimum_amt,
-        case when minimum_amt > 0 then minimum_amt end as due_amt,
+        case when due is not null then minimum_amt end as due_amt,
         receivable_amt,
         principal_amt,
         receivable_amt - principal_amt as charges_amt,
@@ -57,22 +63,14 @@ months as (                       -- ratios in ten-thousandths, between -10 and 
         dpd_days,
         material_dpd_days,
         is_active,
-        cast(case when limit_amt > 0 and balance_amt >= 10 * limit_amt then 100000
-            when limit_amt > 0 and balance_amt <= -10 * limit_amt then -100000
-            when limit_amt > 0 then round(10000 * (cast(balance_amt as double) / nullif(cast(limit_amt as double), 0))) end as integer)
-            as utilisation,
-        cast(case when limit_amt > 0 and drawn_amt >= 10 * limit_amt then 100000
-            when limit_amt > 0 and drawn_amt <= -10 * limit_amt then -100000
-            when limit_amt > 0 then round(10000 * (cast(drawn_amt as double) / nullif(cast(limit_amt as double), 0))) end as integer)
-            as drawn_limit_ratio,
-        cast(case when limit_amt > 0 and cash_amt >= 10 * limit_amt then 100000
-            when limit_amt > 0 and cash_amt <= -10 * limit_amt then -100000
-            when limit_amt > 0 then round(10000 * (cast(cash_amt as double) / nullif(cast(limit_amt as double), 0))) end as integer)
-            as cash_limit_ratio,
+        cast(case when balance >= 10 * positive_limit then 100000 when balance <= -10 * positive_limit then -100000
+            else round(10000 * (balance / nullif(positive_limit, 0))) end as integer) as utilisation,
+        cast(case when drawn >= 10 * positive_limit then 100000 when drawn <= -10 * positive_limit then -100000
+            else round(10000 * (drawn / nullif(positive_limit, 0))) end as integer) as drawn_limit_ratio,
+        cast(case when cash >= 10 * positive_limit then 100000 when cash <= -10 * positive_limit then -100000
+            else round(10000 * (cash / nullif(positive_limit, 0))) end as integer) as cash_limit_ratio,
         -- paid per minimal instalment; NULL where none was due
-        cast(case when minimum_amt > 0 and paid_amt >= 10 * minimum_amt then 100000
-            when minimum_amt > 0 then round(10000 * (cast(paid_amt as double) / nullif(cast(minimum_amt as double), 0))) end as integer)
-            as coverage,
+        cast(case when paid >= 10 * due then 100000 else round(10000 * (paid / nullif(due, 0))) end as integer) as coverage,
         -- half the weight for each 3 or 12 months; whole, so that sums are exact
         case when months_before < 60 then cast(round(524288 * power(2e0, -months_before / 3e0)) as integer) else 0 end as weight_3,
         cast(round(524288 * power(2e0, -months_before / 12e0)) as integer) as weight_12
