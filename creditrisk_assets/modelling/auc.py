@@ -1,7 +1,7 @@
 """The area under the ROC curve with its uncertainty, by DeLong's method.
 
 What belongs here: AUCs, their covariance, the interval of one and of the difference of two on the same applicants. What
-does not: other figures (`evaluation`).
+does not: other figures (`evaluation`), differences of other figures (`comparison`).
 
 References
 ----------
@@ -27,6 +27,26 @@ class Interval:
     high: float
 
 
+@dataclass(frozen=True)
+class PairedAucs:
+    """The AUCs of two scores on the same applicants, and the standard error of the first minus the second."""
+
+    first: float
+    second: float
+    standard_error: float
+
+    def difference(self, level: float = LEVEL) -> Interval:
+        """Return the first AUC minus the second, with its interval."""
+        return _interval(self.first - self.second, self.standard_error**2, level, -1.0, 1.0)
+
+    @property
+    def p_value(self) -> float:
+        """Of the two-sided test that both are equal; scores that rank alike differ in nothing and have 1."""
+        if self.standard_error == 0:
+            return float(self.first == self.second)
+        return float(2 * norm.sf(abs(self.first - self.second) / self.standard_error))
+
+
 def auc_interval(target: NDArray[np.int64], score: NDArray[np.float64], level: float = LEVEL) -> Interval:
     """Estimate the AUC.
 
@@ -50,9 +70,27 @@ def auc_difference(
     target: NDArray[np.int64], first: NDArray[np.float64], second: NDArray[np.float64], level: float = LEVEL
 ) -> Interval:
     """Estimate the AUC of the first score minus that of the second, both on the same applicants."""
+    return paired_aucs(target, first, second).difference(level)
+
+
+def paired_aucs(target: NDArray[np.int64], first: NDArray[np.float64], second: NDArray[np.float64]) -> PairedAucs:
+    """Estimate the AUCs of two scores on the same applicants.
+
+    Parameters
+    ----------
+    target : (n,)
+        1 for a default, 0 otherwise; both must occur.
+    first, second : (n,)
+        Higher is riskier. Only the order of each counts, so a margin may be compared with a PD.
+
+    Raises
+    ------
+    ValueError
+        One class only, or a score is NaN.
+    """
     (a, b), covariance = _delong(target, np.vstack([first, second]))
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    return _interval(float(a - b), variance, level, -1.0, 1.0)
+    return PairedAucs(float(a), float(b), max(variance, 0.0) ** 0.5)
 
 
 def _interval(value: float, variance: float, level: float, floor: float, ceiling: float) -> Interval:
@@ -62,6 +100,8 @@ def _interval(value: float, variance: float, level: float, floor: float, ceiling
 
 def _delong(target: NDArray[np.int64], scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the AUC of each row of scores and their covariance matrix."""
+    if np.isnan(scores).any():
+        raise ValueError("a score is NaN, and ranks nowhere; the model is broken")
     bad, good = scores[:, target == 1], scores[:, target == 0]
     m, n = bad.shape[1], good.shape[1]
     if m == 0 or n == 0:
