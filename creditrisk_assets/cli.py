@@ -29,6 +29,8 @@ alerts = typer.Typer(
     no_args_is_help=True, help="What went wrong and who was told: see it, take care of it, silence it."
 )
 app.add_typer(alerts, name="alerts")
+features = typer.Typer(no_args_is_help=True, help="What features there are, and all that is known of one.")
+app.add_typer(features, name="features")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")]
 
 
@@ -223,6 +225,51 @@ def alerts_watch(
     from creditrisk_assets import alerting  # noqa: PLC0415
 
     alerting.watch(Settings(), once=once)
+
+
+@features.command("list")
+def features_list(
+    pattern: Annotated[
+        str | None,
+        typer.Argument(
+            help="Part of a name or description (late), or a pattern of names ('bureau__*_365d'); none: all."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show which features there are."""
+    from creditrisk_assets import exploring  # noqa: PLC0415
+
+    found = exploring.listing(pattern)
+    _print_json(found) if as_json else exploring.print_listing(found)
+
+
+@features.command("describe")
+def features_describe(name: Annotated[str, typer.Argument(help="As `list` shows it.")], as_json: Json = False) -> None:
+    """Tell all that is known of a feature: definition, SQL, raw columns, distribution, drift, importance in the champion."""
+    from creditrisk_assets import exploring  # noqa: PLC0415
+
+    found = exploring.describe(Settings(), name)
+    _print_json(found) if as_json else exploring.print_description(found)
+
+
+@app.command()
+def shell(
+    sql: Annotated[str | None, typer.Option(help="One query, printed as a table; none: open the shell.")] = None,
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
+) -> None:
+    """Open the lake in the DuckDB shell, read only: every published table as layer.name, `features.applicant`."""
+    from creditrisk_assets import shell  # noqa: PLC0415
+
+    if sql is None and (as_json or as_csv):
+        raise ValueError("--json and --csv are for one query; give it with --sql")
+    if as_json and as_csv:
+        raise ValueError("give --json or --csv, not both")
+    if sql is None:
+        shell.open_shell(Settings())
+    else:
+        shell.query(Settings(), sql, "json" if as_json else "csv" if as_csv else "table")
 
 
 def main() -> None:
