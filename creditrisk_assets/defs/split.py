@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -18,8 +20,12 @@ from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes, 
 from creditrisk_assets.defs.features import APPLICANT_KEY
 from creditrisk_assets.defs.vocabulary import Describe, raw_key
 from creditrisk_assets.features.families import applicant_features
-from creditrisk_assets.modelling import split
+from creditrisk_assets.lake import Lake
+from creditrisk_assets.modelling import leaks, split
+from creditrisk_assets.modelling.configuration import load_configuration
+from creditrisk_assets.modelling.leaks import SHOWN, LeakResult
 from creditrisk_assets.modelling.split import CheckResult
+from creditrisk_assets.settings import Settings
 
 SPLIT_TRAIN, SPLIT_TEST = "training/split_train", "training/split_test"
 TEST_PART = "test.parquet"
@@ -28,6 +34,23 @@ CHECKS = CONTRACT | {
     "one_row_per_applicant": "No applicant is twice in the part, and none is without an id.",
     "numbers_finite": "No number is NaN or infinite: an unknown value is NULL.",
     "no_feature_missing": "Every feature of the store is a column.",
+}
+# What to do is said in docs/leaks.md, and here, where a person who is stopped reads first.
+LEAK_CHECKS = {
+    "no_single_feature_tells_the_outcome": (
+        "No feature alone separates defaults better than an honest one can, by its value, its being NULL or its category. Fails for a"
+        " feature that knows the outcome: find what in its lineage was recorded after the application, and mend its SQL or its input;"
+        " one that is honestly that strong is allowed by name in model.yaml."
+    ),
+    "ids_tell_nothing": (
+        "SK_ID_CURR says nothing about TARGET. Fails when ids were given by outcome: take them anew at the source; where they follow"
+        " the date of application and the default rate moved, allow `sk_id_curr` by name in model.yaml."
+    ),
+    "row_order_tells_nothing": (
+        "Where a row lies, in the part and in the applications as delivered, says nothing about TARGET. Fails when rows are sorted by"
+        " outcome, which any feature or fold that depends on their order would learn: have them delivered in another order, or allow"
+        " `row_of_split_train` and `row_of_application_train` by name in model.yaml."
+    ),
 }
 
 
@@ -47,7 +70,30 @@ def _make_train(work: Work) -> Made:
             split.default_rates_equal(counts),
         ]
         contract = _contract(con, work, TRAIN_CONTRACT)
-    return Made({"rows": counts.train_rows, **vars(counts)}, [*contract, *map(_outcome, checks)])
+        found = _leaks(con, work)
+    return Made({"rows": counts.train_rows, **vars(counts)}, [*contract, *map(_outcome, checks), *found])
+
+
+def _leaks(con: duckdb.DuckDBPyConnection, work: Work) -> list[CheckOutcome]:
+    limits, today = load_configuration().leaks, datetime.now(UTC).date()
+    readings = leaks.single_feature_readings(work.draft.data, limits, threads=work.settings.threads)
+    order = leaks.read_order(con, work.draft.data, work.inputs[raw_key("application_train")].data)
+    results = [
+        leaks.no_single_feature_tells_the_outcome(readings, limits, today),
+        leaks.ids_tell_nothing(order, limits, today),
+        leaks.row_order_tells_nothing(order, limits, today),
+    ]
+    return [leak_outcome(result) for result in results]
+
+
+def leak_outcome(result: LeakResult) -> CheckOutcome:
+    """Render a leak test as a check: what comes closest to its limit first; a leak that is allowed by name warns."""
+    facts: dict[str, object] = {"description": result.words}
+    if result.readings:
+        facts["readings"] = [vars(reading) for reading in result.readings[:SHOWN]]
+    return CheckOutcome(
+        result.claim, passed=result.passed, facts=facts, severity="ERROR" if result.passed or result.blocks else "WARN"
+    )
 
 
 def _make_test(work: Work) -> Made:
@@ -86,6 +132,16 @@ def _feature_names() -> list[str]:
     return [feature.name for feature in applicant_features()]
 
 
+def _judged_by(settings: Settings, _lake: Lake) -> Mapping[str, str]:
+    """Fingerprint the limits of the leak tests and the allowances of this day."""
+    limits, today = load_configuration().leaks, datetime.now(UTC).date()
+    return {
+        **relaxed(settings, TRAIN_CONTRACT),
+        "leak_limits": code_version(limits.model_dump(mode="json")),
+        "leak_allowances": ",".join(sorted(limits.allowed(today))),
+    }
+
+
 TRAIN = Artefact(
     key=SPLIT_TRAIN,
     group="training",
@@ -96,15 +152,18 @@ TRAIN = Artefact(
         built_from="`features/applicant`, TARGET of `raw/application_train`",
         known_at="the application day; TARGET later",
         consumed_by="`model/pd`, `monitoring/drift` as reference",
-        fails_when="TARGET has one class, an applicant is lost or doubled, a feature is missing or not finite, or default rates differ",
+        fails_when=(
+            "TARGET has one class, an applicant is lost or doubled, a feature is missing or not finite, default rates differ, or a"
+            " feature, the id or the order of rows tells the outcome"
+        ),
         source="creditrisk_assets/modelling/split.py",
     ),
-    code_version=code_version(split, TRAIN_CONTRACT),
+    code_version=code_version(split, leaks, TRAIN_CONTRACT),
     make=_make_train,
     deps=(APPLICANT_KEY, raw_key("application_train")),
-    checks=CHECKS | {"default_rates_equal": "Training and test part default alike, within a tolerance."},
+    checks=CHECKS | {"default_rates_equal": "Training and test part default alike, within a tolerance."} | LEAK_CHECKS,
     columns=schema_of(TRAIN_CONTRACT),
-    also_from=lambda settings, _lake: relaxed(settings, TRAIN_CONTRACT),
+    also_from=_judged_by,
 )
 TEST = Artefact(
     key=SPLIT_TEST,

@@ -17,13 +17,13 @@ from creditrisk_assets.contracts.fingerprint import code_version
 from creditrisk_assets.defs import split
 from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work, picture_of, table_of
 from creditrisk_assets.defs.contract_checks import CONTRACT
-from creditrisk_assets.defs.split import SPLIT_TEST, SPLIT_TRAIN
+from creditrisk_assets.defs.split import SPLIT_TEST, SPLIT_TRAIN, leak_outcome
 from creditrisk_assets.defs.vocabulary import Describe, raw_key
 from creditrisk_assets.features.families import FAMILIES, applicant_features
 from creditrisk_assets.features.lineage import applicant_lineage
 from creditrisk_assets.features.plan import render_plan
 from creditrisk_assets.lake import Lake, Version, write_atomically
-from creditrisk_assets.modelling import bundle, bundle_writer, evaluation, pipeline, plots, training
+from creditrisk_assets.modelling import bundle, bundle_writer, evaluation, leaks, pipeline, plots, training
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.configuration import load_configuration
 from creditrisk_assets.modelling.evaluation import Evaluation
@@ -55,7 +55,7 @@ def _make_model(work: Work) -> Made:
     if trained.comparison is not None:
         _write(work, trained.comparison, part, policy, COMPARISON, synthetic=synthetic)
     (work.draft.path / IMPORTANCE).write_text(json.dumps(trained.model.importance, indent=1))
-    checks = _model_checks(written, choice)
+    checks = [*_model_checks(written, choice), _shuffled(part, choice, work.settings)]
     facts = _model_facts(trained.model, choice, written, synthetic=synthetic)
     if not any(check.blocks for check in checks):
         facts["mlflow"] = _log(work, trained.model, choice, written)
@@ -139,6 +139,12 @@ def _model_checks(written: Bundle, choice: InputChoice) -> list[CheckOutcome]:
             facts={"description": f"{words}; reaching a prohibited attribute: {', '.join(reached) or 'none'}"},
         )
     ]
+
+
+def _shuffled(part: Part, choice: InputChoice, settings: Settings) -> CheckOutcome:
+    config = load_configuration()
+    learner = leaks.configured_learner(choice.allowed, config, threads=settings.threads)
+    return leak_outcome(leaks.a_shuffled_target_teaches_nothing(part, learner, config.leaks))
 
 
 def _show_model(version: Version) -> Mapping[str, dg.MetadataValue]:
@@ -268,16 +274,24 @@ PD_MODEL = Artefact(
         built_from="`training/split_train`, `model.yaml`, the policy file",
         known_at="when its training applicants' outcomes are",
         consumed_by="`model/evaluation`, `monitoring/drift`, `registry/version`",
-        fails_when="TARGET has one class, no input carries information, a golden row is not reproduced, or an input is prohibited",
+        fails_when=(
+            "TARGET has one class, no input carries information, a golden row is not reproduced, an input is prohibited, or the pipeline"
+            " learns from a shuffled TARGET"
+        ),
         source="creditrisk_assets/modelling/training.py",
     ),
-    code_version=MODEL_CODE,
+    code_version=code_version(MODEL_CODE, leaks),
     make=_make_model,
     show=_show_model,
     deps=(SPLIT_TRAIN,),
     after=(raw_key("application_train"),),
     checks={
-        "no_prohibited_input": "No input's column lineage reaches a prohibited attribute, unless the policy allows it by name."
+        "no_prohibited_input": "No input's column lineage reaches a prohibited attribute, unless the policy allows it by name.",
+        "a_shuffled_target_teaches_nothing": (
+            "The pipeline as configured, with few trees, learns nothing from a shuffled TARGET. Fails when it sees labels of applicants"
+            " it does not fit on, as by an encoding or a resampling fitted before rows are parted: fit every step on the rows of the fit"
+            " alone (docs/leaks.md)."
+        ),
     },
     also_from=_trained_on,
     resources=frozenset({"mlflow"}),

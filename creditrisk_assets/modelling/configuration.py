@@ -1,16 +1,20 @@
-"""Hyper-parameters of the model: the frozen form of `model.yaml`.
+"""Hyper-parameters of the model and limits of its leak tests: the frozen form of `model.yaml`.
 
-What belongs here: what is tuned. What does not: cut-offs and gates (`policy`), threads and paths (settings).
+What belongs here: what is tuned, and from when a training is not to be believed. What does not: cut-offs and gates
+(`policy`), threads and paths (settings).
 """
 
 import hashlib
 import json
+from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from creditrisk_assets.modelling.policy import Allowance
 
 DEFAULT_PATH = Path(__file__).with_name("model.yaml")
 
@@ -64,6 +68,27 @@ class Trees(_Frozen):
     refit_factor: Annotated[float, Field(ge=1, le=2)]
 
 
+class LeakLimits(_Frozen):
+    """From when something tells the outcome that should not; `leaks` measures it."""
+
+    honest_auc: Annotated[float, Field(ge=0.5, lt=1)]
+    ceiling: Annotated[float, Field(ge=0.5, le=0.9)]
+    false_alarm_rate: Annotated[float, Field(gt=0, le=0.01)]
+    shuffled_applicants: Annotated[int, Field(ge=1000)]
+    shuffled_trees: Count
+    allowances: tuple[Allowance, ...] = ()
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.honest_auc > self.ceiling:
+            raise ValueError("honest_auc must not lie above ceiling")
+        return self
+
+    def allowed(self, today: date) -> dict[str, Allowance]:
+        """Return the allowances in force on a day, by feature; one that expired allows nothing."""
+        return {allowance.feature: allowance for allowance in self.allowances if today < allowance.expires}
+
+
 class ModelConfig(_Frozen):
     """The configuration as one value; equal content has one `digest`."""
 
@@ -72,6 +97,7 @@ class ModelConfig(_Frozen):
     resampling: Resampling
     lightgbm: LightGBM
     trees: Trees
+    leaks: LeakLimits
 
     @cached_property
     def digest(self) -> str:
