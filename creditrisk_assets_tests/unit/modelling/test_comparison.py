@@ -13,7 +13,16 @@ from sklearn import metrics
 
 from creditrisk_assets.modelling import comparison
 from creditrisk_assets.modelling.auc import paired_aucs
-from creditrisk_assets.modelling.comparison import BRIER, KS, LOG_LOSS, any_metric, compare, compare_auc, mean_of
+from creditrisk_assets.modelling.comparison import (
+    BRIER,
+    KS,
+    LOG_LOSS,
+    PR_AUC,
+    any_metric,
+    compare,
+    compare_auc,
+    mean_of,
+)
 
 Outcomes = NDArray[np.int64]
 Numbers = NDArray[np.float64]
@@ -44,6 +53,7 @@ ORACLES = {
     BRIER: lambda target, pds: float(metrics.brier_score_loss(target, pds)),
     LOG_LOSS: log_loss,
     KS: ks,
+    PR_AUC: lambda target, pds: float(metrics.average_precision_score(target, pds)),
 }
 
 

@@ -92,6 +92,17 @@ def test_repeats_seeds_and_inner_folds_divide_differently() -> None:
         assert np.mean(assign_folds(ids, target, 5, seed) == first) == pytest.approx(0.2, abs=0.025)
 
 
+def test_repeats_and_inner_folds_of_a_plan_are_independent_of_its_folds() -> None:
+    ids, target = draw(5000, 1000)
+    folds = list(make_folds(ids, target, PLAN))
+    inner = [set(next(inner_folds(fold, ids, target, PLAN)).held_out) for fold in folds[:2]]
+    for other in folds[5:10]:  # of the second repeat
+        assert len(set(folds[0].held_out) & set(other.held_out)) == pytest.approx(200, abs=60)
+    for other in folds[1:5]:  # a quarter of each of the four that are fitted
+        assert len(inner[0] & set(other.held_out)) == pytest.approx(250, abs=60)
+    assert len(inner[0] & inner[1]) == pytest.approx(5000 * 0.6 / 16, abs=60)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(2, 8), st.integers(2, 8), st.integers(0, 100))
 def test_the_documented_minimum_is_enough_and_one_fewer_is_refused(folds: int, inner: int, seed: int) -> None:
