@@ -1,7 +1,7 @@
 """The engine for tables past one machine: the same SQL text, run by Spark.
 
 What belongs here: the session and its settings, the views, and the way of the rows to the lake. What does not: any SQL of a feature
-(`sql/`), the views' text (`engine`, `as_of`), the order and format of what is written (`engine.write`: one writer for both engines, so
+(`sql/`), the views' text (`engine`, `as_of`), the order and format of what is written (`files`: one writer for both engines, so
 that equal values are equal bytes), a contract checked by Spark (`contracts.spark`).
 
 Spark comes with the extra `spark` and needs Java 17 or later. On a cluster the lake must lie on a file system that the driver and every
@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from creditrisk_assets.contracts.render.spark import parquet
-from creditrisk_assets.features.engine import FeatureError, applicant_select, input_views, statement, write
+from creditrisk_assets.features.engine import input_views, statement
 from creditrisk_assets.features.families import Family
+from creditrisk_assets.features.files import FeatureError, write
 from creditrisk_assets.features.statement import literal
 
 if TYPE_CHECKING:
@@ -130,11 +131,6 @@ def build_family(
     finally:
         for name in views:
             spark.catalog.dropTempView(name)
-
-
-def join_applicant(spark: SparkSession, con: duckdb.DuckDBPyConnection, families: Mapping[str, Path], out: Path) -> int:
-    """Join the families with Spark and write the result as `engine.join_applicant` does."""
-    return _write(spark, con, applicant_select(families, parquet), out)
 
 
 def _write(spark: SparkSession, con: duckdb.DuckDBPyConnection, select: str, out: Path) -> int:

@@ -29,6 +29,7 @@ from creditrisk_assets.contracts.sources import SOURCES
 from creditrisk_assets.features import engine as duck
 from creditrisk_assets.features import spark
 from creditrisk_assets.features.families import FAMILIES, applicant_features
+from creditrisk_assets.features.files import join_applicant
 from creditrisk_assets.ingestion.sources import sample_directory
 from creditrisk_assets.resources.duckdb import limit
 from creditrisk_assets.settings import Settings
@@ -131,10 +132,7 @@ def build(name: str, raw: Path) -> dict[str, float]:
                 spark.build_family(session, con, family, tables, files[family.name])
             seconds[family.name] = time.perf_counter() - started
         started = time.perf_counter()
-        if session is None:
-            duck.join_applicant(con, files, out / "applicant.parquet")
-        else:
-            spark.join_applicant(session, con, files, out / "applicant.parquet")
+        join_applicant(files, out / "applicant.parquet")
         return seconds | {"join": time.perf_counter() - started}
 
 

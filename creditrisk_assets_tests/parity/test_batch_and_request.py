@@ -6,8 +6,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from creditrisk_assets.features.engine import build_family, join_applicant
+from creditrisk_assets.features.engine import build_family
 from creditrisk_assets.features.families import FAMILIES
+from creditrisk_assets.features.files import join_applicant
 from creditrisk_assets.features.parity import compare
 from creditrisk_assets.features.plan import render_plan
 from creditrisk_assets.features.request import RequestFeatures
@@ -30,7 +31,7 @@ def built(con: duckdb.DuckDBPyConnection, portfolio: Path, tmp_path_factory: pyt
     files = {name: directory / f"family_{name}.parquet" for name in FAMILIES}
     for name, family in FAMILIES.items():
         build_family(con, family, raw, files[name])
-    join_applicant(con, files, directory / "applicant.parquet")
+    join_applicant(files, directory / "applicant.parquet")
     return raw, directory / "applicant.parquet"
 
 

@@ -15,8 +15,9 @@ import numpy as np
 
 from creditrisk_assets.contracts.sources import SOURCES
 from creditrisk_assets.contracts.table import ColumnSpec
-from creditrisk_assets.features.engine import build_family, join_applicant
+from creditrisk_assets.features.engine import build_family
 from creditrisk_assets.features.families import FAMILIES, PRESENCE, applicant_features
+from creditrisk_assets.features.files import join_applicant
 from creditrisk_assets.features.plan import render_plan
 from creditrisk_assets.lake import Lake
 from creditrisk_assets.modelling.bundle import Bundle, BundleFeature
@@ -132,7 +133,7 @@ def publish_features(lake: Lake, raw: Mapping[str, Path]) -> Path:
                 facts = {"definition": family.definition}
                 paths[name] = lake.publish(draft, code_version="test", inputs={}, metadata={"facts": facts}).data
         with lake.draft("features/applicant") as draft:
-            join_applicant(connection, paths, draft.data)
+            join_applicant(paths, draft.data)
             return lake.publish(draft, code_version="test", inputs={}).data
 
 

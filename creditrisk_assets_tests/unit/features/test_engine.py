@@ -7,8 +7,9 @@ import pytest
 
 from creditrisk_assets.contracts.check import check, parquet_relation
 from creditrisk_assets.contracts.features import APPLICANT, FEATURES
-from creditrisk_assets.features.engine import FeatureError, build_family, join_applicant
+from creditrisk_assets.features.engine import build_family
 from creditrisk_assets.features.families import FAMILIES, PRESENCE, Family, applicant_features
+from creditrisk_assets.features.files import FeatureError, join_applicant
 from creditrisk_assets.lake import sha256_file
 from creditrisk_assets_tests.features.tables import in_batch, records, typed, write
 
@@ -22,7 +23,7 @@ def build_all(tables: dict[str, Path], directory: Path, threads: int) -> dict[st
         for name, family in FAMILIES.items():
             build_family(con, family, tables, files[name])
         files["applicant"] = directory / "applicant.parquet"
-        join_applicant(con, files, files["applicant"])
+        join_applicant(files, files["applicant"])
     return files
 
 
@@ -82,7 +83,7 @@ def test_no_history_is_null_and_said_so(con: duckdb.DuckDBPyConnection, tmp_path
     files = {name: tmp_path / f"family_{name}.parquet" for name in FAMILIES}
     for name, family in FAMILIES.items():
         build_family(con, family, paths, files[name])
-    assert join_applicant(con, files, tmp_path / "applicant.parquet") == 2
+    assert join_applicant(files, tmp_path / "applicant.parquet") == 2
     first, second = records(con, tmp_path / "applicant.parquet")
     assert first["applicant__has_bureau"] is True
     assert first["bureau__credits_count"] == 1
@@ -121,7 +122,7 @@ def test_missing_table_is_named(con: duckdb.DuckDBPyConnection, tmp_path: Path) 
 
 def test_missing_family_is_named(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     with pytest.raises(FeatureError, match="pos_cash"):
-        join_applicant(con, {name: tmp_path for name in FAMILIES if name != "pos_cash"}, tmp_path / "out.parquet")
+        join_applicant({name: tmp_path for name in FAMILIES if name != "pos_cash"}, tmp_path / "out.parquet")
 
 
 def test_views_do_not_outlive_the_build(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
