@@ -19,7 +19,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,6 +71,14 @@ class Version:
     def bytes(self) -> int:
         """Size of all files."""
         return sum((self.path / name).stat().st_size for name in self.manifest.files)
+
+    def damage(self) -> str | None:
+        """Name the first file that is gone or has not its hash any more; None: all are intact."""
+        for name, digest in self.manifest.files.items():
+            path = self.path / name
+            if not path.is_file() or sha256_file(path) != digest:
+                return name
+        return None
 
 
 @dataclass(frozen=True)
@@ -167,8 +175,19 @@ class Lake:
             raise LakeError(f"{key} was never published; run `creditrisk run --select {key}` or `creditrisk run` first")
         return found
 
-    def reusable(self, key: str, *, code_version: str, inputs: Mapping[str, str]) -> tuple[Version | None, str]:
+    def reusable(
+        self, key: str, *, code_version: str, inputs: Mapping[str, str], but: Collection[str] = ()
+    ) -> tuple[Version | None, str]:
         """Find the last good version if nothing it was made from has changed and its files are intact.
+
+        Parameters
+        ----------
+        key
+            The artefact.
+        code_version, inputs
+            What it would be made by and from now.
+        but
+            Inputs that may have changed, because whoever asks makes up for it.
 
         Returns
         -------
@@ -184,12 +203,11 @@ class Lake:
         if found.manifest.code_version != code_version:
             return None, "its code changed"
         known = found.manifest.inputs
-        if changed := sorted(k for k in inputs.keys() | known.keys() if inputs.get(k) != known.get(k)):
+        names = (inputs.keys() | known.keys()) - set(but)
+        if changed := sorted(name for name in names if inputs.get(name) != known.get(name)):
             return None, f"changed: {', '.join(changed)}"
-        for name, digest in found.manifest.files.items():
-            path = found.path / name
-            if not path.is_file() or sha256_file(path) != digest:
-                return None, f"its file {name} was damaged"
+        if (damaged := found.damage()) is not None:
+            return None, f"its file {damaged} was damaged"
         return found, "unchanged"
 
     @contextlib.contextmanager

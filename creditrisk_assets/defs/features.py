@@ -22,10 +22,10 @@ from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work, 
 from creditrisk_assets.defs.columns import lineage_of, schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes, relaxed
 from creditrisk_assets.defs.vocabulary import Describe, raw_key
-from creditrisk_assets.features import as_of, engine, lineage, spark
+from creditrisk_assets.features import as_of, engine, files, incremental, lineage, spark
 from creditrisk_assets.features.families import FAMILIES, Family, applicant_code_version
 from creditrisk_assets.features.statement import KEY
-from creditrisk_assets.lake import Version
+from creditrisk_assets.lake import LakeError, Version
 from creditrisk_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,15 +45,21 @@ def feature_key(family: str) -> str:
 def family_artefact(family: Family) -> Artefact:
     """Describe the asset of one feature family."""
     inputs = tuple(raw_key(table) for table in family.inputs)
+    code = code_version(family.code_version, family.contract.model, engine, files, as_of, incremental)
+
+    def also_from(settings: Settings) -> Mapping[str, str]:
+        return {**relaxed(settings, family.contract), **_computed_by(settings)}
 
     def make(work: Work) -> Made:
         tables = {table: work.inputs[raw_key(table)].data for table in family.inputs}
         with work.connection() as con, _session(work.settings) as session:
             if session is None:
-                rows = engine.build_family(con, family, tables, work.draft.data)
+                last, why = _last(work, family, code, also_from(work.settings))
+                rows, built = _build(con, family, last, tables, work.draft.data, why)
             else:
-                rows = spark.build_family(session, con, family, tables, work.draft.data)
-            facts = {"rows": rows, "features": len(family.features), "definition": family.definition}
+                rows, built = spark.build_family(session, con, family, tables, work.draft.data), "whole: by Spark"
+            work.context.log.info(f"{work.draft.key}: built {built}")
+            facts = {"rows": rows, "features": len(family.features), "definition": family.definition, "built": built}
             checks = _checks(con, session, work, family.contract, rows)
             return Made(facts, (*checks, _no_future_events(con, family, tables)))
 
@@ -70,14 +76,54 @@ def family_artefact(family: Family) -> Artefact:
             fails_when="a record is dated after the application, a feature leaves its type or bounds, or an applicant has two rows",
             source=f"creditrisk_assets/features/sql/{family.name}.sql",
         ),
-        code_version=code_version(family.code_version, family.contract.model, engine, as_of),
+        code_version=code,
         make=make,
-        show=lambda _version: {"dagster/column_lineage": lineage_of(lineage.lineage(family), layer="raw")},
+        show=lambda version: {
+            "built": dg.MetadataValue.text(version.manifest.metadata["facts"]["built"]),
+            "dagster/column_lineage": lineage_of(lineage.lineage(family), layer="raw"),
+        },
         deps=inputs,
         checks=CONTRACT | ONE_ROW | NO_FUTURE,
-        also_from=lambda settings, _lake: {**relaxed(settings, family.contract), **_computed_by(settings)},
+        also_from=lambda settings, _lake: also_from(settings),
         columns=schema_of(family.contract),
     )
+
+
+def _last(work: Work, family: Family, code: str, also_from: Mapping[str, str]) -> tuple[incremental.Last | None, str]:
+    """Find the last version and the raw tables it was built from, if only raw tables changed and all files are intact; else say why."""
+    raw = {table: raw_key(table) for table in family.inputs}
+    version, why = work.lake.reusable(work.draft.key, code_version=code, inputs=also_from, but=raw.values())
+    if version is None:
+        return None, why
+    tables = {}
+    for table, key in raw.items():
+        try:
+            before = work.lake.version(key, version.manifest.inputs[key])
+            lost = before.damage()
+        except LakeError:
+            lost = "manifest"
+        if lost is not None:
+            return None, f"{key} is not there any more as it was read last ({lost})"
+        tables[table] = before.data
+    return incremental.Last(version.data, tables), why
+
+
+def _build(
+    con: duckdb.DuckDBPyConnection,
+    family: Family,
+    last: incremental.Last | None,
+    tables: Mapping[str, Path],
+    out: Path,
+    why: str,
+) -> tuple[int, str]:
+    """Build a family from its last version, or whole; return its rows and which it was, in words."""
+    if last is not None:
+        try:
+            update = incremental.update_family(con, family, last, tables, out)
+            return update.rows, str(update)
+        except incremental.IncrementalError as error:
+            why = str(error)
+    return engine.build_family(con, family, tables, out), f"whole: {why}"
 
 
 @contextmanager
@@ -126,11 +172,8 @@ def _checks(
 def _make_applicant(work: Work) -> Made:
     families = {name: work.inputs[feature_key(name)].data for name in FAMILIES}
     applications = work.inputs[feature_key("application")].manifest.metadata["facts"]["rows"]
+    rows = files.join_applicant(families, work.draft.data)
     with work.connection() as con, _session(work.settings) as session:
-        if session is None:
-            rows = engine.join_applicant(con, families, work.draft.data)
-        else:
-            rows = spark.join_applicant(session, con, families, work.draft.data)
         checks = _checks(con, session, work, APPLICANT, rows)
     kept = CheckOutcome(
         "every_application_kept",
@@ -164,14 +207,14 @@ APPLICANT_ARTEFACT = Artefact(
         known_at="the application day",
         consumed_by="the split, batch scoring, drift",
         fails_when="an application is lost or doubled by the join, or a column leaves its contract",
-        source="creditrisk_assets/features/engine.py",
+        source="creditrisk_assets/features/files.py",
     ),
-    code_version=code_version(applicant_code_version(), APPLICANT.model, engine),
+    code_version=code_version(applicant_code_version(), APPLICANT.model, files),
     make=_make_applicant,
     show=_show_applicant,
     deps=tuple(feature_key(name) for name in FAMILIES),
     checks=CONTRACT | ONE_ROW | EVERY_APPLICATION,
-    also_from=lambda settings, _lake: {**relaxed(settings, APPLICANT), **_computed_by(settings)},
+    also_from=lambda settings, _lake: relaxed(settings, APPLICANT),
     columns=schema_of(APPLICANT),
 )
 
