@@ -86,7 +86,7 @@ def describe(settings: Settings, name: str) -> dict[str, Any]:
     -------
     dict
         The definition: `name`, `description`, `family`, `grain`, `owner`, `unit`, `kind`, `type`, `nullable`, `minimum`, `maximum`,
-        `known_at`, `known_before` (the application day), `sql_file`, `expressions`, `grid` (None where it follows none) and `lineage`
+        `known_at`, `known_before` (the application day), `source`, `expressions`, `grid` (None where it follows none) and `lineage`
         (table to raw columns). What was measured: `published`, `reference` (the training split of the model), `drift` and `model`; each is
         a dict, and one that cannot be told holds `missing` alone: why, and which command changes that.
 
@@ -154,7 +154,7 @@ def _steps(found: Mapping[str, Any]) -> Iterator[str]:
     for step in steps[:SHOWN_STEPS]:
         yield f"{step['relation']}.{step['column']} = {step['sql']}" if step["relation"] else step["sql"]
     more = f"{len(steps) - SHOWN_STEPS} more steps: --json, and " if len(steps) > SHOWN_STEPS else ""
-    yield f"({more}{found['sql_file']})"
+    yield f"({more}{found['source']})"
 
 
 def _distribution_words(told: Mapping[str, Any]) -> RenderableType:
@@ -205,7 +205,7 @@ def _drift_words(told: Mapping[str, Any]) -> str:
 
 
 def _model_words(told: Mapping[str, Any]) -> str:
-    return f"{escape(told['words'])}\n{told['role']} {told['version']} of {told['trained_at']}"
+    return f"{escape(told['words'])}\n{told['role']}: {told['version']} of {told['trained_at']}"
 
 
 _SECTIONS: Mapping[str, Callable[[Mapping[str, Any]], RenderableType]] = {
@@ -258,7 +258,7 @@ def _definition(feature: FeatureSpec) -> dict[str, Any]:
             for table in sorted({table for table, _ in origins})
         },
         "expressions": [asdict(step) for step in expressions(feature)],
-        "sql_file": f"creditrisk_assets/features/{f'sql/{family.name}.sql' if family else 'engine.py'}",
+        "source": f"creditrisk_assets/{f'features/sql/{family.name}.sql' if family else 'contracts/features/applicant.py'}",
     }
 
 
@@ -322,8 +322,13 @@ def _model(settings: Settings, lake: Lake) -> tuple[str, Version]:
     """Find the champion's version in the lake, which is the one published; without a champion, the last model trained."""
     published = follow(settings.bundles)
     if published is None:
-        return "the last model trained, not the champion,", lake.require(MODEL)
-    return "champion", lake.version(MODEL, published.name)
+        return "last trained, not the champion", lake.require(MODEL)
+    try:
+        return "champion", lake.version(MODEL, published.name)
+    except LakeError as error:
+        raise LakeError(
+            f"the champion {published.name} was not trained in this lake, which knows nothing of its inputs"
+        ) from error
 
 
 def _place_in_model(role: str, version: Version, feature: FeatureSpec) -> dict[str, Any]:
@@ -343,6 +348,8 @@ def _place_in_model(role: str, version: Version, feature: FeatureSpec) -> dict[s
         rank, share = next((rank, share) for rank, (each, share) in enumerate(gains, start=1) if each == name)
         words = f"{share:.2%} of the gain of all splits, rank {rank} of {len(gains)} inputs"
         words = words if share else f"an input, but no split uses it ({len(gains)} inputs)"
+        if reason := facts["allowed_by_policy"].get(name):
+            words = f"{words}; the policy allows it in spite of its lineage: {reason}"
         return {**told, "is_input": True, "share_of_gain": share, "rank": rank if share else None, "words": words}
     if name in facts["kept_for_testing_only"]:
         reached = ", ".join(facts["kept_for_testing_only"][name])
