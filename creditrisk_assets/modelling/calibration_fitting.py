@@ -124,11 +124,13 @@ def _fit(kind: Kind, target: Outcomes, margins: Numbers, prior_shift: float) -> 
         slope = np.array([*(np.mean(column * gap) for column in columns), np.mean(gap)])
         return float(np.mean(np.logaddexp(0, log_odds) - smooth * log_odds)), slope
 
-    slopes = [(SMALLEST_SLOPE, LARGEST_SLOPE)] * len(columns)
+    lowest = [*[SMALLEST_SLOPE] * len(columns), -LARGEST_SHIFT]
+    highest = [*[LARGEST_SLOPE] * len(columns), LARGEST_SHIFT]
     start = [*np.ones(len(columns)), 0.0]
-    bounds = [*slopes, (-LARGEST_SHIFT, LARGEST_SHIFT)]
-    options = {"maxiter": 1000, "ftol": 1e-15, "gtol": 1e-10}
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x.tolist()
+    options = {"maxiter": 1000, "ftol": 1e-16}
+    bounds = list(zip(lowest, highest, strict=True))
+    ended = minimize(loss, start, jac=True, method="SLSQP", bounds=bounds, options=options).x
+    found = np.clip(ended, lowest, highest).tolist()  # it may end a rounding beyond
     first, last = (1.0, 1.0) if kind == "intercept" else (found[0], found[-2])
     return Calibrator(kind, first, last, found[-1], prior_shift)
 
@@ -169,9 +171,9 @@ def _reason(chosen: Kind, tried: list[Kind], scarcest: int, calibrator: Calibrat
             f": {scarcest} applicants of the rarer outcome in the smallest fitted part are too few for more ({needed})"
         )
     slopes = (calibrator.low_slope, calibrator.high_slope)
-    if min(slopes) == SMALLEST_SLOPE:
+    if min(slopes) <= SMALLEST_SLOPE * 1.000001:
         words += f"; a slope is held at {SMALLEST_SLOPE}: there, higher margins do not mean more defaults"
-    if max(slopes) == LARGEST_SLOPE:
+    if max(slopes) >= LARGEST_SLOPE * 0.999999:
         words += f"; a slope is held at {LARGEST_SLOPE}: the margins separate the outcomes almost perfectly"
     return words
 

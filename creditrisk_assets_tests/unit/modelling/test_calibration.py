@@ -49,7 +49,7 @@ def after(margin: float, steps: int) -> float:
     return value if place >= 0 else -value
 
 
-@settings(max_examples=600)
+@settings(max_examples=300)
 @given(CALIBRATORS, MARGINS, STEPS)
 @example(Calibrator("sigmoid", 1, 1, 0), 0.0, 1)
 @example(Calibrator("sigmoid", 1, 1, 0), 16.0, 1)
@@ -59,7 +59,7 @@ def test_no_higher_margin_has_a_lower_pd_not_even_the_next_double(
     assert calibrator.pd(low) <= calibrator.pd(after(low, steps))
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(CALIBRATORS, MARGINS, MARGINS)
 def test_any_two_margins_keep_their_order(calibrator: Calibrator, one: float, other: float) -> None:
     low, high = sorted([one, other])
@@ -75,7 +75,7 @@ def test_neighbouring_doubles_by_the_thousand_keep_their_order(calibrator: Calib
     assert (np.diff(calibrator.pds(margins)) >= 0).all()
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(CALIBRATORS, st.floats(-300, 300), st.floats(RESOLUTION, 1))
 def test_margins_a_resolution_apart_have_different_pds(calibrator: Calibrator, low: float, gap: float) -> None:
     high = low + gap
@@ -83,7 +83,7 @@ def test_margins_a_resolution_apart_have_different_pds(calibrator: Calibrator, l
         assert calibrator.pd(low) < calibrator.pd(high)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(CALIBRATORS, MARGINS, st.floats(1, 100))
 @example(Calibrator("sigmoid", 16.0, 16.0, 50.0), LARGEST, 1.0)
 @example(Calibrator("beta", 16.0, 0.0625, -50.0, -50.0), -LARGEST, 1.0)
@@ -271,7 +271,7 @@ def test_each_brier_score_is_of_a_map_the_applicant_had_no_part_in() -> None:
 @pytest.mark.parametrize("true", [None, BENT], ids=["sigmoid", "beta"])
 def test_calibrated_pds_are_true_for_other_applicants(true: Calibrator | None) -> None:
     found = fit_calibrator(*draw(true=true)).calibrator
-    target, margins, _ = draw(60_000, seed=1, true=true)
+    target, margins, _ = draw(40_000, seed=1, true=true)
     pds = found.pds(margins)
     for part in np.array_split(np.argsort(margins), 10):
         assert pds[part].mean() == pytest.approx(target[part].mean(), rel=0.15, abs=0.005)
@@ -319,7 +319,7 @@ def test_perfect_separation_has_a_finite_map() -> None:
     found = fit_calibrator(target, margins, np.arange(600) % 5)
     assert found.calibrator.pds([-3, 3]) == pytest.approx([0, 1], abs=0.01)
     tiny = fit_calibrator(target, margins / 1000, np.arange(600) % 5)
-    assert tiny.calibrator.high_slope == LARGEST_SLOPE
+    assert tiny.calibrator.high_slope == pytest.approx(LARGEST_SLOPE)
     assert "separate the outcomes almost perfectly" in tiny.reason
 
 

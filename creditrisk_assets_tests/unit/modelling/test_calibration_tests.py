@@ -107,7 +107,7 @@ def test_the_order_of_applicants_changes_no_calibration_error(rows: list[tuple[i
 
 
 def test_true_pds_are_rejected_no_oftener_than_the_level_says() -> None:
-    rejected = [len(calibration_report(*draw(2000, seed)).rejected()) > 0 for seed in range(150)]
+    rejected = [len(calibration_report(*draw(2000, seed)).rejected()) > 0 for seed in range(100)]
     assert np.mean(rejected) <= 0.07
 
 
