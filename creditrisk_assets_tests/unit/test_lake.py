@@ -88,6 +88,38 @@ def test_a_version_is_not_reused_when_what_made_it_changed(tmp_path: Path, chang
     assert lake.reusable("features/a", **(same | change)) == (None, why)
 
 
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"inputs": {"relaxations": "r"}}, "unchanged"),
+        ({"inputs": {"relaxations": "r", "raw/a": "2"}}, "unchanged"),
+        ({"inputs": {}}, "changed: relaxations"),
+        ({"inputs": {"relaxations": "r", "engine": "e"}}, "changed: engine"),
+        ({"inputs": {"relaxations": "r"}, "code_version": "c2"}, "its code changed"),
+    ],
+)
+def test_an_input_that_is_made_up_for_may_have_changed_and_no_other(tmp_path: Path, change: dict, why: str) -> None:
+    lake = Lake(tmp_path)
+    made = publish(lake, key="features/a", **{"raw/a": "1", "relaxations": "r"})
+    found, reason = lake.reusable("features/a", **({"code_version": "c1"} | change), but=["raw/a"])
+    assert reason == why
+    assert (found.version if found else None) == (made if why == "unchanged" else None)
+
+
+def test_no_version_goes_when_others_are_published_and_the_dead_are_swept(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    made = {text: publish(lake, text) for text in ("first", "second", "third")}
+    (tmp_path / "raw" / "bureau" / ".draft-999999999-dead").mkdir()
+    made["last"] = publish(lake, "last")
+    assert not list((tmp_path / "raw" / "bureau").glob(".draft-*"))
+    for text, name in made.items():
+        version = lake.version("raw/bureau", name)
+        assert version.damage() is None
+        assert version.data.read_text() == text
+    lake.version("raw/bureau", made["first"]).data.write_text("other")
+    assert lake.version("raw/bureau", made["first"]).damage() == "data.parquet"
+
+
 @pytest.mark.parametrize("damage", ["changed", "deleted"])
 def test_a_damaged_file_is_not_reused(tmp_path: Path, damage: str) -> None:
     lake = Lake(tmp_path)
