@@ -9,19 +9,13 @@ the driver's heap and CREDITRISK_SPARK_MASTER). Processor seconds are what a bus
 """
 
 import json
-import subprocess
-import sys
 import tempfile
-import threading
 import time
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import duckdb
-import psutil
 import typer
 from rich.console import Console
 
@@ -34,20 +28,11 @@ from creditrisk_assets.ingestion.sources import sample_directory
 from creditrisk_assets.resources.duckdb import limit
 from creditrisk_assets.settings import Settings
 from creditrisk_assets.terminal import write_sample
+from creditrisk_assets_tests.benchmarks.process import measured
 from creditrisk_assets_tests.features.tables import typed
 
 console = Console(highlight=False)
 ENGINES = ["duckdb", "spark"]
-SAMPLE_SECONDS = 0.2
-
-
-@dataclass
-class Cost:
-    """What a process and its children came to."""
-
-    seconds: float = 0.0
-    processor_seconds: float = 0.0
-    peak_memory_bytes: int = 0
 
 
 def main(
@@ -74,44 +59,12 @@ def main(
         console.print("| scale | engine | seconds | processor seconds | peak memory | slowest family |")
         console.print("|---|---|---|---|---|---|")
         for name in engine:
-            cost, seconds = measure(name, Path(directory))
+            cost, seconds = measured(__spec__.name, "--engine", name, "--raw", directory)
             slowest = max(seconds, key=lambda family: seconds[family])
             console.print(
                 f"| {scale:g} | {name} | {cost.seconds:.1f} | {cost.processor_seconds:.0f} | {cost.peak_memory_bytes / 2**20:,.0f} MiB "
                 f"| {slowest} {seconds[slowest]:.1f} s |"
             )
-
-
-def measure(name: str, raw: Path) -> tuple[Cost, Mapping[str, float]]:
-    """Run one engine in a process of its own; return its cost and the seconds of each family."""
-    cost, started = Cost(), time.perf_counter()
-    command = [sys.executable, "-m", __spec__.name, "--engine", name, "--raw", str(raw)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        done = threading.Event()
-        watch = threading.Thread(target=_watch, args=(process.pid, cost, done))
-        watch.start()
-        out, error = process.communicate()
-        done.set()
-        watch.join()
-    if process.returncode:
-        raise SystemExit(out + error)
-    cost.seconds = time.perf_counter() - started
-    return cost, json.loads(out.splitlines()[-1])
-
-
-def _watch(pid: int, cost: Cost, done: threading.Event) -> None:
-    """Add up a process and its children, the Java machine among them, until they end."""
-    while not done.wait(SAMPLE_SECONDS):
-        memory, processor = 0, 0.0
-        try:
-            process = psutil.Process(pid)
-            for each in (process, *process.children(recursive=True)):
-                memory += each.memory_info().rss
-                processor += sum(each.cpu_times()[:2])
-        except psutil.NoSuchProcess:
-            continue
-        cost.peak_memory_bytes = max(cost.peak_memory_bytes, memory)
-        cost.processor_seconds = max(cost.processor_seconds, processor)
 
 
 def build(name: str, raw: Path) -> dict[str, float]:
