@@ -86,7 +86,7 @@ def _instalments(lent: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """Draw instalments, paid not at all, once or in parts, in time or not; some rows twice, some calendars at odds with themselves."""
     due = lent.loc[lent.index.repeat(rng.choice([1, 1, 2, 5, 15, 40], len(lent)))].reset_index(drop=True)
     due["NUM_INSTALMENT_VERSION"] = rng.choice([0, 1, 1, 1, 2, 178], len(due)).astype(float)
-    due["NUM_INSTALMENT_NUMBER"] = rng.choice([1, 2, 3, 4, 5, 6, 9, 40, 217], len(due))
+    due["NUM_INSTALMENT_NUMBER"] = rng.choice([0, 1, 2, 3, 4, 5, 6, 9, 40, 217], len(due))
     odd = _drawn("installments_payments", due.iloc[::25], rng)
     due = _drawn("installments_payments", due.drop_duplicates(), rng)
     paid = due.loc[due.index.repeat(rng.choice([1, 1, 1, 2, 3], len(due)))].reset_index(drop=True)
@@ -127,7 +127,12 @@ def _values(column: ColumnSpec, size: int, rng: np.random.Generator) -> pd.Serie
 def _few(column: ColumnSpec) -> np.ndarray:
     """Zero, the ends of real files, the edges of windows; seldom the bounds, beside which nothing else would count."""
     edges = {"days": DAY_EDGES, "months": MONTH_EDGES}.get(column.clock or "", ())
-    named = [*EXTREMES.get(column.name, ()), *(-edge for edge in edges), *((0, 0, 1, 2, 30, 31) if not edges else ())]
+    named = [
+        *EXTREMES.get(column.name, ()),
+        *edges,
+        *(-edge for edge in edges),
+        *((0, 0, 1, 2, 30, 31) if not edges else ()),
+    ]
     low, high = _bounds(column)
     allowed = [value for value in named if low <= value <= high]
     return np.array([*allowed * 6, low, high], dtype=float)

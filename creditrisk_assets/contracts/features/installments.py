@@ -45,7 +45,7 @@ OPENING = Span(
     by="number",
     windows=(1, 2, 4),
     suffix="_first_{}",
-    phrase="numbers 1 to {} of each loan",
+    phrase="numbers up to {} of each loan",
 )
 PER_LOAN = Span(
     "per_loan",
@@ -53,7 +53,7 @@ PER_LOAN = Span(
     by="place",
     windows=(ALL, 1, 3),
     suffix="_last_{}_loans",
-    phrase="of the latest {} loans or cards",
+    phrase="of the last {} loans or cards begun",
 )
 
 SHORT_LONG = ((90, 365), (180, 720))
@@ -79,7 +79,7 @@ SCHEDULE = (
     Measure("unsettled_count", difference(rows(), known("late_days")), d.count,
             "Instalments without a payment", DUE, (ALL,), bounds=NEVER_NULL),
     Measure("split_payment_share", share("payments > 1"), d.share,
-            "Instalments paid in parts per instalment", DUE, (ALL,)),
+            "Instalments with several payments per instalment", DUE, (ALL,)),
 )  # fmt: skip
 
 LATENESS = (
@@ -195,7 +195,7 @@ LOANS = (
     Measure("due_days_max", most("first_due_days"), d.days, "Days since the earliest due day", PER_LOAN, (ALL,)),
     Measure("early_days_max", most("early_days"), d.days, "Most days before the due day", PER_LOAN, (ALL,)),
     Measure("card_share", quotient(total("card_instalments"), total("instalments")), d.share,
-            "Instalments of credit cards per instalment", PER_LOAN, (ALL,)),
+            "Instalments of credit cards (all their instalments have version 0) per instalment", PER_LOAN, (ALL,)),
     Measure("late_share", quotient(total("late"), total("settled")), d.share,
             "Late instalments per settled one", PER_LOAN, (ALL,), EACH_KIND),
     Measure("short_due_ratio", SHORT_DUE, d.ratio,
@@ -226,7 +226,13 @@ GRID = Grid("installments", (*SCHEDULE, *LATENESS, *PAYMENT, *RECENCY, *TRENDS, 
 
 @GRID.columns
 class Installments(DataFrameModel):
-    """Grain: one row per SK_ID_CURR. Payment behaviour on the instalments of earlier loans and cards at this lender."""
+    """Grain: one row per SK_ID_CURR. Payment behaviour on the instalments of earlier loans and cards at this lender.
+
+    An instalment is a number of a version of a credit's calendar: the latest due day and the largest amount due of its rows, the day of its
+    last payment, the sum of its payments. A credit is a card if version 0 is all it has. It is late, early, short and over by what is
+    known of it, else NULL. Of instalments due on one day, and of credits begun on one, the lower identifiers count as the later. Ratios and
+    shares of one instalment or credit are rounded to 0.0001 and days of one credit to 0.01 before they are put together; weights to 2^-19.
+    """
 
     sk_id_curr: dt.Int64 = d.key()
 

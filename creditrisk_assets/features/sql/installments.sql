@@ -11,7 +11,7 @@ with instalments as (             -- one row per scheduled instalment: partial p
         -max(cast(days_entry_payment as integer)) as settled_days,
         max(cast(amt_instalment as decimal(18, 3))) as due_amt,
         cast(sum(cast(amt_payment as decimal(18, 3))) as decimal(18, 3)) as paid_amt,
-        cast(count(*) as integer) as payments
+        cast(count(days_entry_payment) as integer) as payments   -- a missed instalment has a row, too
     from (                        -- whole numbers group faster
         select
             sk_id_curr,
