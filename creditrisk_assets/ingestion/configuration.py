@@ -5,18 +5,29 @@ force (`sources`). Secrets never stand in a sources file: they are settings (`CR
 """
 
 import re
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from creditrisk_assets.contracts.sources import SOURCES
 from creditrisk_assets.ingestion.connector import SourceError
 
 DEFAULT_BUDGET = 0.001  # share of a table's rows that may be quarantined before nothing of it is published
+LONGEST_CADENCE = timedelta(days=3660)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -29,8 +40,14 @@ class LocalConnection(_Model):
     """A directory of this machine (a mounted file share too)."""
 
     kind: Literal["local"] = "local"
-    directory: Path
+    directory: Path = Field(description="A relative one lies beside the sources file.")
     copy_files: bool = Field(False, description="Copy files before reading them (for shares that may vanish).")
+
+    @field_validator("directory")
+    @classmethod
+    def _beside(cls, value: Path, info: ValidationInfo) -> Path:
+        """Take a relative directory for one beside the sources file: the daemon has another working directory."""
+        return info.context["beside"] / value.expanduser() if info.context else value
 
 
 class HttpConnection(_Model):
@@ -80,10 +97,18 @@ class DvcConnection(_Model):
     """Files tracked by DVC in a repository, from its remote."""
 
     kind: Literal["dvc"]
-    repository: str = Field(min_length=1, description="Path or URL of the git repository.")
+    repository: str = Field(
+        min_length=1, description="Path or URL of the git repository; a relative path lies beside the sources file."
+    )
     revision: str | None = None
     remote: str | None = None
     directory: str = ""
+
+    @field_validator("repository")
+    @classmethod
+    def _beside(cls, value: str, info: ValidationInfo) -> str:
+        found = info.context["beside"] / value if info.context else None
+        return str(found) if found is not None and found.is_dir() else value
 
 
 class SampleConnection(_Model):
@@ -128,21 +153,41 @@ def _checksum(value: object) -> object:
     return {"algorithm": algorithm, "digest": digest}
 
 
-def _duration(value: object) -> object:
-    if isinstance(value, str) and (found := _DURATION.fullmatch(value.strip())):
+def _duration(text: str) -> timedelta | None:
+    if (found := _DURATION.fullmatch(text.strip())) is None:
+        return None
+    try:
         return timedelta(**{_UNITS[found[2]]: float(found[1])})
-    return value
+    except OverflowError:
+        return timedelta.max
 
 
 def _cadence(value: object) -> object:
-    converted = _duration(value)
-    if converted == "static" or isinstance(converted, timedelta):
+    converted = _duration(value) if isinstance(value, str) and value != "static" else value
+    if converted == "static":
         return converted
-    raise ValueError("write a cadence as `static` or as a duration: 36h, 7d, 90m")
+    if not isinstance(converted, timedelta):
+        raise ValueError("write a cadence as `static` or as a duration: 36h, 7d, 90m")
+    if not timedelta(0) < converted <= LONGEST_CADENCE:
+        raise ValueError(
+            "a cadence is longer than nothing and ten years at most; write `static` for what never changes"
+        )
+    return converted
+
+
+def _moment(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("needs a time zone (2026-05-31T00:00:00Z)")
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is no time that can be told in UTC; correct the year") from None
+    return value
 
 
 OptionalChecksum = Annotated[Checksum | None, BeforeValidator(_checksum)]
 Cadence = Annotated[Literal["static"] | timedelta, BeforeValidator(_cadence)]
+Moment = Annotated[datetime, AfterValidator(_moment)]
 
 
 class TableSource(_Model):
@@ -156,15 +201,8 @@ class TableSource(_Model):
     compression: Literal["auto", "none", "gzip", "zip", "zstd"] = "auto"
     layout: Literal["auto", "csv", "parquet"] = "auto"
     cadence: Cadence | None = Field(None, description="How often it is expected to change; none: the sources file's.")
-    as_at: datetime | None = Field(None, description="The day its data stand for; none: when the source last changed.")
+    as_at: Moment | None = Field(None, description="The day its data stand for; none: when the source last changed.")
     quarantine_budget: float | None = Field(None, ge=0, lt=1, description="None: the sources file's.")
-
-    @field_validator("as_at")
-    @classmethod
-    def _zoned(cls, value: datetime | None) -> datetime | None:
-        if value is not None and value.tzinfo is None:
-            raise ValueError("give as_at a time zone (2026-05-31T00:00:00Z)")
-        return value
 
 
 class SourceSet(_Model):
@@ -179,8 +217,7 @@ class SourceSet(_Model):
 
     @model_validator(mode="after")
     def _known_tables(self) -> Self:
-        if unknown := sorted(set(self.tables) - set(SOURCES)):
-            raise ValueError(f"no raw table is named {', '.join(unknown)}; known: {', '.join(SOURCES)}")
+        require_known(self.tables)
         return self
 
     def table(self, name: str) -> TableSource:
@@ -195,6 +232,25 @@ class SourceSet(_Model):
                 else entry.quarantine_budget,
             }
         )
+
+
+def require_known(tables: Iterable[str]) -> None:
+    """Refuse the name of a table that does not exist, since what is said of it would be lost without a word.
+
+    Raises
+    ------
+    ValueError
+        A name is not that of a raw table.
+    """
+    if unknown := sorted(set(tables) - set(SOURCES)):
+        raise ValueError(f"no raw table is named {', '.join(unknown)}; known: {', '.join(SOURCES)}")
+
+
+def problems_of(error: ValidationError) -> str:
+    """Say in a line what is wrong with a file, entry by entry, without the values."""
+    return "; ".join(
+        f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']}" for e in error.errors(include_input=False)
+    )
 
 
 def read_sources(path: Path) -> SourceSet:
@@ -212,9 +268,6 @@ def read_sources(path: Path) -> SourceSet:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SourceError(f"the sources file {path} is not valid YAML: {' '.join(str(error).split())}") from error
     try:
-        return SourceSet.model_validate(content)
+        return SourceSet.model_validate(content, context={"beside": path.expanduser().absolute().parent})
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']}" for e in error.errors(include_input=False)
-        )
-        raise SourceError(f"the sources file {path}: {problems}") from None
+        raise SourceError(f"the sources file {path}: {problems_of(error)}") from None

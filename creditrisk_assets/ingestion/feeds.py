@@ -12,9 +12,11 @@ A manifest of batches is a JSON (or YAML) file below the source's connection, si
 import hashlib
 import json
 import tempfile
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,11 +25,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from creditrisk_assets.contracts.source import SourceContract
 from creditrisk_assets.ingestion.archives import Compression
-from creditrisk_assets.ingestion.configuration import Checksum, OptionalChecksum, SourceSet, TableSource
+from creditrisk_assets.ingestion.configuration import (
+    Checksum,
+    Moment,
+    OptionalChecksum,
+    SourceSet,
+    TableSource,
+    problems_of,
+    require_known,
+)
 from creditrisk_assets.ingestion.connector import Connector, FileStat, MissingFileError, RemoteFile, SourceError
 from creditrisk_assets.ingestion.connectors import Credentials, connect
 from creditrisk_assets.ingestion.connectors.sample import SampleConnector
-from creditrisk_assets.ingestion.fetch import fetch, locate, look
+from creditrisk_assets.ingestion.fetch import PATIENT, RetryPolicy, fetch, locate, look
 from creditrisk_assets.ingestion.sources import SAMPLE_MARK
 
 BASE = "base"
@@ -73,8 +83,12 @@ class Feed:
 
     @property
     def version(self) -> str:
-        """A hash that differs whenever the content of any file may differ."""
-        known = [[part.batch_id, part.address, part.stat.version, str(part.as_at)] for part in self.parts]
+        """A hash that differs whenever the content of any file may differ, or another content is expected of it."""
+        known = [
+            [part.batch_id, part.address, part.stat.version, str(part.as_at)]
+            + [f"{of} {found}" for of, found in (("file", part.checksum), ("content", part.content_checksum)) if found]
+            for part in self.parts
+        ]
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]
 
     @property
@@ -100,14 +114,13 @@ class _Batch(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     batch_id: str = Field(pattern=r"^[\w.:-]{1,64}$")
-    as_at: datetime
+    as_at: Moment
     tables: Mapping[str, _Delivery]
 
-    @field_validator("as_at")
+    @field_validator("tables")
     @classmethod
-    def _zoned(cls, value: datetime) -> datetime:
-        if value.tzinfo is None:
-            raise ValueError("needs a time zone (2026-05-31T00:00:00Z)")
+    def _known(cls, value: Mapping[str, _Delivery]) -> Mapping[str, _Delivery]:
+        require_known(value)
         return value
 
 
@@ -133,9 +146,17 @@ class Feeds:
         self._credentials = credentials
         self._connectors: dict[Any, Connector] = {}
         self._batches: Sequence[_Batch] | None = None
+        self._reading_manifest = threading.Lock()
 
-    def look(self, contract: SourceContract) -> Feed:
+    def look(self, contract: SourceContract, *, policy: RetryPolicy = PATIENT) -> Feed:
         """Describe a table's feed without downloading it.
+
+        Parameters
+        ----------
+        contract
+            The raw table.
+        policy
+            How patient to be with its source. Feeds of different connections may be looked at by threads of their own.
 
         Raises
         ------
@@ -146,13 +167,14 @@ class Feeds:
         """
         entry = self.sources.table(contract.table)
         connector = self._connector(entry)
-        name = entry.location or self._find(connector, contract)
-        base = self._part(contract.table, connector, entry, RemoteFile(name, entry.pin), BASE, entry.as_at)
+        name = entry.location or self._find(connector, contract, policy)
+        part = partial(self._part, contract.table, connector, policy)
+        base = part(entry, RemoteFile(name, entry.pin), BASE, entry.as_at)
         appended = [
-            self._part(contract.table, connector, _of_batch(entry, delivery), RemoteFile(delivery.location), batch.batch_id, batch.as_at)
-            for batch in self._manifest()
+            part(_of_batch(entry, delivery), RemoteFile(delivery.location), batch.batch_id, batch.as_at)
+            for batch in self._manifest(policy)
             if (delivery := batch.tables.get(contract.table)) is not None
-        ]  # fmt: skip
+        ]
         return Feed(contract.table, self.sources.name, entry, (base, *appended))
 
     def drawn(self, contract: SourceContract) -> str | None:
@@ -160,10 +182,14 @@ class Feeds:
         connector = self._connector(self.sources.table(contract.table))
         if isinstance(connector, SampleConnector):
             return connector.drawn
-        if (mark := locate(connector, [SAMPLE_MARK])) is None:
+        try:
+            mark = locate(connector, [SAMPLE_MARK])
+        except SourceError:  # some servers refuse whatever they were not told to hand over; the tables were not refused
+            mark = None
+        if mark is None:
             return None
         try:
-            description = json.loads(_small_file(connector, RemoteFile(mark)))
+            description = json.loads(_small_file(connector, RemoteFile(mark), PATIENT))
             return "-".join(str(description.get(name)) for name in ("generator_version", "seed", "scale", "scenario"))
         except (ValueError, AttributeError):
             return "unknown"
@@ -173,19 +199,26 @@ class Feeds:
             self._connectors[entry.connection] = connect(entry.connection or self.sources.connection, self._credentials)
         return self._connectors[entry.connection]
 
-    def _find(self, connector: Connector, contract: SourceContract) -> str:
+    def _find(self, connector: Connector, contract: SourceContract, policy: RetryPolicy) -> str:
         names = [f"{contract.stem}{suffix}" for suffix in SUFFIXES]
-        if (found := locate(connector, names)) is None:
+        if (found := locate(connector, names, policy=policy)) is None:
             raise MissingFileError(
                 f"{contract.table}: no file in {_place(connector, names[0])}; expected one of {', '.join(names)}"
             )
         return found
 
+    @staticmethod
     def _part(
-        self, table: str, connector: Connector, entry: TableSource, file: RemoteFile, batch: str, as_at: datetime | None
+        table: str,
+        connector: Connector,
+        policy: RetryPolicy,
+        entry: TableSource,
+        file: RemoteFile,
+        batch: str,
+        as_at: datetime | None,
     ) -> Part:
         try:
-            stat = look(connector, file)
+            stat = look(connector, file, policy=policy)
         except MissingFileError as error:
             raise MissingFileError(f"{table}: {error}") from error
         return Part(
@@ -201,42 +234,42 @@ class Feeds:
             content_checksum=entry.content_checksum,
         )
 
-    def _manifest(self) -> Sequence[_Batch]:
-        if self._batches is None:
-            self._batches = _in_order(self._read_manifest()) if self.sources.batches else ()
-        return self._batches
+    def _manifest(self, policy: RetryPolicy) -> Sequence[_Batch]:
+        with self._reading_manifest:
+            if self._batches is None:
+                self._batches = _in_order(self._read_manifest(policy)) if self.sources.batches else ()
+            return self._batches
 
-    def _read_manifest(self) -> Sequence[_Batch]:
+    def _read_manifest(self, policy: RetryPolicy) -> Sequence[_Batch]:
         connector, file = (
             self._connector(TableSource(connection=self.sources.connection)),
             RemoteFile(self.sources.batches or ""),
         )
         where = f"the manifest of batches {connector.address(file)}"
         try:
-            manifest = _Manifest.model_validate(yaml.safe_load(_small_file(connector, file)))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            manifest = _Manifest.model_validate(yaml.safe_load(_small_file(connector, file, policy)))
+        except MissingFileError as error:
+            raise MissingFileError(f"the manifest of batches: {error}") from error
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
             raise SourceError(f"{where} is neither JSON nor YAML; correct it") from error
         except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)
-            )
-            raise SourceError(f"{where}: {problems}") from None
+            raise SourceError(f"{where}: {problems_of(error)}") from None
         ids = [batch.batch_id for batch in manifest.batches]
         if repeated := sorted({each for each in ids if ids.count(each) > 1} | ({BASE} & set(ids))):
             raise SourceError(f"{where}: batch {', '.join(repeated)} is there twice or named like the base; rename it")
         return manifest.batches
 
 
-def _small_file(connector: Connector, file: RemoteFile) -> bytes:
+def _small_file(connector: Connector, file: RemoteFile, policy: RetryPolicy) -> bytes:
     """Read a file that must be small."""
-    stat = look(connector, file)
+    stat = look(connector, file, policy=policy)
     if (stat.size or 0) > MANIFEST_BYTES:
         raise SourceError(
             f"{connector.address(file)} has {stat.size:,} bytes; a manifest has {MANIFEST_BYTES:,} at most"
         )
     with tempfile.TemporaryDirectory() as directory:
         target = Path(directory) / "manifest"
-        fetch(connector, file, stat, target)
+        fetch(connector, file, stat, target, policy=policy)
         return target.read_bytes()
 
 

@@ -30,13 +30,26 @@ FORMS = (
 
 
 def source_text(settings: Settings) -> str:
-    """Return the source in force, as it was written."""
+    """Return the source in force, as it was written.
+
+    Raises
+    ------
+    SourceError
+        What was remembered of it cannot be read: another source in its place would be a surprise.
+    """
     if settings.source is not None:
         return settings.source
+    choice = settings.root / CHOICE
     try:
-        chosen: str = json.loads((settings.root / CHOICE).read_text("utf-8"))["source"]
+        chosen = json.loads(choice.read_text("utf-8"))["source"]
+        if not isinstance(chosen, str):
+            raise TypeError
     except FileNotFoundError:
         return f"sample:{DEFAULT_SCALE:g}"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SourceError(
+            f"{choice} is damaged or cannot be read; delete it and name the source (--source) again"
+        ) from error
     return chosen
 
 
@@ -77,9 +90,13 @@ def parse_source(text: str) -> SourceSet:
     S3Connection(kind='s3', bucket='lender-feeds', prefix='home-credit/2026', endpoint_url=None, region=None, profile=None)
     """
     if (found := SAMPLE.fullmatch(text)) is not None:
-        return _set(text, {"kind": "sample", "scale": float(found["scale"] or DEFAULT_SCALE)})
+        return _set(text, {"kind": "sample", "scale": found["scale"] or DEFAULT_SCALE})
     if "://" in text:
-        return _set(text, _connection_of(text))
+        try:
+            _refuse_login(text)
+            return _set(text, _connection_of(text))
+        except ValueError:  # urlsplit's
+            raise SourceError(f"the source is not a valid address; give {FORMS}") from None
     path = Path(text).expanduser()
     if path.suffix.lower() in {".yaml", ".yml"}:
         return read_sources(path)
@@ -89,6 +106,16 @@ def parse_source(text: str) -> SourceSet:
     if not resolved.is_dir():
         raise SourceError(f"the source directory {resolved} is not there or no directory; give {FORMS}")
     return _set(str(resolved), {"kind": "local", "directory": resolved})
+
+
+def _refuse_login(text: str) -> None:
+    """Refuse an address with a password or a token in it: a source's name is printed, kept and exported."""
+    address = urlsplit(text.removeprefix("dvc://"))
+    if address.password is not None or (address.username is not None and address.scheme in {"http", "https"}):
+        raise SourceError(
+            f"--source {address.scheme}://…@{address.hostname}/…: a login in an address would be printed and kept; give the address "
+            "without it, and the login in CREDITRISK_HTTP_TOKENS (http) or git's credential helper (dvc)"
+        )
 
 
 def _connection_of(text: str) -> dict[str, Any]:

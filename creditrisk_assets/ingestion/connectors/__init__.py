@@ -38,7 +38,7 @@ class Credentials:
     sample_root
         Directory that sample portfolios are kept below.
     http_tokens
-        Bearer token per host (`bureau.example`, `127.0.0.1:8443`): each is sent to its host alone.
+        Bearer token, or `Basic USER:PASSWORD`, per host (`bureau.example`, `127.0.0.1:8443`): each is sent to its host alone.
     azure_connection_string
         None: Azure's own chain of credentials.
     s3_client
@@ -86,7 +86,7 @@ def connect(connection: Connection, credentials: Credentials) -> Connector:
 
                 return KaggleConnector.from_connection(connection)
         case DvcConnection():
-            with _extra("dvc", "dvc", "dvc_data", "dvc_objects", "dulwich", "aiohttp"):
+            with _extra("dvc", "dvc", "dvc_data", "dvc_objects", "scmrepo", "dulwich", "aiohttp"):
                 from creditrisk_assets.ingestion.connectors.dvc import DvcConnector  # noqa: PLC0415 - an optional library
 
                 return DvcConnector.from_connection(connection)

@@ -44,7 +44,8 @@ class HttpConnector:
     base_url
         Address that locations are relative to. A user and password in it are sent, and never shown.
     token
-        Sent as a bearer token to the host of `base_url`, and to no other host that it redirects to.
+        Sent as a bearer token to the host of `base_url`, and to no other host that it redirects to. `Basic USER:PASSWORD` is sent as a
+        login instead.
     timeout_seconds
         Longest silence of the server.
 
@@ -66,11 +67,11 @@ class HttpConnector:
                 "the base_url of an http source is http(s)://host/path without ? and #; give a token by CREDITRISK_HTTP_TOKENS"
             )
         self._base = url.copy_with(userinfo=b"")  # httpx logs the addresses it asks for
-        login = (url.username, url.password) if url.userinfo else None
-        if token is not None and not _TOKEN.fullmatch(token.get_secret_value()):
-            raise SourceError("CREDITRISK_HTTP_TOKENS holds white space or signs no header can carry; set it anew")
         headers = {"Accept-Encoding": "identity"}
+        login = (url.username, url.password) if url.userinfo else _login(token)
         if token is not None and login is None:
+            if not _TOKEN.fullmatch(token.get_secret_value()):
+                raise SourceError("CREDITRISK_HTTP_TOKENS holds white space or signs no header can carry; set it anew")
             headers["Authorization"] = f"Bearer {token.get_secret_value()}"
         timeout = httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, 10.0))
         self._client = httpx.Client(
@@ -175,6 +176,13 @@ class HttpConnector:
                 "have it send one, or fetch the files into a directory and use a local source"
             )
         return FileStat(version, size, _date(response.headers.get("Last-Modified")))
+
+
+def _login(token: SecretStr | None) -> tuple[str, str] | None:
+    """Return user and password of a login written in the place of a bearer token."""
+    scheme, _, login = token.get_secret_value().partition(" ") if token is not None else ("", "", "")
+    user, colon, password = login.partition(":")
+    return (user, password) if scheme == "Basic" and colon else None
 
 
 def _refuse(response: httpx.Response, file: RemoteFile, place: str) -> None:

@@ -14,6 +14,7 @@ from creditrisk_assets.ingestion.configuration import SourceSet
 from creditrisk_assets.ingestion.connector import MissingFileError, SourceError
 from creditrisk_assets.ingestion.connectors import Credentials
 from creditrisk_assets.ingestion.feeds import Feed, Feeds
+from creditrisk_assets_tests.unit.ingestion.connectors.file_server import Answer, Served, serving
 
 BUREAU = SOURCES["bureau"]
 MAY = datetime(2026, 5, 31, tzinfo=UTC)
@@ -110,13 +111,26 @@ def test_the_data_are_as_old_as_the_newest_batch(tmp_path: Path) -> None:
     ("content", "words"),
     [
         ("{", "is neither JSON nor YAML"),
-        ("[]", "valid dictionary"),
+        ("[]", "the file: Input should be a valid dictionary"),
+        ("", "the file: Input should be a valid dictionary"),
+        ("[" * 100_000, "is neither JSON nor YAML"),
         (
             json.dumps({"batches": [batch("base", "2026-05-31T00:00:00Z", "x")]}),
             "batch base is there twice or named like",
         ),
         (json.dumps({"batches": [batch("a", "2026-05-31T00:00:00Z", "x")] * 2}), "batch a is there twice"),
         (json.dumps({"batches": [batch("a", "2026-05-31T00:00:00", "x")]}), "needs a time zone"),
+        (json.dumps({"batches": [batch("a", "0001-01-01T00:00:00+12:00", "x")]}), "is no time that can be told in UTC"),
+        (
+            json.dumps(
+                {
+                    "batches": [
+                        {"batch_id": "a", "as_at": "2026-05-31T00:00:00Z", "tables": {"bureua": {"location": "x"}}}
+                    ]
+                }
+            ),
+            "no raw table is named bureua",
+        ),
         (
             json.dumps({"batches": [batch("a", "2026-05-31T00:00:00Z", "x", checksum="md5:1")]}),
             "write a checksum as md5:",
@@ -131,6 +145,21 @@ def test_a_wrong_manifest_is_refused_with_its_place(tmp_path: Path, content: str
         look(tmp_path, batches="batches.json")
     assert str(tmp_path / "batches.json") in str(caught.value)
     assert words in str(caught.value)
+
+
+def test_a_manifest_that_is_not_there_is_named_as_such(tmp_path: Path) -> None:
+    deliver(tmp_path, "bureau.csv")
+    with pytest.raises(MissingFileError, match=r"the manifest of batches: .*batches\.json does not exist"):
+        look(tmp_path, batches="batches.json")
+
+
+def test_another_content_that_is_expected_is_another_version(tmp_path: Path) -> None:
+    deliver(tmp_path, "bureau.csv")
+    digests = ("md5:" + "1" * 32, "md5:" + "2" * 32)
+    entries = [{}, *({name: digest} for name in ("checksum", "content_checksum") for digest in digests)]
+    versions = [look(tmp_path, tables={"bureau": entry}).version for entry in entries]
+    assert len(set(versions)) == len(entries), "a checksum that was declared later would never be verified"
+    assert versions[0] == look(tmp_path).version
 
 
 def test_a_batch_that_is_announced_and_not_there_is_named(tmp_path: Path) -> None:
@@ -159,3 +188,14 @@ def test_a_source_that_holds_the_simulators_mark_says_how_it_was_drawn(tmp_path:
     assert feeds(tmp_path).drawn(BUREAU) == "unknown", "a damaged mark does not make a sample real"
     sample = SourceSet.model_validate({"name": "s", "connection": {"kind": "sample"}})
     assert Feeds(sample, Credentials(tmp_path)).drawn(BUREAU)
+
+
+def test_a_server_that_refuses_what_it_was_not_told_to_hand_over_holds_no_mark(tmp_path: Path) -> None:
+    with serving() as server:
+        server.files["/bureau.csv"] = Served(b"x")
+        sources = SourceSet.model_validate({"name": "s", "connection": {"kind": "http", "base_url": server.url}})
+        found = Feeds(sources, Credentials(tmp_path))
+        assert found.look(BUREAU).parts[0].file.path == "bureau.csv"
+        server.instead += [Answer(403), Answer(403)]  # to HEAD and to GET
+        assert found.drawn(BUREAU) is None
+        assert not server.instead

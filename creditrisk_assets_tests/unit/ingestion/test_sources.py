@@ -73,6 +73,8 @@ def test_an_address_is_a_source(text: str, connection: object) -> None:
         ("kaggle://datasets/onlyowner", "dataset"),
         ("kaggle://models/x", "is not a source"),
         ("sample:9", "scale"),
+        ("sample:1.2.3", "scale: Input should be a valid number"),
+        ("https://[::1/exports", "is not a valid address; give a directory"),
         ("dvc:///srv/data.git?branch=x", "branch is not known; known: rev, remote, directory"),
         ("/nowhere/sources.yaml", "the sources file /nowhere/sources.yaml cannot be read"),
     ],
@@ -80,6 +82,72 @@ def test_an_address_is_a_source(text: str, connection: object) -> None:
 def test_what_is_no_source_is_refused_with_the_forms_there_are(text: str, words: str) -> None:
     with pytest.raises(SourceError) as caught:
         sources.parse_source(text)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://risk:hunter2@bureau.example/exports",
+        "http://hunter2@bureau.example",
+        "dvc://https://hunter2@git.example/feeds.git?rev=v1",
+        "dvc://ssh://git:hunter2@git.example/feeds.git",
+    ],
+)
+def test_a_login_in_an_address_is_refused_without_being_shown(text: str) -> None:
+    with pytest.raises(SourceError, match="a login in an address would be printed and kept") as caught:
+        sources.parse_source(text)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_user_of_a_git_address_is_no_login() -> None:
+    found = sources.parse_source("dvc://ssh://git@git.example/feeds.git").connection
+    assert found == DvcConnection(kind="dvc", repository="ssh://git@git.example/feeds.git")
+
+
+@pytest.mark.parametrize("content", ["", "{", "{}", "[]", '{"source": 5}'])
+def test_a_damaged_choice_is_no_choice_of_the_sample(content: str) -> None:
+    choice = Settings().root / sources.CHOICE
+    choice.parent.mkdir(parents=True)
+    choice.write_text(content)
+    with pytest.raises(SourceError, match=r"source\.json is damaged or cannot be read; delete it and name the source"):
+        sources.source_text(Settings())
+
+
+def test_a_relative_place_lies_beside_the_sources_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "repository").mkdir()
+    file = tmp_path / "sources.yaml"
+    file.write_text(
+        "name: here\nconnection: {kind: local, directory: feeds}\n"
+        "tables:\n  bureau: {connection: {kind: dvc, repository: repository}}\n"
+        "  bureau_balance: {connection: {kind: dvc, repository: 'git@git.example:feeds.git'}}\n"
+    )
+    monkeypatch.chdir("/")
+    found = sources.parse_source(str(file))
+    assert found.connection == LocalConnection(directory=tmp_path / "feeds")
+    assert found.table("bureau").connection == DvcConnection(kind="dvc", repository=str(tmp_path / "repository"))
+    assert found.table("bureau_balance").connection == DvcConnection(kind="dvc", repository="git@git.example:feeds.git")
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ("cadence: 24", "cadence: Value error, write a cadence as `static` or as a duration"),
+        ("cadence: 0h", "a cadence is longer than nothing and ten years at most"),
+        ("cadence: 99999999999999d", "a cadence is longer than nothing and ten years at most"),
+        ("cadense: 24h", "cadense: Extra inputs are not permitted"),
+        ("tables: {bureua: {}}", "no raw table is named bureua"),
+        ("tables: {bureau: {as_at: 2026-05-31}}", "as_at: Value error, needs a time zone"),
+        ("tables: {bureau: {as_at: '9999-12-31T23:59:59-12:00'}}", "is no time that can be told in UTC"),
+        ("tables: {bureau: {checksum: 'md5:1'}}", "write a checksum as md5:"),
+        ("tables: {", "is not valid YAML"),
+    ],
+)
+def test_a_wrong_entry_of_a_sources_file_is_named(tmp_path: Path, entry: str, words: str) -> None:
+    file = tmp_path / "sources.yaml"
+    file.write_text(f"name: here\nconnection: {{kind: local, directory: /feeds}}\n{entry}\n")
+    with pytest.raises(SourceError) as caught:
+        sources.parse_source(str(file))
     assert words in str(caught.value)
 
 

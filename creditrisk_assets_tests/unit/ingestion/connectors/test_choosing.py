@@ -74,6 +74,7 @@ def test_no_credential_is_shown(tmp_path: Path) -> None:
         ("kaggle_dataset", "kagglesdk", "kaggle"),
         ("dvc", "dvc", "dvc"),
         ("dvc", "aiohttp", "dvc"),
+        ("dvc", "scmrepo", "dvc"),
     ],
 )
 def test_a_library_that_is_not_installed_is_named_with_its_extra(kind: str, library: str, extra: str) -> None:

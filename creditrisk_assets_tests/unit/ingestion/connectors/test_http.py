@@ -396,7 +396,13 @@ def test_a_password_in_the_address_is_sent_and_never_shown(
     assert not [text for text in told if "hunter2" in text or "risk:" in text]
 
 
-@pytest.mark.parametrize("token", ["two words", "line\nbreak", "münze", ""])
+def test_a_login_may_stand_in_the_place_of_a_token(server: FileServer) -> None:
+    server.authorization = "Basic cmlzazpodW50ZXIgMg=="  # risk:hunter 2
+    server.files[PATH] = Served(CONTENT)
+    assert connector(server, "Basic risk:hunter 2").stat(FILE).size == len(CONTENT)
+
+
+@pytest.mark.parametrize("token", ["two words", "Basic cmlzazp4", "line\nbreak", "münze", ""])
 def test_a_token_no_header_can_carry_is_refused_without_being_shown(token: str) -> None:
     with pytest.raises(SourceError, match="CREDITRISK_HTTP_TOKENS holds white space or signs") as raised:
         HttpConnector("https://feeds.example", SecretStr(token))
