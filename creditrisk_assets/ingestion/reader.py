@@ -304,6 +304,8 @@ def explain(file: TableFile, error: duckdb.Error) -> IngestionError:
         )
     if "unterminated quote" in text:
         return IngestionError(f"{where}, line {line}: a quoted text does not end; truncated or damaged file")
+    if file.layout == "parquet":
+        return IngestionError(f"{where} is a damaged Parquet file ({type(error).__name__}); fetch it again")
     place = f", line {line}" if line else ""
     return IngestionError(
         f"{where}{place}: cannot be parsed ({type(error).__name__}); check that it is a comma-separated table"

@@ -21,6 +21,8 @@ from creditrisk_assets.ingestion.table_file import Schema, TableFile
 Kind = Literal["none", "additive", "breaking"]
 
 LIKENESS = 0.6  # of two names, from which one may be the other renamed
+SHOWN = 8  # names in a sentence; the diff has all of them
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _NUMBERS = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(.*\))")
 
 
@@ -54,9 +56,11 @@ class SchemaChange:
     def message(self, file: TableFile, contract: TableContract) -> str:
         """Say in one line what changed and what to do."""
         where = f"{file.table}: {self.words} in {file.address}"
+        signs = {line[0] for line in self.lines}
         if self.kind == "breaking":
             return f"{where}; the contract declares {len(contract.columns)} columns (docs/data-dictionary.md)"
-        return f"{where}; nothing that is read has changed. Declare a column in the contract to use it"
+        read = "numbers are read as the contract declares them" if "~" in signs else "nothing that is read has changed"
+        return f"{where}; {read}" + (". Declare a column in the contract to use it" if "+" in signs else "")
 
 
 def classify(previous: Schema | None, delivered: Schema, contract: TableContract) -> SchemaChange:
@@ -75,6 +79,8 @@ def classify(previous: Schema | None, delivered: Schema, contract: TableContract
     types = dict(delivered.columns)
     before = dict(previous.columns) if previous else {}
     missing = [name for name in declared if name not in types]
+    if len(missing) == len(declared) and (words := _not_its_header(delivered.names, list(declared))):
+        return SchemaChange("breaking", (f"- {words}",), words, ())
     undeclared = [name for name in delivered.names if name not in declared]
     repeated = _repeated(delivered.names)
     turned = [name for name in declared if _of_another_kind(types.get(name), declared[name])]
@@ -104,9 +110,28 @@ def classify(previous: Schema | None, delivered: Schema, contract: TableContract
     return SchemaChange(
         kind="breaking" if missing or repeated or turned else "additive" if lines else "none",
         lines=tuple(lines),
-        words="; ".join(f"{what} {', '.join(names)}" for what, names in words.items() if names),
+        words="; ".join(f"{what} {_listed(names)}" for what, names in words.items() if names),
         undeclared=tuple(_printable(name) for name in undeclared),
     )
+
+
+def _not_its_header(names: Sequence[str], declared: Sequence[str]) -> str:
+    """Say what is wrong with a first line that names none of the declared columns; nothing when it names them in other letters.
+
+    What stands in it may be a row, so none of it is shown.
+    """
+    known = {name.casefold() for name in declared}
+    if any(name.strip().casefold() in known for name in names):
+        return ""
+    for sign, word in SEPARATORS.items():
+        if known & {part.strip(' "').casefold() for name in names for part in name.split(sign)}:
+            return f"columns separated by {word} instead of commas"
+    return f"a first line that names none of the {len(declared)} declared columns (no header, or another table's)"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _repeated(names: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ quoted values count, as in an editor), in Parquet the number of the row from 1.
 """
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from creditrisk_assets.ingestion.connector import IngestionError
 
 HEADER_BYTES = 1 << 20
 COUNT_BYTES = 4 << 20
+_LINE_END = re.compile(rb"[\r\n]")
 
 # ruff: noqa: S608 -- queries of this package around numbers; DuckDB binds no identifiers
 
@@ -99,8 +101,12 @@ def delivered_schema(con: duckdb.DuckDBPyConnection, file: TableFile) -> Schema:
     try:
         if file.layout == "parquet":
             return _parquet_schema(con, file.path)
-        with file.path.open(encoding="utf-8-sig", newline="") as stream:
-            line = stream.readline(HEADER_BYTES)
+        with file.path.open("rb") as stream:
+            head = stream.readline(
+                HEADER_BYTES
+            )  # bytes: decoding reads ahead, and would blame this line for a later one
+            more = bool(stream.read(1))
+        line = _LINE_END.split(head, maxsplit=1)[0].decode("utf-8-sig")
     except UnicodeDecodeError:
         raise wrong_encoding(file, 1) from None
     except OSError as error:
@@ -110,7 +116,8 @@ def delivered_schema(con: duckdb.DuckDBPyConnection, file: TableFile) -> Schema:
     except duckdb.Error:
         raise IngestionError(f"{file.table}: {file.address} is not a readable Parquet file; fetch it again") from None
     if not line.strip():
-        raise IngestionError(f"{file.table}: {file.address} is empty; expected a header line and rows")
+        what = "begins with a blank line" if more else "is empty"
+        raise IngestionError(f"{file.table}: {file.address} {what}; expected a header line and rows")
     return Schema(tuple((name, None) for name in next(csv.reader([line]))))
 
 

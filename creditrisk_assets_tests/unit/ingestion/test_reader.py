@@ -186,8 +186,10 @@ def test_a_table_of_wrong_rows_alone_has_no_row(con: duckdb.DuckDBPyConnection, 
         (HEADER + ROW + f'1,2,"{SECRET}', "truncated or damaged file"),
         (HEADER.encode() + ROW.replace("6948.36", "é").encode("latin-1"), "not UTF-8; convert the file"),
         ("É".encode("latin-1") + HEADER.encode(), "line 1: not UTF-8"),
+        (HEADER.encode() + ROW.encode() + ROW.replace("6948.36", "é").encode("latin-1"), "line 3: not UTF-8"),
         ("", "is empty; expected a header line"),
         ("\n", "is empty; expected a header line"),
+        ("\n" + HEADER + ROW, "begins with a blank line; expected a header line"),
     ],
 )
 def test_a_bad_file_is_refused_with_its_place(
@@ -209,6 +211,17 @@ def test_a_file_that_is_not_parquet_is_refused(con: duckdb.DuckDBPyConnection, t
     (tmp_path / f"{TABLE}.parquet").write_bytes(b"PAR1 but not really PAR1")
     with pytest.raises(IngestionError, match="not a readable Parquet file"):
         read_file(con, tmp_path / f"{TABLE}.parquet")
+
+
+def test_a_damaged_parquet_file_is_refused_as_such(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    path = tmp_path / f"{TABLE}.parquet"
+    names = HEADER.strip().split(",")
+    pq.write_table(pa.table({name: pa.array(range(5000), pa.int64()) for name in names}), path, compression="zstd")
+    content = bytearray(path.read_bytes())
+    content[4:40] = bytes(36)
+    path.write_bytes(content)
+    with pytest.raises(IngestionError, match=r"is a damaged Parquet file .*; fetch it again"):
+        read_file(con, path)
 
 
 @pytest.mark.parametrize("wrong", [0, 3], ids=["clean", "with wrong rows"])

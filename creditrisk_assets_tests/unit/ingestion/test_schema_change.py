@@ -76,6 +76,33 @@ def test_a_name_in_other_letters_is_another_name_and_hinted_at() -> None:
     assert change.lines[0] == "- CREDIT_TYPE (declared, missing; renamed to credit_type?)"
 
 
+def test_all_names_in_other_letters_are_hinted_at_and_few_are_listed() -> None:
+    change = classify(None, of_names(*(f" {name.lower()}" for name in NAMES)), BUREAU)
+    assert change.kind == "breaking"
+    assert change.lines[0] == "- SK_ID_CURR (declared, missing; renamed to  sk_id_curr?)"
+    assert len(change.lines) == 2 * len(NAMES)
+    assert change.words.count(" and 9 more") == 2
+
+
+@pytest.mark.parametrize(("sign", "word"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
+def test_columns_separated_otherwise_are_told_as_such(sign: str, word: str) -> None:
+    change = classify(None, of_names(sign.join(NAMES)), BUREAU)
+    assert change.kind == "breaking"
+    assert change.message(FILE, BUREAU).startswith(f"bureau: columns separated by {word} instead of commas in s3://")
+
+
+@pytest.mark.parametrize(
+    "first_line", [["100551", "77777.77", "Consumer credit", "", ""], ["<!DOCTYPE html>77777.77"], ["77777.77;100551"]]
+)
+def test_a_row_where_the_header_should_be_is_not_shown(first_line: list[str]) -> None:
+    change = classify(of_names(*NAMES), of_names(*first_line), BUREAU)
+    told = change.message(FILE, BUREAU) + change.diff + "".join(change.undeclared)
+    assert change.kind == "breaking"
+    assert "a first line that names none of the 17 declared columns (no header, or another table's)" in told
+    assert "77777" not in told
+    assert "100551" not in told
+
+
 @pytest.mark.parametrize("again", ["CREDIT_TYPE", "credit_type"])
 def test_a_column_delivered_twice_is_breaking(again: str) -> None:
     change = classify(None, of_names(*NAMES, again), BUREAU)
@@ -109,6 +136,7 @@ def test_a_number_of_another_width_is_read_and_told_when_it_changes(kind: str) -
     change = classify(of_types(), of_types(SK_ID_CURR=kind), BUREAU)
     assert judged(change) == ("additive", (f"~ SK_ID_CURR BIGINT -> {kind}",))
     assert change.words == f"type changed SK_ID_CURR (BIGINT to {kind})"
+    assert change.message(FILE, BUREAU).endswith("bureau.csv; numbers are read as the contract declares them")
 
 
 def test_a_column_without_a_value_has_no_type_to_compare() -> None:
