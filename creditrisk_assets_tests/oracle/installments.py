@@ -3,14 +3,22 @@
 What belongs here: what `docs/feature-catalogue.md` says of it. What does not: how the platform computes it (`features/sql`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from creditrisk_assets_tests.oracle.statistics import Value, fading, per, quotient, rounded, slope, weighted_mean
-
-ALL = None
-Window = int | None
+from creditrisk_assets_tests.oracle.statistics import (
+    ALL,
+    Found,
+    Value,
+    Window,
+    fading,
+    per,
+    scaled,
+    slope,
+    steps,
+    weighted_mean,
+)
 
 INSTALMENT = ["sk_id_curr", "sk_id_prev", "version", "number"]
 LOAN = ["sk_id_curr", "sk_id_prev"]
@@ -19,38 +27,12 @@ LOAN = ["sk_id_curr", "sk_id_prev"]
 def features(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Compute the family's features, one row per applicant with an instalment."""
     instalments = _instalments(tables["installments_payments"])
-    found = _Found(pd.Index(sorted(instalments["sk_id_curr"].unique()), name="sk_id_curr"))
+    found = Found(pd.Index(sorted(instalments["sk_id_curr"].unique()), name="sk_id_curr"))
     _due(found, instalments)
     _latest(found, instalments)
     _opening(found, instalments)
     _loans(found, _loans_of(instalments))
-    return pd.DataFrame(found.columns, index=found.applicants).add_prefix("installments__")
-
-
-class _Found:
-    """Features so far, and how rows are cut."""
-
-    def __init__(self, applicants: pd.Index) -> None:
-        self.applicants = applicants
-        self.columns: dict[str, pd.Series] = {}
-
-    def add(
-        self,
-        name: str,
-        value: Value,
-        groups: Mapping[Window, pd.core.groupby.DataFrameGroupBy],
-        suffix: str,
-        windows: Iterable[Window],
-        *,
-        ratios: Iterable[tuple[int, int]] = (),
-        is_count: bool = False,
-    ) -> None:
-        for window in windows:
-            column = value(groups[window]).reindex(self.applicants, fill_value=0 if is_count else None)
-            self.columns[name if window is ALL else name + suffix.format(window)] = column
-        for short, long in ratios:
-            over, under = (self.columns[name + suffix.format(window)] for window in (short, long))
-            self.columns[f"{name}_ratio{suffix.format(short)}{suffix.format(long)}"] = quotient(over, under)
+    return found.table("installments")
 
 
 def _instalments(payments: pd.DataFrame) -> pd.DataFrame:
@@ -80,12 +62,12 @@ def _instalments(payments: pd.DataFrame) -> pd.DataFrame:
     found["short_amt"], found["over_amt"] = missing.clip(lower=0), (-missing).clip(lower=0)
     found["is_short"] = (missing > 0).astype(float).where(missing.notna())
     found["settled_due_amt"] = found["due_amt"].where(found["paid_amt"].notna())
-    found["paid_ratio"] = rounded(found["paid_amt"], found["due_amt"]).clip(upper=10)
+    found["paid_ratio"] = steps(found["paid_amt"], found["due_amt"]).clip(upper=100_000)
     found["is_open"], found["is_split"] = delay.isna(), found["payments"] > 1
     return found
 
 
-def _due(found: _Found, rows: pd.DataFrame) -> None:
+def _due(found: Found, rows: pd.DataFrame) -> None:
     """What was due in the last days."""
     rows = rows.assign(
         late_only=rows["late_days"].where(rows["late_days"] > 0),
@@ -98,7 +80,7 @@ def _due(found: _Found, rows: pd.DataFrame) -> None:
         window: (rows if window is ALL else rows[rows["due_days"] <= window]).groupby("sk_id_curr") for window in every
     }
 
-    def add(name: str, value: Value, windows: Iterable[Window] = every, **how: object) -> None:
+    def add(name: str, value: Value, windows: Sequence[Window] = every, **how: object) -> None:
         found.add(name, value, groups, "_{}d", windows, **how)
 
     now, yearly, long = (ALL,), (ALL, 365), (ALL, 365, 720)
@@ -123,16 +105,16 @@ def _due(found: _Found, rows: pd.DataFrame) -> None:
     add("short_due_ratio", per("short_amt", "settled_due_amt"), ratios=both)
     add("last_short_days_min", lambda g: g["due_short"].min(), now)
     add("over_due_ratio", per("over_amt", "settled_due_amt"), yearly)
-    add("paid_due_ratio_mean", lambda g: g["paid_ratio"].mean(), (ALL, 180, 365, 720), ratios=half_year)
-    add("paid_due_ratio_min", lambda g: g["paid_ratio"].min(), yearly)
-    add("paid_due_ratio_std", lambda g: g["paid_ratio"].std(), yearly)
+    add("paid_due_ratio_mean", scaled(lambda g: g["paid_ratio"].mean()), (ALL, 180, 365, 720), ratios=half_year)
+    add("paid_due_ratio_min", scaled(lambda g: g["paid_ratio"].min()), yearly)
+    add("paid_due_ratio_std", scaled(lambda g: g["paid_ratio"].std()), yearly)
     add("due_amt_mean", lambda g: g["due_amt"].mean(), (ALL, 180, 365, 720), ratios=half_year)
     add("due_amt_max", lambda g: g["due_amt"].max(), yearly)
     add("due_amt_sum", lambda g: g["due_amt"].sum(min_count=1), (365,))
     add("paid_amt_sum", lambda g: g["paid_amt"].sum(min_count=1), yearly)
     add("paid_amt_mean", lambda g: g["paid_amt"].mean(), yearly)
     add("late_days_slope", slope("late_days", "due_days", 365), yearly)
-    add("paid_due_ratio_slope", slope("paid_ratio", "due_days", 365, steps=10_000), yearly)
+    add("paid_due_ratio_slope", scaled(slope("paid_ratio", "due_days", 365)), yearly)
     for half_life in (90, 365):
         weight = fading(rows["due_days"], half_life, last=10 * half_life)
         weighted = rows.assign(
@@ -144,14 +126,14 @@ def _due(found: _Found, rows: pd.DataFrame) -> None:
         add(f"short_due_ratio_half_{half_life}d", per("short", "settled_due"), now)
 
 
-def _latest(found: _Found, rows: pd.DataFrame) -> None:
+def _latest(found: Found, rows: pd.DataFrame) -> None:
     """The latest few due."""
     order = ["sk_id_curr", "due_days", "sk_id_prev", "version", "number"]
     rows = rows.sort_values(order)
     place = rows.groupby("sk_id_curr").cumcount() + 1
     groups = {last: rows[place <= last].groupby("sk_id_curr") for last in (1, 3, 5, 10)}
 
-    def add(name: str, value: Value, windows: Iterable[Window]) -> None:
+    def add(name: str, value: Value, windows: Sequence[Window]) -> None:
         found.add(name, value, groups, "_last_{}", windows)
 
     add("late_share", lambda g: g["late_0"].mean(), (3, 5, 10))
@@ -159,16 +141,16 @@ def _latest(found: _Found, rows: pd.DataFrame) -> None:
     add("late_days_max", lambda g: g["late_days"].max(), (5, 10))
     add("early_days_mean", lambda g: g["early_days"].mean(), (1, 3, 10))
     add("short_due_ratio", per("short_amt", "settled_due_amt"), (1, 3, 5, 10))
-    add("paid_due_ratio_mean", lambda g: g["paid_ratio"].mean(), (1, 3, 5, 10))
+    add("paid_due_ratio_mean", scaled(lambda g: g["paid_ratio"].mean()), (1, 3, 5, 10))
     add("due_amt_mean", lambda g: g["due_amt"].mean(), (1, 10))
 
 
-def _opening(found: _Found, rows: pd.DataFrame) -> None:
+def _opening(found: Found, rows: pd.DataFrame) -> None:
     """The first few of each loan."""
     rows = rows[rows["version"] > 0]
     groups = {first: rows[rows["number"] <= first].groupby("sk_id_curr") for first in (1, 2, 4)}
 
-    def add(name: str, value: Value, windows: Iterable[Window] = (4,)) -> None:
+    def add(name: str, value: Value, windows: Sequence[Window] = (4,)) -> None:
         found.add(name, value, groups, "_first_{}", windows)
 
     add("late_share", lambda g: g["late_0"].mean(), (1, 2, 4))
@@ -177,7 +159,7 @@ def _opening(found: _Found, rows: pd.DataFrame) -> None:
     add("late_days_max", lambda g: g["late_days"].max())
     add("early_days_mean", lambda g: g["early_days"].mean())
     add("short_due_ratio", per("short_amt", "settled_due_amt"), (1, 4))
-    add("paid_due_ratio_mean", lambda g: g["paid_ratio"].mean())
+    add("paid_due_ratio_mean", scaled(lambda g: g["paid_ratio"].mean()))
 
 
 def _loans_of(rows: pd.DataFrame) -> pd.DataFrame:
@@ -197,9 +179,9 @@ def _loans_of(rows: pd.DataFrame) -> pd.DataFrame:
     )
     sums = rows.groupby(LOAN, as_index=False)[["short_amt", "settled_due_amt"]].sum(min_count=1)
     loans[["short_amt", "settled_due_amt"]] = sums[["short_amt", "settled_due_amt"]]
-    loans["late_share"] = rounded(loans["late"], loans["settled"])
-    loans["late_days_mean"] = rounded(loans["late_days_sum"], loans["settled"], 2)
-    loans["short_ratio"] = rounded(loans["short_amt"], loans["settled_due_amt"])
+    loans["late_share"] = steps(loans["late"], loans["settled"])
+    loans["late_days_mean"] = steps(loans["late_days_sum"], loans["settled"], 100)
+    loans["short_ratio"] = steps(loans["short_amt"], loans["settled_due_amt"])
     loans["card_instalments"] = loans["instalments"].where(loans["version"] == 0, 0)
     loans["length"] = loans["first_due"] - loans["last_due"]
     for days in (0, 30):
@@ -209,13 +191,13 @@ def _loans_of(rows: pd.DataFrame) -> pd.DataFrame:
     return loans
 
 
-def _loans(found: _Found, loans: pd.DataFrame) -> None:
+def _loans(found: Found, loans: pd.DataFrame) -> None:
     """Loans and cards, all of them and the latest."""
     loans = loans.sort_values(["sk_id_curr", "first_due", "sk_id_prev"])
     place = loans.groupby("sk_id_curr").cumcount() + 1
     groups = {last: (loans if last is ALL else loans[place <= last]).groupby("sk_id_curr") for last in (ALL, 1, 3)}
 
-    def add(name: str, value: Value, windows: Iterable[Window] = (ALL,), **how: object) -> None:
+    def add(name: str, value: Value, windows: Sequence[Window] = (ALL,), **how: object) -> None:
         found.add(name, value, groups, "_last_{}_loans", windows, **how)
 
     add("loans_count", lambda g: g.size(), is_count=True)
@@ -229,11 +211,11 @@ def _loans(found: _Found, loans: pd.DataFrame) -> None:
     add("due_days_max", lambda g: g["first_due"].max())
     add("early_days_max", lambda g: g["early_days_max"].max())
     add("card_share", per("card_instalments", "instalments"))
-    add("loan_late_share_mean", lambda g: g["late_share"].mean(), (ALL, 1, 3))
-    add("loan_late_share_max", lambda g: g["late_share"].max())
-    add("loan_late_days_mean_max", lambda g: g["late_days_mean"].max())
+    add("loan_late_share_mean", scaled(lambda g: g["late_share"].mean()), (ALL, 1, 3))
+    add("loan_late_share_max", scaled(lambda g: g["late_share"].max()))
+    add("loan_late_days_mean_max", scaled(lambda g: g["late_days_mean"].max(), 100))
     add("loan_late_days_max_mean", lambda g: g["late_days_max"].mean(), (ALL, 1, 3))
-    add("loan_short_due_ratio_max", lambda g: g["short_ratio"].max(), (ALL, 1))
+    add("loan_short_due_ratio_max", scaled(lambda g: g["short_ratio"].max()), (ALL, 1))
     add("loan_instalments_count_mean", lambda g: g["instalments"].mean(), (ALL, 1))
     add("loan_instalments_count_max", lambda g: g["instalments"].max())
     add("loan_due_amt_mean", lambda g: g["due_amt"].mean(), (ALL, 1))

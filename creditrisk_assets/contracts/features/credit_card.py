@@ -43,7 +43,7 @@ LATEST = Span(
     by="place",
     windows=(1, 3, 6),
     suffix="_last_{}",
-    phrase="of the latest {} months with a balance",
+    phrase="of the last {} months up to the latest balance",
 )
 PER_CARD = Span("per_card", rows="cards")
 
@@ -62,7 +62,7 @@ AT_MOST_10 = {"maximum": 10}
 USED = scaled(mean("utilisation"), 10000)
 COVERED = scaled(mean("coverage"), 10000)
 PAST_DUE = share("dpd_days > 0", of="dpd_days")
-CASH = quotient(total("cash_amt"), total("split_drawn_amt"))
+CASH = quotient(total("cash_amt"), total("cash_of_amt"))
 DRAWN = quotient(total("drawn_amt"), known("drawn_amt"))
 CHARGES = quotient(total("charges_amt"), total("principal_amt"))
 RECEIVABLE = quotient(total("receivable_amt"), total("balance_amt"))
@@ -169,11 +169,11 @@ DRAWINGS = (
     Measure("drawn_limit_ratio_mean", scaled(mean("drawn_limit_ratio"), 10000), d.ratio,
             "Mean of the amount drawn per limit, between -10 and 10", MONTHLY, (ALL, 6), bounds=TEN_EITHER_WAY),
     Measure("cash_drawn_ratio", CASH, d.ratio,
-            "Cash drawn per amount drawn in the months whose kinds are known", MONTHLY, (ALL, 6, 12, 24), bounds=EITHER_SIGN),
+            "Cash drawn per amount drawn in the months whose cash is known", MONTHLY, (ALL, 6, 12, 24), bounds=EITHER_SIGN),
     Measure("cash_drawn_ratio", CASH, d.ratio,
-            "Cash drawn per amount drawn in the months whose kinds are known", LATEST, (6,), bounds=EITHER_SIGN),
-    Measure("goods_drawn_ratio", quotient(total("goods_amt"), total("split_drawn_amt")), d.ratio,
-            "Spent on goods per amount drawn in the months whose kinds are known", MONTHLY, (ALL, 12), bounds=EITHER_SIGN),
+            "Cash drawn per amount drawn in the months whose cash is known", LATEST, (6,), bounds=EITHER_SIGN),
+    Measure("goods_drawn_ratio", quotient(total("goods_amt"), total("goods_of_amt")), d.ratio,
+            "Spent on goods per amount drawn in the months whose purchases are known", MONTHLY, (ALL, 12), bounds=EITHER_SIGN),
     Measure("cash_amt_max", most("cash_amt"), d.amount, "Most cash drawn in a month", MONTHLY, YEARLY, bounds=EITHER_SIGN),
     Measure("cash_limit_ratio_mean", scaled(mean("cash_limit_ratio"), 10000), d.ratio,
             "Mean of cash drawn per limit, between -10 and 10", MONTHLY, NOW, bounds=TEN_EITHER_WAY),
@@ -195,7 +195,12 @@ GRID = Grid("credit_card", (*HISTORY, *UTILISATION, *BALANCE, *PAYMENT, *PAST_DU
 
 @GRID.columns
 class CreditCard(DataFrameModel):
-    """Grain: one row per SK_ID_CURR. Monthly balances of credit cards at this lender."""
+    """Grain: one row per SK_ID_CURR. Monthly balances of credit cards at this lender.
+
+    A month is one of one card, and none is where a card has no balance; the latest month is that of the latest balance of any card.
+    A balance, what is drawn and what is paid per limit or minimal instalment is rounded to 0.0001 and cut at 10 before it is put together,
+    and known where the limit or the instalment is above 0. Balances are rounded to whole units for their trend, weights to 2^-19.
+    """
 
     sk_id_curr: dt.Int64 = d.key()
 

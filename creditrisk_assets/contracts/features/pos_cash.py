@@ -41,7 +41,7 @@ LATEST = Span(
     by="place",
     windows=(1, 3, 6),
     suffix="_last_{}",
-    phrase="of the latest {} months with a balance",
+    phrase="of the last {} months up to the latest balance",
 )
 PER_CONTRACT = Span(
     "per_contract",
@@ -50,7 +50,7 @@ PER_CONTRACT = Span(
     suffix="_last_{}_contracts",
     phrase="of the last {} contracts begun",
 )
-RUNNING = Part("running_", "is_running = 1", "of contracts active in their latest month")
+RUNNING = Part("running_", "is_running = 1", "of contracts active in their latest month and never completed")
 
 HALF_YEAR = ((6, 24),)
 NOW = (ALL,)
@@ -85,7 +85,7 @@ CONTRACTS = (
     Measure("contracts_count", rows(), d.count, "Contracts", PER_CONTRACT, bounds=NEVER_NULL),
     Measure("completed_contracts_count", COMPLETED, d.count, "Completed contracts", PER_CONTRACT, bounds=NEVER_NULL),
     Measure("running_contracts_count", hits("is_running = 1"), d.count,
-            "Contracts active in their latest month", PER_CONTRACT, bounds=NEVER_NULL),
+            "Contracts active in their latest month and never completed", PER_CONTRACT, bounds=NEVER_NULL),
     Measure("demanded_contracts_count", hits("is_demanded = 1"), d.count,
             "Contracts on which full repayment was demanded", PER_CONTRACT, bounds=NEVER_NULL),
     Measure("returned_contracts_count", hits("is_returned = 1"), d.count,
@@ -98,10 +98,10 @@ CONTRACTS = (
             "Contracts completed in the last 12 months", PER_CONTRACT, bounds=NEVER_NULL),
     Measure("completed_share", quotient(COMPLETED, rows()), d.share, "Completed contracts per contract", PER_CONTRACT),
     Measure("completed_early_share", share("is_completed_early = 1", of="is_completed_early"), d.share,
-            "Contracts completed with instalments left per completed contract", PER_CONTRACT, (ALL, 3)),
+            "Completed contracts with instalments left, as last known, per completed contract", PER_CONTRACT, (ALL, 3)),
     Measure("spared_instalments_count_mean", mean("spared"), d.count,
-            "Mean number of instalments left when a contract was completed", PER_CONTRACT),
-    Measure("shortened_share", share("is_shortened = 1"), d.share, "Contracts whose term was shortened per contract", PER_CONTRACT),
+            "Mean number of instalments left of a completed contract, as last known", PER_CONTRACT),
+    Measure("shortened_share", share("is_shortened = 1"), d.share, "Contracts whose last known term is below their longest per contract", PER_CONTRACT),
     Measure("last_completed_months_min", least("completed_months"), d.months, "Months since a contract was last completed", PER_CONTRACT),
     Measure("first_completed_months_max", most("completed_months"), d.months, "Months since a contract was first completed", PER_CONTRACT),
     Measure("newest_contract_months_min", least("oldest_months"), d.months,
@@ -109,23 +109,23 @@ CONTRACTS = (
     Measure("length_months_mean", mean("length_months"), d.months,
             "Mean months from the first balance of a contract to its completion", PER_CONTRACT),
     Measure("contract_months_count_mean", mean("months"), d.count, "Mean number of a contract's balances", PER_CONTRACT),
-    Measure("term_months_mean", mean("term"), d.months, "Mean latest term", PER_CONTRACT, FEW),
+    Measure("term_months_mean", mean("term"), d.months, "Mean term, as last known", PER_CONTRACT, FEW),
     Measure("term_months_max", most("longest_term"), d.months, "Longest term", PER_CONTRACT),
-    Measure("term_months_min", least("term"), d.months, "Shortest latest term", PER_CONTRACT),
+    Measure("term_months_min", least("term"), d.months, "Shortest term, as last known", PER_CONTRACT),
 )  # fmt: skip
 
 REMAINING = (
-    Measure("future_instalments_count_sum", total("future"), d.count, "Instalments left", PER_CONTRACT, parts=(RUNNING,)),
-    Measure("future_instalments_count_max", most("future"), d.count, "Most instalments left", PER_CONTRACT, parts=(RUNNING,)),
-    Measure("future_instalments_count_min", least("future"), d.count, "Fewest instalments left", PER_CONTRACT, parts=(RUNNING,)),
+    Measure("future_instalments_count_sum", total("future"), d.count, "Instalments left, as last known", PER_CONTRACT, parts=(RUNNING,)),
+    Measure("future_instalments_count_max", most("future"), d.count, "Most instalments left, as last known", PER_CONTRACT, parts=(RUNNING,)),
+    Measure("future_instalments_count_min", least("future"), d.count, "Fewest instalments left, as last known", PER_CONTRACT, parts=(RUNNING,)),
     Measure("future_term_ratio_mean", LEFT, d.ratio,
-            "Mean of the instalments left per term at the latest month", PER_CONTRACT, FEW, bounds=AT_MOST_10),
+            "Mean of the instalments left per term, as last known", PER_CONTRACT, FEW, bounds=AT_MOST_10),
     Measure("future_term_ratio_mean", LEFT, d.ratio,
-            "Mean of the instalments left per term", PER_CONTRACT, parts=(RUNNING,), bounds=AT_MOST_10),
+            "Mean of the instalments left per term, as last known", PER_CONTRACT, parts=(RUNNING,), bounds=AT_MOST_10),
     Measure("future_term_ratio_min", scaled(least("left_ratio"), 10000), d.ratio,
-            "Fewest instalments left per term", PER_CONTRACT, parts=(RUNNING,), bounds=AT_MOST_10),
+            "Fewest instalments left per term, as last known", PER_CONTRACT, parts=(RUNNING,), bounds=AT_MOST_10),
     Measure("total_future_term_ratio", quotient(total("future"), total("term")), d.ratio,
-            "Instalments left per term, both summed", PER_CONTRACT, parts=(RUNNING,)),
+            "Instalments left per term, each summed as last known", PER_CONTRACT, parts=(RUNNING,)),
     Measure("monthly_future_term_ratio_mean", LEFT, d.ratio,
             "Mean over all months of the instalments left per term", MONTHLY, YEARLY, bounds=AT_MOST_10),
     Measure("monthly_future_term_ratio_min", scaled(least("left_ratio"), 10000), d.ratio,
@@ -174,7 +174,12 @@ GRID = Grid("pos_cash", (*HISTORY, *CONTRACTS, *REMAINING, *PAST_DUES))
 
 @GRID.columns
 class PosCash(DataFrameModel):
-    """Grain: one row per SK_ID_CURR. Monthly balances of consumer and cash loans at this lender."""
+    """Grain: one row per SK_ID_CURR. Monthly balances of consumer and cash loans at this lender.
+
+    A month is one of one contract, and none is where a contract has no balance. A contract begins with its first balance and is completed
+    in the latest month that says so; of those begun in one month the lower identifier counts as the later. Instalments left per term are
+    rounded to 0.0001 and at most 10 before they are put together; weights are rounded to 2^-19.
+    """
 
     sk_id_curr: dt.Int64 = d.key()
 

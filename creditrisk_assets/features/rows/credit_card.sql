@@ -47,7 +47,8 @@ months as (                       -- ratios in ten-thousandths, between -10 and 
         limit_amt,
         case when positive_limit is not null then balance_amt end as limited_balance_amt,
         drawn_amt,
-        case when cash_amt is not null then drawn_amt end as split_drawn_amt,      -- drawings of which the kind is known
+        case when cash_amt is not null then drawn_amt end as cash_of_amt,          -- what is drawn where a kind of it is known
+        case when goods_amt is not null then drawn_amt end as goods_of_amt,
         cash_amt,
         goods_amt,
         paid_amt,
@@ -64,13 +65,13 @@ months as (                       -- ratios in ten-thousandths, between -10 and 
         material_dpd_days,
         is_active,
         cast(case when balance >= 10 * positive_limit then 100000 when balance <= -10 * positive_limit then -100000
-            else round(10000 * (balance / nullif(positive_limit, 0))) end as integer) as utilisation,
+            else round(10000 * balance / nullif(positive_limit, 0)) end as integer) as utilisation,
         cast(case when drawn >= 10 * positive_limit then 100000 when drawn <= -10 * positive_limit then -100000
-            else round(10000 * (drawn / nullif(positive_limit, 0))) end as integer) as drawn_limit_ratio,
+            else round(10000 * drawn / nullif(positive_limit, 0)) end as integer) as drawn_limit_ratio,
         cast(case when cash >= 10 * positive_limit then 100000 when cash <= -10 * positive_limit then -100000
-            else round(10000 * (cash / nullif(positive_limit, 0))) end as integer) as cash_limit_ratio,
+            else round(10000 * cash / nullif(positive_limit, 0)) end as integer) as cash_limit_ratio,
         -- paid per minimal instalment; NULL where none was due
-        cast(case when paid >= 10 * due then 100000 else round(10000 * (paid / nullif(due, 0))) end as integer) as coverage,
+        cast(case when paid >= 10 * due then 100000 else round(10000 * paid / nullif(due, 0)) end as integer) as coverage,
         -- half the weight for each 3 or 12 months; whole, so that sums are exact
         case when months_before < 60 then cast(round(524288 * power(2e0, -months_before / 3e0)) as integer) else 0 end as weight_3,
         cast(round(524288 * power(2e0, -months_before / 12e0)) as integer) as weight_12
@@ -86,9 +87,8 @@ latest as (
         minimum_amt,
         receivable_amt,
         drawn_amt,
-        split_drawn_amt,
+        cash_of_amt,
         cash_amt,
-        drawings,
         dpd_days,
         is_active,
         utilisation,
@@ -103,8 +103,7 @@ cards as (                        -- one row per card
         cast(count(*) as integer) as months,
         max(months_before) as first_months,
         max(drawings) as drawings,
-        max(dpd_days) as dpd_days,
-        max(limit_amt) as limit_amt
+        max(dpd_days) as dpd_days
     from months
     group by sk_id_curr, sk_id_prev
 )

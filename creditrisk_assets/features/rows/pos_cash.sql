@@ -16,7 +16,7 @@ months as (                       -- one row per contract and month, place 1 is 
         -- instalments left per term in ten-thousandths, at most ten times
         cast(case when given.cnt_instalment > 0 and given.cnt_instalment_future >= 10 * given.cnt_instalment then 100000
             when given.cnt_instalment > 0
-                then round(10000 * (cast(given.cnt_instalment_future as double) / nullif(cast(given.cnt_instalment as double), 0)))
+                then round(10000 * cast(given.cnt_instalment_future as double) / nullif(cast(given.cnt_instalment as double), 0))
             end as integer) as left_ratio,
         cast(given.sk_dpd as integer) as dpd_days,
         cast(given.sk_dpd_def as integer) as material_dpd_days,
@@ -45,7 +45,6 @@ packed as (                       -- one row per contract; its latest known valu
         sk_id_curr,
         sk_id_prev,
         cast(count(*) as integer) as months,
-        min(months_before) as latest_months,
         max(months_before) as oldest_months,
         max(dpd_days) as dpd_days,
         max(material_dpd_days) as material_dpd_days,
@@ -65,7 +64,6 @@ contracts as (                    -- place 1 began last
     select
         sk_id_curr,
         months,
-        latest_months,
         oldest_months,
         dpd_days,
         material_dpd_days,

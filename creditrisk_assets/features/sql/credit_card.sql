@@ -48,7 +48,8 @@ months as (                       -- ratios in ten-thousandths, between -10 and 
         limit_amt,
         case when positive_limit is not null then balance_amt end as limited_balance_amt,
         drawn_amt,
-        case when cash_amt is not null then drawn_amt end as split_drawn_amt,      -- drawings of which the kind is known
+        case when cash_amt is not null then drawn_amt end as cash_of_amt,          -- what is drawn where a kind of it is known
+        case when goods_amt is not null then drawn_amt end as goods_of_amt,
         cash_amt,
         goods_amt,
         paid_amt,
@@ -65,13 +66,13 @@ months as (                       -- ratios in ten-thousandths, between -10 and 
         material_dpd_days,
         is_active,
         cast(case when balance >= 10 * positive_limit then 100000 when balance <= -10 * positive_limit then -100000
-            else round(10000 * (balance / nullif(positive_limit, 0))) end as integer) as utilisation,
+            else round(10000 * balance / nullif(positive_limit, 0)) end as integer) as utilisation,
         cast(case when drawn >= 10 * positive_limit then 100000 when drawn <= -10 * positive_limit then -100000
-            else round(10000 * (drawn / nullif(positive_limit, 0))) end as integer) as drawn_limit_ratio,
+            else round(10000 * drawn / nullif(positive_limit, 0)) end as integer) as drawn_limit_ratio,
         cast(case when cash >= 10 * positive_limit then 100000 when cash <= -10 * positive_limit then -100000
-            else round(10000 * (cash / nullif(positive_limit, 0))) end as integer) as cash_limit_ratio,
+            else round(10000 * cash / nullif(positive_limit, 0)) end as integer) as cash_limit_ratio,
         -- paid per minimal instalment; NULL where none was due
-        cast(case when paid >= 10 * due then 100000 else round(10000 * (paid / nullif(due, 0))) end as integer) as coverage,
+        cast(case when paid >= 10 * due then 100000 else round(10000 * paid / nullif(due, 0)) end as integer) as coverage,
         -- half the weight for each 3 or 12 months; whole, so that sums are exact
         case when months_before < 60 then cast(round(524288 * power(2e0, -months_before / 3e0)) as integer) else 0 end as weight_3,
         cast(round(524288 * power(2e0, -months_before / 12e0)) as integer) as weight_12
@@ -87,9 +88,8 @@ latest as (
         minimum_amt,
         receivable_amt,
         drawn_amt,
-        split_drawn_amt,
+        cash_of_amt,
         cash_amt,
-        drawings,
         dpd_days,
         is_active,
         utilisation,
@@ -104,8 +104,7 @@ cards as (                        -- one row per card
         cast(count(*) as integer) as months,
         max(months_before) as first_months,
         max(drawings) as drawings,
-        max(dpd_days) as dpd_days,
-        max(limit_amt) as limit_amt
+        max(dpd_days) as dpd_days
     from months
     group by sk_id_curr, sk_id_prev
 ),
@@ -167,8 +166,9 @@ monthly_buckets as (
         sum(drawn_limit_ratio) as drawn_limit_ratio_sum,
         count(drawn_limit_ratio) as drawn_limit_ratio_n,
         sum(cash_amt) as cash_amt_sum,
-        sum(split_drawn_amt) as split_drawn_amt_sum,
+        sum(cash_of_amt) as cash_of_amt_sum,
         sum(goods_amt) as goods_amt_sum,
+        sum(goods_of_amt) as goods_of_amt_sum,
         max(cash_amt) as cash_amt_max,
         sum(cash_limit_ratio) as cash_limit_ratio_sum,
         count(cash_limit_ratio) as cash_limit_ratio_n,
@@ -328,12 +328,14 @@ monthly as (
         sum(case when bucket <= 6 then cash_amt_sum end) as cash_amt_sum_6,
         sum(case when bucket <= 12 then cash_amt_sum end) as cash_amt_sum_12,
         sum(case when bucket <= 24 then cash_amt_sum end) as cash_amt_sum_24,
-        sum(split_drawn_amt_sum) as split_drawn_amt_sum,
-        sum(case when bucket <= 6 then split_drawn_amt_sum end) as split_drawn_amt_sum_6,
-        sum(case when bucket <= 12 then split_drawn_amt_sum end) as split_drawn_amt_sum_12,
-        sum(case when bucket <= 24 then split_drawn_amt_sum end) as split_drawn_amt_sum_24,
+        sum(cash_of_amt_sum) as cash_of_amt_sum,
+        sum(case when bucket <= 6 then cash_of_amt_sum end) as cash_of_amt_sum_6,
+        sum(case when bucket <= 12 then cash_of_amt_sum end) as cash_of_amt_sum_12,
+        sum(case when bucket <= 24 then cash_of_amt_sum end) as cash_of_amt_sum_24,
         sum(goods_amt_sum) as goods_amt_sum,
         sum(case when bucket <= 12 then goods_amt_sum end) as goods_amt_sum_12,
+        sum(goods_of_amt_sum) as goods_of_amt_sum,
+        sum(case when bucket <= 12 then goods_of_amt_sum end) as goods_of_amt_sum_12,
         max(cash_amt_max) as cash_amt_max,
         max(case when bucket <= 12 then cash_amt_max end) as cash_amt_max_12,
         sum(cash_limit_ratio_sum) as cash_limit_ratio_sum,
@@ -391,7 +393,7 @@ recent as (
         count(case when place <= 1 then drawn_amt end) as drawn_amt_n_1,
         count(case when place <= 3 then drawn_amt end) as drawn_amt_n_3,
         sum(case when place <= 6 then cash_amt end) as cash_amt_sum_6,
-        sum(case when place <= 6 then split_drawn_amt end) as split_drawn_amt_sum_6
+        sum(case when place <= 6 then cash_of_amt end) as cash_of_amt_sum_6
     from latest
     group by sk_id_curr
 )
@@ -502,13 +504,13 @@ select
     cast(recent.drawn_amt_sum_3 as double) / nullif(cast(recent.drawn_amt_n_3 as double), 0) as credit_card__drawn_amt_mean_last_3,
     (cast(monthly.drawn_limit_ratio_sum as double) / nullif(cast(monthly.drawn_limit_ratio_n as double), 0)) / 10000 as credit_card__drawn_limit_ratio_mean,
     (cast(monthly.drawn_limit_ratio_sum_6 as double) / nullif(cast(monthly.drawn_limit_ratio_n_6 as double), 0)) / 10000 as credit_card__drawn_limit_ratio_mean_6m,
-    cast(monthly.cash_amt_sum as double) / nullif(cast(monthly.split_drawn_amt_sum as double), 0) as credit_card__cash_drawn_ratio,
-    cast(monthly.cash_amt_sum_6 as double) / nullif(cast(monthly.split_drawn_amt_sum_6 as double), 0) as credit_card__cash_drawn_ratio_6m,
-    cast(monthly.cash_amt_sum_12 as double) / nullif(cast(monthly.split_drawn_amt_sum_12 as double), 0) as credit_card__cash_drawn_ratio_12m,
-    cast(monthly.cash_amt_sum_24 as double) / nullif(cast(monthly.split_drawn_amt_sum_24 as double), 0) as credit_card__cash_drawn_ratio_24m,
-    cast(recent.cash_amt_sum_6 as double) / nullif(cast(recent.split_drawn_amt_sum_6 as double), 0) as credit_card__cash_drawn_ratio_last_6,
-    cast(monthly.goods_amt_sum as double) / nullif(cast(monthly.split_drawn_amt_sum as double), 0) as credit_card__goods_drawn_ratio,
-    cast(monthly.goods_amt_sum_12 as double) / nullif(cast(monthly.split_drawn_amt_sum_12 as double), 0) as credit_card__goods_drawn_ratio_12m,
+    cast(monthly.cash_amt_sum as double) / nullif(cast(monthly.cash_of_amt_sum as double), 0) as credit_card__cash_drawn_ratio,
+    cast(monthly.cash_amt_sum_6 as double) / nullif(cast(monthly.cash_of_amt_sum_6 as double), 0) as credit_card__cash_drawn_ratio_6m,
+    cast(monthly.cash_amt_sum_12 as double) / nullif(cast(monthly.cash_of_amt_sum_12 as double), 0) as credit_card__cash_drawn_ratio_12m,
+    cast(monthly.cash_amt_sum_24 as double) / nullif(cast(monthly.cash_of_amt_sum_24 as double), 0) as credit_card__cash_drawn_ratio_24m,
+    cast(recent.cash_amt_sum_6 as double) / nullif(cast(recent.cash_of_amt_sum_6 as double), 0) as credit_card__cash_drawn_ratio_last_6,
+    cast(monthly.goods_amt_sum as double) / nullif(cast(monthly.goods_of_amt_sum as double), 0) as credit_card__goods_drawn_ratio,
+    cast(monthly.goods_amt_sum_12 as double) / nullif(cast(monthly.goods_of_amt_sum_12 as double), 0) as credit_card__goods_drawn_ratio_12m,
     monthly.cash_amt_max as credit_card__cash_amt_max,
     monthly.cash_amt_max_12 as credit_card__cash_amt_max_12m,
     (cast(monthly.cash_limit_ratio_sum as double) / nullif(cast(monthly.cash_limit_ratio_n as double), 0)) / 10000 as credit_card__cash_limit_ratio_mean,
