@@ -30,9 +30,10 @@ from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes, 
 from creditrisk_assets.defs.feeds import DATA_AGE, age_of, age_outcome, feed_observation
 from creditrisk_assets.defs.vocabulary import OWNERS, VERIFIED_NIGHTLY, Describe, feed_key, quarantine_key, raw_key
 from creditrisk_assets.ingestion import corrections, quarantine, reader, schema_change, table_file
+from creditrisk_assets.ingestion.configuration import DEFAULT_BUDGET
 from creditrisk_assets.ingestion.connector import IngestionError
 from creditrisk_assets.ingestion.feeds import BASE, Feed
-from creditrisk_assets.ingestion.landing import land, sweep
+from creditrisk_assets.ingestion.landing import land, require_unchanged, sweep
 from creditrisk_assets.ingestion.quarantine import Settled
 from creditrisk_assets.ingestion.schema_change import SchemaChange
 from creditrisk_assets.ingestion.table_file import Schema, TableFile
@@ -84,7 +85,13 @@ def _observe(source: SourceContract, context: dg.AssetExecutionContext) -> Seen:
     """Look at the feed, once for this run, and record what was seen."""
     feed: Feed = context.resources.platform.feeds.look(source)
     context.log_event(feed_observation(feed))
-    return Seen({feed_key(source.table): feed.version}, feed)
+    return Seen({feed_key(source.table): feed.version, **_budget(feed)}, feed)
+
+
+def _budget(feed: Feed) -> Mapping[str, str]:
+    """Fingerprint the budget, since a lower one may forbid what was published; nothing when it is the default."""
+    budget = feed.entry.quarantine_budget
+    return {} if budget == DEFAULT_BUDGET else {"quarantine_budget": str(budget)}
 
 
 def _make(source: SourceContract, work: Work) -> Made:
@@ -109,6 +116,7 @@ def _make(source: SourceContract, work: Work) -> Made:
         identity = f"{feed.source} {drawn}" if drawn else feed.source
         baseline = Profile.from_dict(before["profile"]) if before.get("source") == identity else None
         read = list(_read(con, work.settings.root, source, files, schemas, reading))
+        require_unchanged(feed)
         settled, set_aside = _settle(con, source, work, read, baseline)
     sweep(feed, work.settings.landing)
     facts = {

@@ -9,6 +9,7 @@ that content is read, wherever it came from and whatever its date. A new deliver
 is ever deleted there: of several corrections of a row the latest counts, and all of them remain to be audited.
 """
 
+import contextlib
 import hashlib
 import uuid
 from collections.abc import Mapping
@@ -109,7 +110,7 @@ def write_rows(con: duckdb.DuckDBPyConnection, quarantined: Path, contract: Sour
     Raises
     ------
     CorrectionError
-        A file of that name is there already (it may hold somebody's corrections).
+        A file of that name is there already (it may hold somebody's corrections), or it cannot be written.
     """
     if out.exists():
         raise CorrectionError(f"{out} is there already and may hold corrections; give another name")
@@ -121,8 +122,11 @@ def write_rows(con: duckdb.DuckDBPyConnection, quarantined: Path, contract: Sour
             f"TO {sql.literal(str(temporary))} (FORMAT csv, HEADER)"
         ).fetchall()
         temporary.replace(out)
+    except (duckdb.IOException, OSError) as error:
+        raise CorrectionError(f"{out} cannot be written; check its directory, its permissions and the disk") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return int(written[0][0])
 
 

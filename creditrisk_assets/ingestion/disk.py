@@ -28,9 +28,13 @@ def require_free_space(directory: Path, needed_bytes: int, purpose: str) -> None
     """
     if (free := shutil.disk_usage(directory).free) < needed_bytes:
         raise IngestionError(
-            f"{purpose} needs about {needed_bytes / 1e9:.1f} GB below {directory}, {free / 1e9:.1f} GB are free; "
+            f"{purpose} needs about {_size(needed_bytes)} below {directory}, {_size(free)} are free; "
             "free space or set CREDITRISK_HOME to a larger disk"
         )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 @contextlib.contextmanager

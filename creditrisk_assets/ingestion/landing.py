@@ -14,10 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from creditrisk_assets.ingestion.archives import sniff_compression, sniff_layout, unpack
+from creditrisk_assets.ingestion.connector import ChangedError
 from creditrisk_assets.ingestion.disk import require_free_space
 from creditrisk_assets.ingestion.feeds import Feed, Part
-from creditrisk_assets.ingestion.fetch import fetch, verify
+from creditrisk_assets.ingestion.fetch import fetch, look, verify
 from creditrisk_assets.ingestion.table_file import TableFile
+from creditrisk_assets.settings import PATTERN_SIGNS
 
 SPACE_FACTOR = 2  # the unpacked table and its Parquet, generously
 Told = Callable[[str], None]  # progress in words
@@ -63,9 +65,29 @@ def land(feed: Feed, part: Part, landing: Path, work: Path, tell: Told) -> Table
     return TableFile(feed.table, part.address, plain, layout, part.batch_id)
 
 
+def require_unchanged(feed: Feed) -> None:
+    """Refuse what was read of files where they are, if they were written to meanwhile: it may be half of two contents.
+
+    Raises
+    ------
+    ChangedError
+        A file is not the one that was looked at.
+    IngestionError
+        It is gone, or cannot be looked at any more.
+    """
+    for part in feed.parts:
+        if part.connector.in_place(part.file) is None:
+            continue
+        if look(part.connector, part.file).version != part.stat.version:
+            raise ChangedError(
+                f"{feed.table}: {part.address} was changed while it was read; nothing was published. Run again when it is at rest"
+            )
+
+
 def _fetched(feed: Feed, part: Part, landing: Path, tell: Told) -> Path:
-    target = landing / feed.table / _place(part) / Path(part.file.path).name
-    if target.is_file():
+    name = Path(part.file.path).name.translate(dict.fromkeys(map(ord, PATTERN_SIGNS), "_"))
+    target = landing / feed.table / _place(part) / name
+    if part.checksum is None and target.is_file():  # one with a checksum may have been fetched before that was declared
         return target
     fetched = fetch(
         part.connector,

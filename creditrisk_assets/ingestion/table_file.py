@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from creditrisk_assets.contracts.render import sql
 from creditrisk_assets.ingestion.connector import IngestionError
+from creditrisk_assets.settings import PATTERN_SIGNS
 
 HEADER_BYTES = 1 << 20
 COUNT_BYTES = 4 << 20
@@ -96,8 +97,12 @@ def delivered_schema(con: duckdb.DuckDBPyConnection, file: TableFile) -> Schema:
     Raises
     ------
     IngestionError
-        The file cannot be read, is empty, is not UTF-8, or is no Parquet file.
+        The file cannot be read, is empty, is not UTF-8, is no Parquet file, or has a name that would be read as a pattern of other names.
     """
+    if signs := sorted(set(str(file.path)) & set(PATTERN_SIGNS)):
+        raise IngestionError(
+            f"{file.table}: {file.address} holds {' '.join(signs)}, which readers take for a pattern of other files' names; rename it"
+        )
     try:
         if file.layout == "parquet":
             return _parquet_schema(con, file.path)

@@ -16,6 +16,7 @@ import yaml
 from creditrisk_assets import diagnosis, running
 from creditrisk_assets.definitions import build_defs
 from creditrisk_assets.defs.feeds import FeedState, changed_feeds, look_at_all, on_feed_change
+from creditrisk_assets.ingestion import reader
 from creditrisk_assets.ingestion.sources import remember_source
 from creditrisk_assets.lake import Lake
 from creditrisk_assets.resources.platform import open_feeds
@@ -182,6 +183,53 @@ def test_a_wrong_checksum_publishes_nothing_and_names_both(directory: Path) -> N
     assert "the content of" in failures
     assert "expected " + "0" * 32 in failures
     assert Lake(Settings().lake).current("raw/bureau") is None
+
+
+def test_a_checksum_that_is_declared_later_is_verified_too(directory: Path) -> None:
+    sources_file(directory)
+    assert run().failures == []
+    good = Lake(Settings().lake).require("raw/bureau").version
+    sources_file(directory, tables={"bureau": {"checksum": f"md5:{'0' * 32}"}})
+    assert "expected " + "0" * 32 in " ".join(run("raw/bureau").failures)
+    assert Lake(Settings().lake).require("raw/bureau").version == good
+
+
+def test_a_budget_that_was_lowered_is_felt_without_a_new_delivery(directory: Path) -> None:
+    path = directory / "bureau.csv"
+    path.write_text(path.read_text().replace("Closed", "Shut", 1))
+    sources_file(directory, quarantine_budget=0.01)
+    assert run().failures == []
+    assert facts()["accounting"]["quarantined"] == 1
+    sources_file(directory, quarantine_budget=0.0)
+    assert "more than the budget of 0%" in " ".join(run("raw/bureau").failures)
+    sources_file(directory)  # the default
+    assert run("raw/bureau").failures == []
+    assert facts()["accounting"]["budget"] == 0.001
+
+
+def test_a_file_that_is_written_to_while_it_is_read_publishes_nothing(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources_file(directory)
+    assert run().failures == []
+    good = Lake(Settings().lake).require("raw/bureau").version
+    text = (directory / "bureau.csv").read_text()
+    half = text[: text.index("\n", len(text) * 9 // 10) + 1]
+    (directory / "bureau.csv").write_text(half)
+    read = reader.read_table
+
+    def read_while_the_rest_arrives(con: Any, file: Any, *given: Any, **named: Any) -> Any:
+        result = read(con, file, *given, **named)
+        with (directory / "bureau.csv").open("a") as stream:
+            stream.write(text[len(half) :])
+        return result
+
+    monkeypatch.setattr(reader, "read_table", read_while_the_rest_arrives)
+    assert "bureau.csv was changed while it was read" in " ".join(run("raw/bureau").failures)
+    assert Lake(Settings().lake).require("raw/bureau").version == good
+    monkeypatch.undo()
+    assert run("raw/bureau").failures == []
+    assert Lake(Settings().lake).require("raw/bureau").version == good, "the whole file is the one of before"
 
 
 def test_data_age_warns_and_fails_on_the_asset_without_blocking(directory: Path) -> None:

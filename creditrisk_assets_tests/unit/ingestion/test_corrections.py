@@ -262,3 +262,10 @@ def test_a_correction_for_a_row_the_file_does_not_hold_is_a_defect_and_not_read(
     Path(f"{kept}.new").replace(kept)
     with pytest.raises(RuntimeError, match="this is a defect"):
         desk.read()
+
+
+@pytest.mark.parametrize("place", ["nowhere/mine.csv", "a-file/mine.csv"])
+def test_a_place_that_cannot_be_written_is_named(desk: Desk, place: str) -> None:
+    (desk.directory / "a-file").write_text("")
+    with pytest.raises(CorrectionError, match=r"mine\.csv cannot be written; check its directory"):
+        corrections.write_rows(desk.con, desk.taken.quarantined, PAYMENTS, desk.directory / place)

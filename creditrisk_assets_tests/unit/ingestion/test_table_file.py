@@ -59,6 +59,13 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
         schema_of(file)
 
 
+def test_a_name_that_would_be_read_as_a_pattern_is_refused(tmp_path: Path) -> None:
+    for name in ("bureau1.csv", "bureau[1].csv"):
+        (tmp_path / name).write_text("A\n1\n")
+    with pytest.raises(IngestionError, match=r"bureau\[1\]\.csv holds \[, which readers take for a pattern"):
+        schema_of(TableFile("bureau", "feeds/bureau[1].csv", tmp_path / "bureau[1].csv", "csv"))
+
+
 @pytest.mark.parametrize(
     ("content", "lines"),
     [
