@@ -8,7 +8,7 @@ something failed, one further scan fetches at most 20 keys per rule.
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from creditrisk_assets.contracts import bands, ties
@@ -32,6 +32,7 @@ def check(
     parents: Mapping[str, str] | None = None,
     relaxations: Relaxations = NONE,
     today: dt.date | None = None,
+    values_of: Collection[str] | None = None,
 ) -> ContractReport:
     """Check one table.
 
@@ -51,6 +52,9 @@ def check(
         Rules relaxed by name: broken, they warn and carry the reason.
     today
         The day relaxations are judged on; by default the present one (UTC).
+    values_of
+        The columns whose values are read, the key among them; of the others, taken over from tables that were checked, only name and type
+        are. By default all.
 
     Returns
     -------
@@ -59,7 +63,11 @@ def check(
     """
     text = dialect_of(con)
     actual = {name: kind for name, kind, *_ in con.execute(text.describe_columns(relation)).fetchall()}
-    sound = {column.name for column in contract.columns if actual.get(column.name) == column.sql_type}
+    sound = {
+        column.name
+        for column in contract.columns
+        if actual.get(column.name) == column.sql_type and (values_of is None or column.name in values_of)
+    }
     facts = _scan(
         con, relation, contract, [rule for rule in column_rules(contract, text) if rule.column in sound], sound
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from creditrisk_assets.defs.columns import lineage_of, schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes, relaxed
 from creditrisk_assets.defs.vocabulary import Describe, raw_key
 from creditrisk_assets.features import as_of, engine, files, incremental, lineage, spark
-from creditrisk_assets.features.families import FAMILIES, Family, applicant_code_version
+from creditrisk_assets.features.families import FAMILIES, PRESENCE, Family, applicant_code_version
 from creditrisk_assets.features.statement import KEY
 from creditrisk_assets.lake import LakeError, Version
 from creditrisk_assets.settings import Settings
@@ -137,8 +137,9 @@ def _session(settings: Settings) -> Iterator[SparkSession | None]:
 
 
 def _computed_by(settings: Settings) -> Mapping[str, str]:
-    """Fingerprint the other engine: its values may differ in their last digits, so a change of engine is a change of inputs."""
-    return {"engine": code_version(spark)} if settings.engine == "spark" else {}
+    """Fingerprint the engine and its release: another one's values may differ in their last digits, so a change of it is one of inputs."""
+    release = code_version(spark) if settings.engine == "spark" else duckdb.__version__
+    return {"engine": f"{settings.engine} {release}"}
 
 
 def _no_future_events(con: duckdb.DuckDBPyConnection, family: Family, tables: Mapping[str, Path]) -> CheckOutcome:
@@ -151,12 +152,17 @@ def _no_future_events(con: duckdb.DuckDBPyConnection, family: Family, tables: Ma
 
 
 def _checks(
-    con: duckdb.DuckDBPyConnection, session: SparkSession | None, work: Work, contract: TableContract, rows: int
+    con: duckdb.DuckDBPyConnection,
+    session: SparkSession | None,
+    work: Work,
+    contract: TableContract,
+    rows: int,
+    values_of: Collection[str] | None = None,
 ) -> tuple[CheckOutcome, ...]:
     relation = parquet(work.draft.data)
     known = relaxations.load(work.settings.relaxations)
     if session is None:
-        report = check(con, relation, contract, relaxations=known)
+        report = check(con, relation, contract, relaxations=known, values_of=values_of)
     else:
         report = check(SparkTables(session), spark_sql.parquet(work.draft.data), contract, relaxations=known)
     found = con.execute(f"SELECT count(DISTINCT {KEY}) FROM {relation}").fetchone()  # noqa: S608 -- quoted path
@@ -173,8 +179,8 @@ def _make_applicant(work: Work) -> Made:
     families = {name: work.inputs[feature_key(name)].data for name in FAMILIES}
     applications = work.inputs[feature_key("application")].manifest.metadata["facts"]["rows"]
     rows = files.join_applicant(families, work.draft.data)
-    with work.connection() as con, _session(work.settings) as session:
-        checks = _checks(con, session, work, APPLICANT, rows)
+    with work.connection() as con:  # the families' values were checked where they were computed
+        checks = _checks(con, None, work, APPLICANT, rows, values_of={KEY, *PRESENCE})
     kept = CheckOutcome(
         "every_application_kept",
         passed=rows == applications,

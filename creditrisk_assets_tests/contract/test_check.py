@@ -86,6 +86,16 @@ def test_rules_on_sound_columns_are_decided_beside_a_missing_one(con: duckdb.Duc
     }
 
 
+def test_of_columns_taken_over_only_name_and_type_are_read(con: duckdb.DuckDBPyConnection) -> None:
+    bureau(con, 3, DAYS_CREDIT=1, CREDIT_DAY_OVERDUE=-1)
+    con.execute("alter table subject drop column AMT_ANNUITY")
+    report = check(con, "subject", BUREAU, values_of={"SK_ID_BUREAU", "SK_ID_CURR", "DAYS_CREDIT"})
+    assert {(failure.rule, failure.column) for failure in report.failures} == {
+        ("missing_column", "AMT_ANNUITY"),
+        ("maximum", "DAYS_CREDIT"),
+    }
+
+
 def test_a_missing_key_column_is_reported_and_the_rest_still_checked(con: duckdb.DuckDBPyConnection) -> None:
     bureau(con, 3, DAYS_CREDIT=1)
     con.execute("alter table subject drop column SK_ID_BUREAU")
