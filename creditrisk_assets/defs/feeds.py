@@ -6,8 +6,10 @@ feed in (`ingestion` beside this module), what a feed is (`creditrisk_assets.ing
 
 import hashlib
 import json
+import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,8 +21,9 @@ from creditrisk_assets.contracts.sources import SOURCES
 from creditrisk_assets.defs.artefact import CheckOutcome, asset_key
 from creditrisk_assets.defs.jobs import refresh_portfolio
 from creditrisk_assets.defs.vocabulary import OWNERS, feed_key, raw_key
-from creditrisk_assets.ingestion.connector import IngestionError
+from creditrisk_assets.ingestion.connector import IngestionError, SourceError
 from creditrisk_assets.ingestion.feeds import Feed, Feeds
+from creditrisk_assets.ingestion.fetch import RetryPolicy
 from creditrisk_assets.lake import Lake, LakeError, write_atomically
 from creditrisk_assets.monitoring import data_age
 from creditrisk_assets.monitoring.data_age import DataAge
@@ -29,6 +32,8 @@ from creditrisk_assets.settings import Settings
 
 DATA_AGE = {"data_age": "The data are not older than the source is expected to be; a static source never is."}
 FOLLOWED_GROUPS = ("ingestion", "features")
+LOOK_SECONDS = 40.0  # Dagster gives a tick of a sensor 60 seconds
+HASTY = RetryPolicy(attempts=2, longest_wait_seconds=5.0)
 AGE_REPEAT = timedelta(hours=1)  # a verdict that has not changed is recorded anew this often
 
 
@@ -97,18 +102,60 @@ class FeedState:
     aged_at: str = ""
 
 
-def look_at_all(feeds: Feeds, now: datetime) -> tuple[dict[str, Feed], dict[str, DataAge]]:
-    """Look at every feed; one that cannot be looked at is missing, and does not hide the others."""
+def look_at_all(
+    feeds: Feeds, now: datetime, *, seconds: float = LOOK_SECONDS
+) -> tuple[dict[str, Feed], dict[str, DataAge]]:
+    """Look at every feed; one that cannot be looked at is missing, and does not hide the others.
+
+    Sources are looked at side by side, each with little patience, and none for longer than a tick of a sensor may take: the next look is
+    near, and a source that hangs must not keep it from being told of.
+
+    Parameters
+    ----------
+    feeds
+        The feeds of the source in force.
+    now
+        Time of the look.
+    seconds
+        The longest that is waited for all answers.
+    """
+    connections: dict[Any, list[SourceContract]] = {}
+    for table, contract in SOURCES.items():
+        connections.setdefault(feeds.sources.table(table).connection, []).append(contract)
+    answers: dict[str, Feed | IngestionError] = {}
+    over = threading.Event()
+    pool = ThreadPoolExecutor(len(connections))
+    looks = [pool.submit(_look_in_turn, feeds, contracts, answers, over) for contracts in connections.values()]
+    done, _ = wait(looks, timeout=seconds)
+    over.set()
+    pool.shutdown(wait=False)
+    for look in done:
+        look.result()  # a defect is no answer
+    told = dict(answers)
+    silent = SourceError(f"no answer within {seconds:g} s; check that its source can be reached from here")
     seen: dict[str, Feed] = {}
     ages: dict[str, DataAge] = {}
-    for table, contract in SOURCES.items():
-        try:
-            seen[table] = feeds.look(contract)
-        except IngestionError as error:
-            ages[table] = data_age.missing(table, str(error), feeds.sources.table(table).cadence or "static")
+    for table in SOURCES:
+        answer = told.get(table, silent)
+        if isinstance(answer, Feed):
+            seen[table] = answer
+            ages[table] = age_of(answer, now)
         else:
-            ages[table] = age_of(seen[table], now)
+            ages[table] = data_age.missing(table, str(answer), feeds.sources.table(table).cadence or "static")
     return seen, ages
+
+
+def _look_in_turn(
+    feeds: Feeds, contracts: Sequence[SourceContract], answers: dict[str, Feed | IngestionError], over: threading.Event
+) -> None:
+    """Look at the feeds of one connection, one after the other, until it is over."""
+    for contract in contracts:
+        if over.is_set():
+            return
+        try:
+            answers[contract.table] = feeds.look(contract, policy=HASTY)
+        except IngestionError as error:
+            answers[contract.table] = error
 
 
 def changed_feeds(lake: Lake, seen: Mapping[str, Feed], requested: Mapping[str, str]) -> dict[str, str]:
@@ -206,7 +253,9 @@ def _request(context: dg.SensorEvaluationContext, lake: Lake, changed: Mapping[s
     repository = context.repository_def
     found = selection.resolve(repository.asset_graph) if repository else set(keys)
     chosen = {key for key in found if _was_made(lake, key.to_user_string())}
-    digest = hashlib.sha256(json.dumps(sorted(changed.items())).encode()).hexdigest()[:16]
+    # with when it was taken in last: a feed that went back and forth would have been asked for before
+    asked = [(table, feed, lake.require(raw_key(table)).manifest.created_at) for table, feed in sorted(changed.items())]
+    digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
     return dg.RunRequest(
         run_key=f"feed:{digest}",
         asset_selection=sorted(chosen),

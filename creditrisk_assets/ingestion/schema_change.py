@@ -79,8 +79,8 @@ def classify(previous: Schema | None, delivered: Schema, contract: TableContract
     types = dict(delivered.columns)
     before = dict(previous.columns) if previous else {}
     missing = [name for name in declared if name not in types]
-    if len(missing) == len(declared) and (words := _not_its_header(delivered.names, list(declared))):
-        return SchemaChange("breaking", (f"- {words}",), words, ())
+    if len(missing) == len(declared) and (wrong := _not_its_header(delivered.names, list(declared))):
+        return SchemaChange("breaking", (f"- {wrong}",), wrong, ())
     undeclared = [name for name in delivered.names if name not in declared]
     repeated = _repeated(delivered.names)
     turned = [name for name in declared if _of_another_kind(types.get(name), declared[name])]

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import socket
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 import yaml
 
 from creditrisk_assets import diagnosis, running
+from creditrisk_assets.contracts.sources import SOURCES
 from creditrisk_assets.definitions import build_defs
 from creditrisk_assets.defs.feeds import FeedState, changed_feeds, look_at_all, on_feed_change
 from creditrisk_assets.ingestion import reader
@@ -177,19 +180,17 @@ def test_a_refused_delivery_leaves_its_quarantine_until_the_good_file_is_back(di
     assert lake.require("quarantine/bureau").manifest.metadata["facts"]["quarantined"] == 0
 
 
-def test_a_wrong_checksum_publishes_nothing_and_names_both(directory: Path) -> None:
-    sources_file(directory, tables={"bureau": {"content_checksum": f"md5:{'0' * 32}"}})
+def test_a_wrong_checksum_publishes_nothing_and_names_both_whenever_it_is_declared(directory: Path) -> None:
+    wrong = f"md5:{'0' * 32}"
+    sources_file(directory, tables={"bureau": {"content_checksum": wrong}})
     failures = " ".join(run().failures)
     assert "the content of" in failures
     assert "expected " + "0" * 32 in failures
     assert Lake(Settings().lake).current("raw/bureau") is None
-
-
-def test_a_checksum_that_is_declared_later_is_verified_too(directory: Path) -> None:
     sources_file(directory)
-    assert run().failures == []
+    assert run("raw/bureau").failures == []
     good = Lake(Settings().lake).require("raw/bureau").version
-    sources_file(directory, tables={"bureau": {"checksum": f"md5:{'0' * 32}"}})
+    sources_file(directory, tables={"bureau": {"checksum": wrong}})
     assert "expected " + "0" * 32 in " ".join(run("raw/bureau").failures)
     assert Lake(Settings().lake).require("raw/bureau").version == good
 
@@ -202,9 +203,6 @@ def test_a_budget_that_was_lowered_is_felt_without_a_new_delivery(directory: Pat
     assert facts()["accounting"]["quarantined"] == 1
     sources_file(directory, quarantine_budget=0.0)
     assert "more than the budget of 0%" in " ".join(run("raw/bureau").failures)
-    sources_file(directory)  # the default
-    assert run("raw/bureau").failures == []
-    assert facts()["accounting"]["budget"] == 0.001
 
 
 def test_a_file_that_is_written_to_while_it_is_read_publishes_nothing(
@@ -285,6 +283,23 @@ def test_the_sensor_takes_a_changed_feed_in_once_with_what_depends_on_it(
     assert not tick(instance, unhurried(changed.cursor)).run_requests, "one version is asked for once"
 
 
+def test_a_feed_that_goes_back_and_forth_is_taken_in_each_time(directory: Path, instance: dg.DagsterInstance) -> None:
+    sources_file(directory)
+    assert run().failures == []
+    path, other = directory / "bureau.csv", directory / "other.csv"
+    other.write_text("".join(path.read_text().splitlines(keepends=True)[:-10]))
+    keys, cursor = [], None
+    for last in (False, False, True):
+        other.rename(directory / "between.csv")
+        path.rename(other)
+        (directory / "between.csv").rename(path)
+        ticked = tick(instance, unhurried(cursor))
+        cursor = ticked.cursor
+        keys += [request.run_key for request in ticked.run_requests or []]
+        assert last or run("raw/bureau").failures == []
+    assert len(set(keys)) == 3, "Dagster starts no second run for a key"
+
+
 def test_a_changed_feed_takes_the_features_made_from_it_along_and_no_model(
     directory: Path, instance: dg.DagsterInstance
 ) -> None:
@@ -342,6 +357,23 @@ def test_a_feed_that_cannot_be_looked_at_is_missing_and_hides_no_other(directory
     assert ages["bureau"].state == "missing"
     assert "no file in" in ages["bureau"].words
     assert not changed_feeds(Lake(Settings().lake), seen, {})
+
+
+def test_a_source_that_hangs_or_is_gone_is_missing_in_time_and_hides_no_other(directory: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hangs, socket.create_server(("127.0.0.1", 0)) as gone:
+        hanging, closed = (f"http://127.0.0.1:{each.getsockname()[1]}" for each in (hangs, gone))
+        gone.close()
+        of_hanging, of_closed = ({"connection": {"kind": "http", "base_url": url}} for url in (hanging, closed))
+        others = [table for table in SOURCES if table not in (*APPLICATIONS, "bureau")]
+        sources_file(directory, tables={"bureau": of_hanging, **dict.fromkeys(others, of_closed)})
+        begun = time.monotonic()
+        seen, ages = look_at_all(open_feeds(Settings()), datetime.now(UTC), seconds=8)
+        assert time.monotonic() - begun < 10
+    assert set(seen) == set(APPLICATIONS)
+    assert ages["bureau"].words == "no answer within 8 s; check that its source can be reached from here"
+    assert {ages[table].state for table in others} == {"missing"}
+    assert "refused); given up after 2 attempts" in ages[others[0]].words
+    assert "refused); given up after 2 attempts" in ages[others[-1]].words
 
 
 def test_observing_records_the_version_of_every_feed_in_the_graph(
