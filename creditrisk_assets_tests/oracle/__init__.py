@@ -11,6 +11,7 @@ such as 365243 are still in them. The result has one row per applicant with a ro
 import pkgutil
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from types import ModuleType
 
 import pandas as pd
 
@@ -21,5 +22,15 @@ Features = Callable[[Mapping[str, pd.DataFrame]], pd.DataFrame]
 
 def families() -> dict[str, Features]:
     """Return what computes each family that has a module here, in the order of the registry."""
+    return {name: module.features for name, module in _modules().items()}
+
+
+def tolerances() -> dict[str, float]:
+    """Return the features that the platform only comes near to, as their family's module declares, with how near relative to the value."""
+    declared = (getattr(module, "TOLERANCES", {}) for module in _modules().values())
+    return {feature: tolerance for features in declared for feature, tolerance in features.items()}
+
+
+def _modules() -> dict[str, ModuleType]:
     present = {module.name for module in pkgutil.iter_modules(__path__)}
-    return {name: import_module(f"{__name__}.{name}").features for name in FAMILIES if name in present}
+    return {name: import_module(f"{__name__}.{name}") for name in FAMILIES if name in present}

@@ -101,7 +101,8 @@ CONTRACTS = (
             "Completed contracts with instalments left, as last known, per completed contract", PER_CONTRACT, (ALL, 3)),
     Measure("spared_instalments_count_mean", mean("spared"), d.count,
             "Mean number of instalments left of a completed contract, as last known", PER_CONTRACT),
-    Measure("shortened_share", share("is_shortened = 1"), d.share, "Contracts whose last known term is below their longest per contract", PER_CONTRACT),
+    Measure("shortened_share", share("is_shortened = 1"), d.share,
+            "Contracts whose last known term is below their longest per contract", PER_CONTRACT),
     Measure("last_completed_months_min", least("completed_months"), d.months, "Months since a contract was last completed", PER_CONTRACT),
     Measure("first_completed_months_max", most("completed_months"), d.months, "Months since a contract was first completed", PER_CONTRACT),
     Measure("newest_contract_months_min", least("oldest_months"), d.months,
@@ -116,8 +117,10 @@ CONTRACTS = (
 
 REMAINING = (
     Measure("future_instalments_count_sum", total("future"), d.count, "Instalments left, as last known", PER_CONTRACT, parts=(RUNNING,)),
-    Measure("future_instalments_count_max", most("future"), d.count, "Most instalments left, as last known", PER_CONTRACT, parts=(RUNNING,)),
-    Measure("future_instalments_count_min", least("future"), d.count, "Fewest instalments left, as last known", PER_CONTRACT, parts=(RUNNING,)),
+    Measure("future_instalments_count_max", most("future"), d.count,
+            "Most instalments left, as last known", PER_CONTRACT, parts=(RUNNING,)),
+    Measure("future_instalments_count_min", least("future"), d.count,
+            "Fewest instalments left, as last known", PER_CONTRACT, parts=(RUNNING,)),
     Measure("future_term_ratio_mean", LEFT, d.ratio,
             "Mean of the instalments left per term, as last known", PER_CONTRACT, FEW, bounds=AT_MOST_10),
     Measure("future_term_ratio_mean", LEFT, d.ratio,
