@@ -197,8 +197,12 @@ class Application(DataFrameModel):
     application__registration_age_ratio: dt.Float64 = d.ratio("Share of life since the registration was changed")
     application__id_publish_age_ratio: dt.Float64 = d.ratio("Share of life since the identity document was changed")
     application__phone_change_age_ratio: dt.Float64 = d.ratio("Share of life since the phone was changed")
-    application__car_age_age_ratio: dt.Float64 = d.ratio("Age of the car per age of the applicant")
-    application__car_age_employed_ratio: dt.Float64 = d.ratio("Age of the car per time in the current job")
+    application__car_age_age_ratio: dt.Float64 = d.ratio(
+        "Age of the car per age of the applicant, both in days (a year of the car being 365)"
+    )
+    application__car_age_employed_ratio: dt.Float64 = d.ratio(
+        "Age of the car per time in the current job, both in days (a year of the car being 365)"
+    )
     application__phone_change_employed_ratio: dt.Float64 = d.ratio(
         "Time since the phone was changed per time in the current job"
     )
@@ -207,7 +211,7 @@ class Application(DataFrameModel):
         "Time since the identity document per time since the registration was changed"
     )
     application__enquiries_quarter_share: dt.Float64 = d.share(
-        "Share of the last year of bureau enquiries that fell into its last quarter"
+        "Share of the last year of bureau enquiries that fell into its last quarter, the last month included"
     )
     application__circle_default_30d_ratio: dt.Float64 = d.ratio("Default rate of the social circle, 30 days past due")
     application__circle_default_60d_ratio: dt.Float64 = d.ratio("Default rate of the social circle, 60 days past due")
@@ -225,7 +229,7 @@ class Application(DataFrameModel):
     application__credit_annuity_ext_3_ratio: dt.Float64 = d.ratio("Implied term per external score 3")
     application__annuity_income_ext_2_ratio: dt.Float64 = d.ratio("Instalment per yearly income, per external score 2")
     application__ext_score_std: dt.Float64 = d.score(
-        "Standard deviation of the known external scores; NULL when fewer than two are known"
+        "Standard deviation (n - 1) of the known external scores; NULL when fewer than two are known"
     )
     application__ext_score_median: dt.Float64 = d.score("Median of the known external scores")
     application__ext_1_2_score_product: dt.Float64 = d.score(
@@ -286,10 +290,10 @@ class Application(DataFrameModel):
     application__credit_per_member_amt: dt.Float64 = d.amount("Loan amount per family member")
     application__annuity_per_member_amt: dt.Float64 = d.amount("Instalment per family member")
     application__annuity_member_income_ratio: dt.Float64 = d.ratio(
-        "Instalment per a family member's part of the yearly income"
+        "Instalment per a family member's part of the yearly income; NULL without members"
     )
     application__credit_member_income_ratio: dt.Float64 = d.ratio(
-        "Loan amount per a family member's part of the yearly income"
+        "Loan amount per a family member's part of the yearly income; NULL without members"
     )
     application__income_less_annuity_per_member_amt: dt.Float64 = d.amount(
         "Yearly income less one instalment, per family member", minimum=None
@@ -321,7 +325,9 @@ class Application(DataFrameModel):
         maximum=60,
     )
     application__plausible_terms_count: dt.Int64 = d.count(
-        "Terms of 6, 12, … 60 months at which the simple yearly rate is between 8.5 % and 100 %", maximum=10, minimum=1
+        "Terms of 6, 12, … 60 months at which the simple yearly rate is from 8.5 % to 100 %; NULL if there is none",
+        maximum=10,
+        minimum=1,
     )
     application__simple_rate_ratio_min: dt.Float64 = d.ratio(
         "Simple yearly rate, 24 × cost / (amount × (term + 1)), at the shortest plausible term"
@@ -334,7 +340,9 @@ class Application(DataFrameModel):
     application__interest_amt_min: dt.Float64 = d.amount(
         "Instalments of the shortest plausible term less the loan amount"
     )
-    application__interest_income_ratio_min: dt.Float64 = d.ratio("The same per yearly income")
+    application__interest_income_ratio_min: dt.Float64 = d.ratio(
+        "Instalments of the shortest plausible term less the loan amount, per yearly income"
+    )
     application__phones_count: dt.Int64 = d.count("Phone numbers given: of the employer, at work, at home", maximum=3)
     application__region_mismatches_count: dt.Int64 = d.count("Pairs of addresses in different regions", maximum=3)
     application__city_mismatches_count: dt.Int64 = d.count("Pairs of addresses in different cities", maximum=3)

@@ -78,7 +78,9 @@ EITHER_SIGN = {"minimum": None}
 TEN_EITHER_WAY = {"minimum": -10, "maximum": 10}
 LEVELS = {"minimum": 0, "maximum": 5}
 LEVEL_TREND = {"minimum": -5, "maximum": 5}
-WEIGHT = 2**30  # of a credit opened, or a month ended, on the application day
+WEIGHT = (
+    2**30
+)  # of a credit opened, or a month ended, on the application day; too much for an amount, which is summed as a decimal(18, 3)
 
 
 def _of(part: Part) -> Formula:
@@ -102,9 +104,9 @@ COUNTS = (
     Measure("credit_types_count", _kinds(), d.count,
             "Kinds of credit among consumer credit, card, mortgage, car loan, microloan and other", CREDITS, bounds=NEVER_NULL),
     Measure("foreign_currency_credits_count", hits("is_foreign = 1"), d.count,
-            "Credits in another currency than the first", CREDITS, bounds=NEVER_NULL),
+            "Credits in another currency than currency 1", CREDITS, bounds=NEVER_NULL),
     Measure("open_ended_credits_count", hits("is_open_ended = 1"), d.count,
-            "Credits whose agreed end is more than 50 years ahead", CREDITS, bounds=NEVER_NULL),
+            "Credits whose agreed end is more than 50 years (18,263 days) ahead", CREDITS, bounds=NEVER_NULL),
     Measure("active_share", quotient(_of(ACTIVE), rows()), d.share, "Active credits per credit", CREDITS),
     Measure("consumer_share", quotient(_of(CONSUMER), rows()), d.share, "Consumer credits per credit", CREDITS),
     Measure("card_share", quotient(_of(CARD), rows()), d.share, "Credit cards per credit", CREDITS),
@@ -117,14 +119,15 @@ DATES = (
     Measure("opened_days_max", most("opened_days"), d.days, "Age of the oldest credit", CREDITS, parts=(EVERY_ROW, RUNNING)),
     Measure("opened_days_mean", mean("opened_days"), d.days, "Mean age of the credits", CREDITS, parts=(EVERY_ROW, RUNNING)),
     Measure("opening_gap_days_mean", mean("gap_days"), d.days,
-            "Mean time between the openings of two credits; NULL with one credit", CREDITS),
-    Measure("opening_gap_days_max", most("gap_days"), d.days, "Longest time without opening a credit since the first", CREDITS),
+            "Mean time between one opening and the next; NULL with one credit", CREDITS),
+    Measure("opening_gap_days_max", most("gap_days"), d.days,
+            "Longest time between one opening and the next; NULL with one credit", CREDITS),
     Measure("remaining_days_max", most("remaining_days"), d.days,
             "Longest time to the agreed end; negative: overrun", CREDITS, parts=(RUNNING,), bounds=EITHER_SIGN),
     Measure("remaining_days_mean", mean("remaining_days"), d.days,
             "Mean time to the agreed end; negative: overrun", CREDITS, parts=(RUNNING,), bounds=EITHER_SIGN),
     Measure("term_left_share_mean", scaled(mean("term_left_share"), 10000), d.share,
-            "Mean share of the agreed term that lies ahead, credits that have not ended", CREDITS),
+            "Mean share of the agreed term that lies ahead, 0 if it is past, of credits that have not ended", CREDITS),
     Measure("overrun_credits_count", hits("overrun_days > 0"), d.count,
             "Credits that have not ended though the agreed end is past", CREDITS, bounds=NEVER_NULL),
     Measure("term_days_mean", mean("term_days"), d.days, "Mean agreed term", CREDITS),
@@ -164,9 +167,11 @@ AMOUNTS = (
             "Debt per limit still available", CREDITS, parts=(ACTIVE_CARD,), bounds=EITHER_SIGN),
     Measure("annuity_amt_sum", total("annuity_amt"), d.amount, "Annuities", CREDITS, parts=(ACTIVE,)),
     Measure("obligation_amt_sum", total("obligation_amt"), d.amount,
-            "Annuities still to be paid until the agreed ends, a month being 30 days", CREDITS, parts=(ACTIVE,)),
+            "Annuities still to be paid until the agreed ends, one for every 30 days and for what is left of them",
+            CREDITS, parts=(ACTIVE,)),
     Measure("burden_amt_sum", total("burden_amt"), d.amount,
-            "Debt per month left until the agreed end, at least one, summed", CREDITS, parts=(ACTIVE,), bounds=EITHER_SIGN),
+            "Debt per month of 30 days left until the agreed end, at least one, in whole units, of credits with an agreed end",
+            CREDITS, parts=(ACTIVE,), bounds=EITHER_SIGN),
     Measure("year_debt_amt_sum", total("year_debt_amt"), d.amount,
             "Debt of credits whose agreed end is within 365 days or past", CREDITS, parts=(ACTIVE,), bounds=EITHER_SIGN),
 )  # fmt: skip
@@ -309,7 +314,12 @@ GRID = Grid("bureau", (*COUNTS, *DATES, *AMOUNTS, *ARREARS, *UNKNOWN, *RECENT, *
 
 @GRID.columns
 class Bureau(DataFrameModel):
-    """Grain: one row per SK_ID_CURR. Credits at other lenders and their monthly statuses."""
+    """Grain: one row per SK_ID_CURR. Credits at other lenders and their monthly statuses.
+
+    Of credits opened on one day the one with the lower SK_ID_BUREAU is the later one. An end before the opening is no date and is unknown,
+    and so is an agreed end more than 50 years ahead. A month with status C is known and not past due, one with status X is unknown. Ratios,
+    shares and trends of a single credit are rounded to 1/10000 before they are put together, weights to 1/2^30.
+    """
 
     sk_id_curr: dt.Int64 = d.key()
 

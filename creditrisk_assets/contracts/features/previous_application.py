@@ -142,13 +142,13 @@ DATES = (
     Measure("days_min", least("decided_days"), d.days, "Days since the latest decision", EVERY, parts=(APPROVED, REFUSED, CANCELLED, REVOLVING)),
     Measure("days_max", most("decided_days"), d.days, "Days since the earliest decision", EVERY, parts=(APPROVED, REFUSED)),
     Measure("days_mean", mean("decided_days"), d.days, "Mean days since the decisions", EVERY, parts=(APPROVED, REFUSED)),
-    Measure("gap_days_mean", mean("gap_days"), d.days, "Mean days between two decisions; NULL with one application", EVERY),
-    Measure("gap_days_max", most("gap_days"), d.days, "Most days between two decisions", EVERY),
+    Measure("gap_days_mean", mean("gap_days"), d.days, "Mean days between one decision and the next; NULL with one application", EVERY),
+    Measure("gap_days_max", most("gap_days"), d.days, "Most days between one decision and the next; NULL with one application", EVERY),
     Measure("first_due_days_min", least("first_due_days"), d.days, "Days since the newest loan's first instalment; negative: it lies ahead", EVERY, bounds=EITHER_SIGN),
     Measure("first_due_days_max", most("first_due_days"), d.days, "Days since the oldest loan's first instalment; negative: it lies ahead", EVERY, bounds=EITHER_SIGN),
-    Measure("last_due_days_min", least("last_due_days"), d.days, "Days since the last instalment that has an end; negative: it lies ahead", EVERY, bounds=EITHER_SIGN),
+    Measure("last_due_days_min", least("last_due_days"), d.days, "Days since the latest of the loans' last instalments; negative: it lies ahead", EVERY, bounds=EITHER_SIGN),
     Measure("ended_days_min", least("ended_days"), d.days, "Days since the latest termination; negative: it lies ahead", EVERY, bounds=EITHER_SIGN),
-    Measure("early_end_days_mean", mean("early_days"), d.days, "Mean days by which loans ended before their first schedule; negative: after it", EVERY, bounds=EITHER_SIGN),
+    Measure("early_end_days_mean", mean("early_days"), d.days, "Mean days by which the last instalment was due before that of the first schedule; negative: after it", EVERY, bounds=EITHER_SIGN),
     Measure("length_days_mean", mean("length_days"), d.days, "Mean days from a loan's first instalment to its termination; negative: terminated before", EVERY, bounds=EITHER_SIGN),
 )  # fmt: skip
 
@@ -188,18 +188,18 @@ INTEREST = (
     Measure("interest_credit_ratio_mean", _approved(_mean("interest_ratio")), d.ratio, "Mean cost of the approved loans beyond their amount, per amount (instalment × term / amount − 1), each at most 10", EVERY, bounds=FROM_MINUS_1),
     Measure("interest_credit_ratio_max", _approved(_most("interest_ratio")), d.ratio, "Largest cost of an approved loan beyond its amount, per amount, at most 10", EVERY, bounds=FROM_MINUS_1),
     Measure("simple_rate_ratio_mean", _mean("simple_rate"), d.ratio, "Mean yearly rate by the rule 24 × cost / (amount × (term + 1)), each from -10 to 10", EVERY, parts=(APPROVED,), bounds=TEN_EITHER_WAY),
-    Measure("monthly_rate_ratio_mean", MONTHLY, d.ratio, "Mean monthly rate at which the instalments repay the loan, each at most 1", EVERY, parts=(*DECISIONS, CASH, CONSUMER), bounds=AT_MOST_1),
+    Measure("monthly_rate_ratio_mean", MONTHLY, d.ratio, "Mean monthly rate at which the instalments repay the loan, 0 if they do not exceed it, each at most 1", EVERY, parts=(*DECISIONS, CASH, CONSUMER), bounds=AT_MOST_1),
     Measure("monthly_rate_ratio_min", _least("monthly_rate"), d.ratio, "Lowest monthly rate at which the instalments repay a loan", EVERY, parts=(APPROVED,), bounds=AT_MOST_1),
     Measure("monthly_rate_ratio_max", _most("monthly_rate"), d.ratio, "Highest monthly rate at which the instalments repay a loan, at most 1", EVERY, parts=(APPROVED,), bounds=AT_MOST_1),
 )  # fmt: skip
 
 OBLIGATIONS = (
-    Measure("obligation_amt_sum", total("obligation_amt"), d.amount, "Instalments of running loans still to come by their first schedules", EVERY),
+    Measure("obligation_amt_sum", total("obligation_amt"), d.amount, "Instalments of running loans still to come by their first schedules, one for every 30.4375 days and for what is left of them, as many as the term at most", EVERY),
     Measure("obligation_credit_ratio", quotient(total("obligation_amt"), total(CREDIT)).where("is_running = 1", "running_"), d.ratio, "Instalments of running loans still to come per amount of the running loans", EVERY),
     Measure("due_annuity_amt_sum", total("due_annuity_amt"), d.amount, "Monthly instalments of running loans with any still to come by their first schedules", EVERY),
     Measure("remaining_months_max", most("months_left"), d.months, "Most instalments of a running loan still to come, months", EVERY),
     Measure("remaining_term_share", quotient(total("months_left"), total("term_months").where("months_left >= 0", "scheduled_")), d.share, "Instalments of running loans still to come per instalment of their terms", EVERY),
-    Measure("overrun_count", hits("is_overrun = 1"), d.count, "Running loans whose first schedule is past", EVERY, bounds=NEVER_NULL),
+    Measure("overrun_count", hits("is_overrun = 1"), d.count, "Running loans whose first schedule ends on the application day or did before", EVERY, bounds=NEVER_NULL),
 )  # fmt: skip
 
 RECENT = (
@@ -225,7 +225,7 @@ LAST = (
     Measure("approved_annuity_amt_mean", mean("annuity_amt"), d.amount, "Mean instalment", APPROVALS, (1,)),
     Measure("approved_asked_credit_ratio_mean", _mean("asked_ratio"), d.ratio, "Mean of the amount asked for per amount granted, each at most 10", APPROVALS, (1,), bounds=AT_MOST_10),
     Measure("approved_monthly_rate_ratio_mean", MONTHLY, d.ratio, "Mean monthly rate at which the instalments repay the loan", APPROVALS, bounds=AT_MOST_1),
-    Measure("approved_early_end_days_mean", mean("early_days"), d.days, "Mean days by which loans ended before their first schedule; negative: after it", APPROVALS, (1,), bounds=EITHER_SIGN),
+    Measure("approved_early_end_days_mean", mean("early_days"), d.days, "Mean days by which the last instalment was due before that of the first schedule; negative: after it", APPROVALS, (1,), bounds=EITHER_SIGN),
 )  # fmt: skip
 
 FIRST = (
@@ -292,7 +292,13 @@ GRID = Grid(
 
 @GRID.columns
 class PreviousApplication(DataFrameModel):
-    """Grain: one row per SK_ID_CURR. Earlier applications at this lender."""
+    """Grain: one row per SK_ID_CURR. Earlier applications at this lender.
+
+    Of applications decided on one day the one with the higher SK_ID_PREV is the later one. An amount of 0 was never granted and is unknown;
+    so are the cost and the rates of a loan with an instalment or a term of 0. A loan is running if it was approved and its termination has
+    not come (365243); what has no date of one is not. Ratios and rates of a single application are rounded to 1/1000000 before they are put
+    together, amounts to whole units where they are weighted or a trend is taken; weights are whole 1/2^24 and one more, never nothing.
+    """
 
     sk_id_curr: dt.Int64 = d.key()
     previous_application__contract_type_category_last: dt.String = d.category("Kind of the latest application")

@@ -62,9 +62,9 @@ credits as (                      -- ratios in ten-thousandths, between -10 and 
         worst_overdue_amt,
         annuity_amt,
         case when debt_amt is not null then credit_amt end as credit_amt_of_debt,
-        -- what is still to be paid by the annuities, and what of the debt falls to a month until the agreed end
+        -- what is still to be paid by the annuities, and what of the debt falls to a month until the agreed end; without an end, neither
         annuity_amt * case when remaining_days > 0 then cast(ceil(remaining_days / 30e0) as integer) when remaining_days <= 0 then 0 end as obligation_amt,
-        cast(round(30 * cast(debt_amt as double) / nullif(case when remaining_days > 30 then remaining_days else 30 end, 0)) as bigint) as burden_amt,
+        cast(round(30 * cast(debt_amt as double) / nullif(case when remaining_days > 30 then remaining_days when remaining_days <= 30 then 30 end, 0)) as bigint) as burden_amt,
         case when remaining_days <= 365 then debt_amt end as year_debt_amt,
         cast(case when credit_amt = 0 then null when debt_amt > 10 * credit_amt then 100000 when debt_amt < -10 * credit_amt then -100000
             else round(10000 * cast(debt_amt as double) / nullif(cast(credit_amt as double), 0)) end as integer) as debt_ratio,
