@@ -98,8 +98,10 @@ def _make(source: SourceContract, work: Work) -> Made:
     feed: Feed = work.seen
     reading = work.draft.path / READING
     reading.mkdir()
-    last = work.lake.current(work.draft.key)
-    before: Mapping[str, Any] = last.manifest.metadata["facts"] if last else {}
+    before: Mapping[str, Any] = {}
+    with contextlib.suppress(LakeError):  # lost or damaged: read as for the first time
+        if (last := work.lake.current(work.draft.key)) is not None:
+            before = last.manifest.metadata["facts"]
     accepted = {batch: Schema.from_json(columns) for batch, columns in before.get("schemas", {}).items()}
     with work.connection() as con, contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, reading, ignore_errors=True)

@@ -249,6 +249,20 @@ def test_the_next_run_recovers_by_itself(source: Path) -> None:
     assert running.materialize(settings, f"{select},raw/bureau_balance").failures == []
 
 
+@pytest.mark.parametrize("lost", ["version", "pointer"])
+def test_a_table_that_was_lost_or_damaged_in_the_lake_is_read_anew(lost: str, source: Path) -> None:
+    settings, lake = Settings(), Lake(Settings().lake)
+    remember_source(settings, source)
+    assert running.materialize(settings, APPLICATIONS).failures == []
+    before = lake.require("raw/application_test")
+    if lost == "version":
+        shutil.rmtree(before.path)
+    else:
+        (before.path.parent.parent / "CURRENT").write_text("{")
+    assert running.materialize(settings, APPLICATIONS).failures == []
+    assert lake.require("raw/application_test").version == before.version
+
+
 def test_an_unreadable_source_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CREDITRISK_SOURCE", str(tmp_path / "nowhere"))
     result = running.materialize(Settings(), "raw/application_train")
