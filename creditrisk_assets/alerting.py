@@ -4,6 +4,7 @@ What belongs here: looking, telling, and the words of the answers. What does not
 (`monitoring.alerts`), the commands (`cli`).
 """
 
+import logging
 import re
 import signal
 import sys
@@ -19,9 +20,9 @@ from rich.table import Table
 
 from creditrisk_assets import running
 from creditrisk_assets.defs import alerts
-from creditrisk_assets.monitoring.alerts.channels import load_policy
+from creditrisk_assets.monitoring.alerts.channels import load_policy, open_channels
 from creditrisk_assets.monitoring.alerts.routing import ASSET_PAGE, Alert, Mute
-from creditrisk_assets.monitoring.alerts.store import AlertStore
+from creditrisk_assets.monitoring.alerts.store import LONGEST_MUTE, AlertStore
 from creditrisk_assets.settings import Settings
 from creditrisk_assets.terminal import WIDE
 
@@ -32,7 +33,7 @@ _COLOURS = {"critical": "red", "warning": "yellow", "resolved": "green"}
 
 
 def listing(settings: Settings, *, resolved: bool = False) -> dict[str, Any]:
-    """List alerts, mutes in force, and messages that wait for their channel.
+    """List alerts, mutes in force, messages that wait for their channel, and what is wrong with the channels.
 
     Parameters
     ----------
@@ -47,15 +48,27 @@ def listing(settings: Settings, *, resolved: bool = False) -> dict[str, Any]:
         The store cannot be used.
     """
     now = datetime.now(UTC)
-    known = set(load_policy(settings)[0].channels) | {ASSET_PAGE}
+    policy, problem = load_policy(settings)
+    opened, closed = open_channels(policy, settings, logging.getLogger("creditrisk.alerts"))
+    listed: dict[str, Any] = {
+        "alerts": [],
+        "mutes": [],
+        "waiting": [],
+        "problems": [*([problem] if problem else []), *closed],
+    }
     with AlertStore(settings.alerts_url) as store:
-        if not store.exists:
-            return {"alerts": [], "mutes": [], "waiting": []}
-        return {
-            "alerts": [_described(alert) for alert in store.alerts(resolved=resolved)],
-            "mutes": [vars(mute) for mute in store.mutes(now)],
-            "waiting": [{**vars(each), "configured": each.channel in known} for each in store.waiting()],
-        }
+        if store.exists:
+            listed["alerts"] = [_described(alert) for alert in store.alerts(resolved=resolved)]
+            listed["mutes"] = [vars(mute) for mute in store.mutes(now)]
+            listed["waiting"] = [
+                {
+                    **vars(each),
+                    "configured": each.channel in {*policy.channels, ASSET_PAGE},
+                    "opened": each.channel in {*opened, ASSET_PAGE},
+                }
+                for each in store.waiting()
+            ]
+    return listed
 
 
 def print_listing(found: Mapping[str, Any]) -> None:
@@ -78,11 +91,15 @@ def print_listing(found: Mapping[str, Any]) -> None:
     for each in found["waiting"]:
         if not each["configured"]:
             why = "no such channel is configured any more"
+        elif not each["opened"]:
+            why = "it cannot be opened"
         elif each["last_error"]:
             why = f"{each['last_error']}, {each['attempts']} attempts"
         else:
             continue
         console.print(f"[yellow]![/] {each['messages']} messages for {each['channel']} wait: {escape(why)}")
+    for problem in found["problems"]:
+        console.print(f"[yellow]![/] {escape(problem)}")
 
 
 def story(settings: Settings, alert_id: int) -> dict[str, Any]:
@@ -188,9 +205,14 @@ def parse_span(text: str) -> timedelta:
     ValueError
         It is none.
     """
-    if (found := _SPAN.fullmatch(text.strip())) is None:
-        raise ValueError(f"--for {text} is no span of time; write 90m, 4h or 2d")
-    return timedelta(**{_UNITS[found[2]]: float(found[1])})
+    try:
+        if (found := _SPAN.fullmatch(text.strip())) is not None:
+            span = timedelta(**{_UNITS[found[2]]: float(found[1])})
+            if span <= LONGEST_MUTE:
+                return span
+    except OverflowError:
+        pass
+    raise ValueError(f"--for {text} is no span of time; write 90m, 4h or 2d, {LONGEST_MUTE.days} days at most")
 
 
 def _zoned(moment: datetime | None) -> datetime:

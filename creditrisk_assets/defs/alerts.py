@@ -8,6 +8,7 @@ each, and the store tells what several saw once. A sensor cannot notice that the
 its own.
 """
 
+import contextlib
 import logging
 import threading
 from collections.abc import Mapping
@@ -187,15 +188,19 @@ def watch(
         A single look (`once`) failed; a lasting watch logs it and goes on.
     """
     logger = logging.getLogger("creditrisk.alerts")
-    stop, since = stop or threading.Event(), datetime.now(UTC)
-    with dg.DagsterInstance.get() as instance:
-        if once:
+    if once:
+        with dg.DagsterInstance.get() as instance:
             looked = look(settings, instance, logger, since=ALWAYS)
-            for error in looked.errors.values():
-                raise error
-            return
+        for error in looked.errors.values():
+            raise error
+        return
+    stop, since = stop or threading.Event(), datetime.now(UTC)
+    opened: dg.DagsterInstance | None = None
+    with contextlib.ExitStack() as stack:
         while not stop.wait(every.total_seconds()):
             try:
-                look(settings, instance, logger, since=since)
+                if opened is None:  # its storage may not be there yet
+                    opened = stack.enter_context(dg.DagsterInstance.get())
+                look(settings, opened, logger, since=since)
             except Exception as error:  # a watchdog that dies of what it watches would be none
                 logger.warning(f"the watchdog could not look ({type(error).__name__}: {error}); it looks again")

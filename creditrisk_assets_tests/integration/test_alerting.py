@@ -5,15 +5,19 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from creditrisk_assets import running
 from creditrisk_assets.alerting import parse_span
 from creditrisk_assets.cli import app
+from creditrisk_assets.defs.alerts import watch
 from creditrisk_assets.monitoring.alerts.configuration import AlertPolicy
 from creditrisk_assets.monitoring.alerts.store import AlertStore, AlertStoreError
 from creditrisk_assets.monitoring.conditions import Condition, Observation
@@ -43,7 +47,7 @@ def run(*arguments: str) -> str:
 
 def test_with_nothing_wrong_nothing_is_listed_and_nothing_written() -> None:
     assert "no open alerts" in run("list")
-    assert json.loads(run("list", "--json")) == {"alerts": [], "mutes": [], "waiting": []}
+    assert json.loads(run("list", "--json")) == {"alerts": [], "mutes": [], "waiting": [], "problems": []}
     assert not Settings().root.exists()
 
 
@@ -91,14 +95,33 @@ def test_messages_that_cannot_be_delivered_are_said(opened: Condition) -> None:
     assert "1 messages for journal wait: the alerts file takes no more; free its disk, 1 attempts" in run("list")
 
 
+def test_a_channel_that_cannot_be_opened_is_said_with_what_waits_for_it(
+    opened: Condition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "alerts.yaml").write_text("channels: {journal: {kind: webhook}}\nroutes: [{channels: [journal]}]\n")
+    monkeypatch.setenv("CREDITRISK_ALERTS", str(tmp_path / "alerts.yaml"))
+    text = run("list")
+    assert "1 messages for journal wait: it cannot be opened" in text
+    assert "channel journal cannot be opened: its address is not set" in text
+    assert "1 messages for log wait: no such channel is configured any more" in text
+    (tmp_path / "alerts.yaml").write_text("channels: [")
+    assert "is not valid YAML" in run("list")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["ack", "9", "--by", "ana"], "alert 9 was never opened"),
+        (["ack", "9" * 30, "--by", "ana"], "was never opened"),
+        (["ack", "9", "--by", " "], "say who takes care of it"),
         (["show", "9"], "there is no alert 9"),
+        (["show", "9" * 30], "there is no alert 999"),
         (["mute", "x", "--by", "a", "--reason", "b"], "either --for"),
         (["mute", "x", "--for", "1h", "--until", "2030-01-01", "--by", "a", "--reason", "b"], "either --for"),
         (["mute", "x", "--for", "soon", "--by", "a", "--reason", "b"], "--for soon is no span of time"),
+        (["mute", "x", "--for", "99999999999d", "--by", "a", "--reason", "b"], "is no span of time"),
+        (["mute", "x", "--for", "400d", "--by", "a", "--reason", "b"], "366 days at most"),
+        (["mute", "x", "--for", "4h", "--by", "a", "--reason", ""], "say why"),
         (["mute", "x", "--until", "2020-01-01", "--by", "a", "--reason", "b"], "would have ended already"),
     ],
 )
@@ -141,3 +164,30 @@ def test_the_watchdog_of_a_sidecar_ends_when_told_to(stop: signal.Signals, tmp_p
     finally:
         process.kill()
         process.wait()
+
+
+def test_the_watchdog_outlives_a_storage_that_is_not_there_yet(caplog: pytest.LogCaptureFixture) -> None:
+    settings, stop = Settings(), threading.Event()
+    running.prepare_instance(settings)
+    described = settings.dagster_home / "dagster.yaml"
+    whole = described.read_text()
+    described.write_text("storage: {sqlite: [")
+    watching = threading.Thread(
+        target=watch, args=(settings,), kwargs={"stop": stop, "every": timedelta(seconds=0.2)}, daemon=True
+    )
+    watching.start()
+    try:
+        until("the watchdog could not look", lambda: caplog.text)
+        described.write_text(whole)
+        until("alerts.db", lambda: " ".join(path.name for path in settings.root.iterdir()))
+        assert watching.is_alive()
+    finally:
+        stop.set()
+        watching.join(30)
+
+
+def until(words: str, found: Callable[[], str]) -> None:
+    deadline = time.monotonic() + 60
+    while words not in found():
+        assert time.monotonic() < deadline, found()
+        time.sleep(0.05)

@@ -83,10 +83,13 @@ def _open_sns(entry: conf.SnsChannel) -> Channel | str:
     try:
         import boto3  # noqa: PLC0415 -- only where it is used
         from botocore.config import Config  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415
     except ImportError:
         return "boto3 is not installed; install the extra `assets`"
     region = entry.topic_arn.split(":")[3]
     patience = Config(connect_timeout=5, read_timeout=10, retries={"max_attempts": 1})
-    return SnsChannel(
-        boto3.client("sns", region_name=region, endpoint_url=entry.endpoint_url, config=patience), entry.topic_arn
-    )
+    try:
+        client = boto3.client("sns", region_name=region, endpoint_url=entry.endpoint_url, config=patience)
+    except (BotoCoreError, ValueError) as error:
+        return f"no client can be made ({type(error).__name__}); check AWS_PROFILE, the AWS files and endpoint_url"
+    return SnsChannel(client, entry.topic_arn)

@@ -109,6 +109,9 @@ class AlertPolicy(_Model):
     flapping_minutes: float = Field(60, gt=0, description="How long it must be calm, and how close openings must lie.")
     failing_ticks: int = Field(2, ge=1, description="Ticks of a sensor that must fail in a row.")
     daemon_silent_minutes: float = Field(5, gt=0, description="Age of a heartbeat from which a daemon is silent.")
+    keep_resolved_days: float | None = Field(
+        400, gt=0, le=36_600, description="How long resolved alerts are kept; null: for ever."
+    )
 
     @model_validator(mode="after")
     def _known_channels(self) -> Self:
@@ -132,6 +135,12 @@ class AlertPolicy(_Model):
     def memory(self) -> timedelta:
         """How long a resolved alert still matters to the plan."""
         return max(self.flapping_window, self.aftermath)
+
+    @property
+    def kept(self) -> timedelta | None:
+        """How long a resolved alert is kept: never less than it matters to the plan; None: for ever."""
+        days = self.keep_resolved_days
+        return None if days is None else max(timedelta(days=days), self.memory)
 
     def channels_for(self, condition: Condition) -> tuple[str, ...]:
         """List the channels that hear of a condition, each once."""

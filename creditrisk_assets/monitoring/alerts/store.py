@@ -48,6 +48,10 @@ from creditrisk_assets.monitoring.conditions import Observation
 
 PATIENCE = 8  # attempts after which a delivery no longer goes before younger ones of its channel
 LOCK = 7041776  # PostgreSQL advisory lock of this store
+WAIT_SECONDS = 30  # for another process that writes; one that hangs must not hang this one
+CONNECT_SECONDS = 10
+LONGEST_MUTE = timedelta(days=366)
+LARGEST_ID = 2**63 - 1
 _ALERT = TypeAdapter(Alert)
 
 
@@ -168,9 +172,12 @@ class AlertStore:
     def __init__(self, url: SecretStr) -> None:
         try:
             self._url = make_url(url.get_secret_value())
-        except SQLAlchemyError:
+            if "@" in (self._url.host or ""):  # a part of the password, which errors of the driver would show
+                raise ValueError
+        except (SQLAlchemyError, ValueError):
             raise AlertStoreError(
-                "CREDITRISK_ALERTS_DATABASE is not a SQLAlchemy URL; write postgresql+psycopg2://user:password@host/database"
+                "CREDITRISK_ALERTS_DATABASE is not a SQLAlchemy URL; write postgresql+psycopg2://user:password@host/database, "
+                "with @ in the password as %40 and % as %25"
             ) from None
         self._engine: Engine | None = None
 
@@ -212,6 +219,8 @@ class AlertStore:
             for channel, notices in outbox.items():
                 row = {"key": uuid.uuid4().hex, "channel": channel, "created_at": now, "next_attempt_at": now}
                 connection.execute(insert(DELIVERIES), [{**row, "notices": notices}])
+            if policy.kept is not None:
+                _forget(connection, now - policy.kept)
         return planned
 
     def acknowledge(self, alert_id: int, by: str, reason: str, now: datetime) -> Alert:
@@ -220,10 +229,11 @@ class AlertStore:
         Raises
         ------
         AlertStoreError
-            There is no such open alert.
+            There is no such open alert, or it is not said who.
         """
+        by = _said("who takes care of it (--by)", by, 128)
         with self._transaction() as connection:
-            row = connection.execute(select(ALERTS).where(ALERTS.c.id == alert_id)).first()
+            row = _row(connection, alert_id)
             if row is None or row.resolved_at is not None:
                 state = "was never opened" if row is None else "is resolved already"
                 raise AlertStoreError(f"alert {alert_id} {state}; `creditrisk alerts list` shows what is open")
@@ -238,12 +248,20 @@ class AlertStore:
         Raises
         ------
         AlertStoreError
-            The time has passed already, or the store cannot be used.
+            The time has passed already or is far away, it is not said by whom and why, or the store cannot be used.
         """
         if mute.until <= now:
             raise AlertStoreError(
                 f"a mute until {mute.until:%Y-%m-%d %H:%M} UTC would have ended already; give a later time"
             )
+        if mute.until - now > LONGEST_MUTE:
+            raise AlertStoreError(f"a mute lasts {LONGEST_MUTE.days} days at most; mute it again then, if need be")
+        mute = replace(
+            mute,
+            pattern=_said("the pattern", mute.pattern, 512),
+            by=_said("who does not want to hear of it (--by)", mute.by, 128),
+            reason=_said("why (--reason)", mute.reason, 2000),
+        )
         with self._transaction() as connection:
             connection.execute(insert(MUTES), [{**vars(mute), "made_at": now}])
 
@@ -277,7 +295,7 @@ class AlertStore:
             There is no such alert.
         """
         with self._transaction() as connection:
-            row = connection.execute(select(ALERTS).where(ALERTS.c.id == alert_id)).first()
+            row = _row(connection, alert_id)
             if row is None:
                 raise AlertStoreError(
                     f"there is no alert {alert_id}; `creditrisk alerts list --all` shows which there are"
@@ -379,10 +397,11 @@ class AlertStore:
 
     def _open(self) -> Engine:
         if self._file is None:
-            engine = create_engine(self._url, pool_pre_ping=True, hide_parameters=True)
+            patience = {"connect_timeout": CONNECT_SECONDS} if self._url.get_driver_name().startswith("psycopg") else {}
+            engine = create_engine(self._url, pool_pre_ping=True, hide_parameters=True, connect_args=patience)
         else:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            engine = create_engine(self._url, hide_parameters=True, connect_args={"timeout": 30})
+            engine = create_engine(self._url, hide_parameters=True, connect_args={"timeout": WAIT_SECONDS})
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("begin immediate"))
         with engine.begin() as connection:
@@ -397,7 +416,8 @@ class AlertStore:
 def _exclude_others(connection: Connection) -> None:
     """Wait for the store's other writers (SQLite does so at `begin immediate`)."""
     if connection.dialect.name == "postgresql":
-        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        patient = text("select set_config('lock_timeout', :wait, true), pg_advisory_xact_lock(:lock)")
+        connection.execute(patient, {"wait": f"{WAIT_SECONDS}s", "lock": LOCK})
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -412,6 +432,29 @@ def _state(connection: Connection, since: datetime, now: datetime) -> State:
     recent = or_(ALERTS.c.resolved_at.is_(None), ALERTS.c.resolved_at > since)
     rows = connection.execute(select(ALERTS).where(recent).order_by(ALERTS.c.id))
     return State(tuple(_alert(row) for row in rows), tuple(_mutes(connection, now)))
+
+
+def _forget(connection: Connection, before: datetime) -> None:
+    """Delete alerts that were resolved before a time, with their history, and what was delivered and muted before it."""
+    old = select(ALERTS.c.id).where(ALERTS.c.resolved_at < before)
+    if connection.execute(old.limit(1)).first() is None:  # by an index: the rest costs nothing on most days
+        return
+    connection.execute(delete(HISTORY).where(HISTORY.c.alert_id.in_(old)))
+    connection.execute(delete(ALERTS).where(ALERTS.c.resolved_at < before))
+    connection.execute(delete(DELIVERIES).where(DELIVERIES.c.delivered_at < before))
+    connection.execute(delete(MUTES).where(MUTES.c.until < before))
+
+
+def _row(connection: Connection, alert_id: int) -> Row[Any] | None:
+    if not 0 < alert_id <= LARGEST_ID:  # no database has such a number, and drivers fail on it
+        return None
+    return connection.execute(select(ALERTS).where(ALERTS.c.id == alert_id)).first()
+
+
+def _said(what: str, words: str, longest: int) -> str:
+    if not 0 < len(words.strip()) <= longest:
+        raise AlertStoreError(f"say {what}, in {longest} characters at most")
+    return words.strip()
 
 
 def _mutes(connection: Connection, now: datetime) -> list[Mute]:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,12 +12,13 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, func, select
 
+from creditrisk_assets.monitoring.alerts import store as store_module
 from creditrisk_assets.monitoring.alerts.configuration import AlertPolicy
 from creditrisk_assets.monitoring.alerts.delivery import FileChannel, deliver
 from creditrisk_assets.monitoring.alerts.routing import Mute
-from creditrisk_assets.monitoring.alerts.store import AlertStore, AlertStoreError
+from creditrisk_assets.monitoring.alerts.store import DELIVERIES, HISTORY, METADATA, AlertStore, AlertStoreError
 from creditrisk_assets.monitoring.conditions import Condition, Observation
 
 NOW = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
@@ -80,7 +82,7 @@ def test_acknowledging_is_noted_with_name_and_reason(database: SecretStr) -> Non
         assert history[-1] == {"at": later(1), "event": "acknowledged", "words": "by ana: the bureau is late"}
 
 
-@pytest.mark.parametrize("number", [1, 99])
+@pytest.mark.parametrize("number", [1, 99, 10**30, -1])
 def test_what_is_not_open_cannot_be_acknowledged(database: SecretStr, number: int) -> None:
     with AlertStore(database) as store:
         store.apply(seen(OVERDUE), POLICY, NOW)
@@ -92,6 +94,81 @@ def test_what_is_not_open_cannot_be_acknowledged(database: SecretStr, number: in
 def test_there_is_no_history_of_what_never_was(database: SecretStr) -> None:
     with AlertStore(database) as store, pytest.raises(AlertStoreError, match="there is no alert 7"):
         store.history(7)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"pattern": " "}, "say the pattern"),
+        ({"by": ""}, r"say who does not want to hear of it \(--by\)"),
+        ({"by": "x" * 129}, "in 128 characters at most"),
+        ({"reason": " "}, r"say why \(--reason\)"),
+        ({"until": NOW + timedelta(days=367)}, "a mute lasts 366 days at most"),
+    ],
+)
+def test_a_mute_says_which_how_long_who_and_why(database: SecretStr, given: dict, says: str) -> None:
+    whole = {"pattern": "*", "until": later(60), "by": "ana", "reason": "known"}
+    with AlertStore(database) as store:
+        with pytest.raises(AlertStoreError, match=says):
+            store.mute(Mute(**{**whole, **given}), NOW)
+        store.mute(Mute(**whole), NOW)
+        assert len(store.mutes(NOW)) == 1
+
+
+def test_an_alert_that_nobody_takes_care_of_is_not_acknowledged(database: SecretStr) -> None:
+    with AlertStore(database) as store:
+        store.apply(seen(OVERDUE), POLICY, NOW)
+        with pytest.raises(AlertStoreError, match=r"say who takes care of it \(--by\)"):
+            store.acknowledge(1, " ", "", later(1))
+        assert store.alerts()[0].acknowledged_by is None
+
+
+def test_what_was_resolved_long_ago_is_forgotten_with_all_that_belongs_to_it(database: SecretStr) -> None:
+    other = replace(OVERDUE, subject="raw/applications")
+    kept, short = AlertPolicy(keep_resolved_days=None), AlertPolicy(keep_resolved_days=30)
+    day = 24 * 60
+    with AlertStore(database) as store:
+        store.mute(Mute("daemon:*", later(60), "ana", "known"), NOW)
+        store.apply(seen(OVERDUE, other), POLICY, NOW)
+        first = store.head("log", NOW)
+        assert first is not None
+        store.delivered("log", first.id, NOW)
+        store.apply(seen(other, at=later(1), healthy=MARK), POLICY, later(1))
+        numbers = {alert.fingerprint: alert.id for alert in store.alerts(resolved=True)}
+        for policy, after, left in (
+            (short, 29 * day, 2),
+            (kept, 5000 * day, 2),
+            (POLICY, 399 * day, 2),
+            (short, 31 * day, 1),
+        ):
+            store.apply(seen(other, at=later(after)), policy, later(after))
+            assert len(store.alerts(resolved=True)) == left
+        assert [alert.fingerprint for alert in store.alerts()] == [other.fingerprint], (
+            "an open alert is never forgotten"
+        )
+        with pytest.raises(AlertStoreError, match="there is no alert"):
+            store.history(numbers[MARK] or 0)
+        with store._transaction() as connection:
+            rows = {
+                t.name: connection.execute(select(func.count()).select_from(t)).scalar() for t in METADATA.sorted_tables
+            }
+            events = set(connection.execute(select(HISTORY.c.alert_id)).scalars())
+        assert events == {numbers[other.fingerprint]}
+        assert rows["mutes"] == 0
+        assert {each.channel for each in store.waiting()} >= {"journal"}, "what was not delivered yet is kept"
+        with store._transaction() as connection:
+            assert connection.execute(select(DELIVERIES).where(DELIVERIES.c.id == first.id)).first() is None
+
+
+def test_a_resolved_alert_is_kept_as_long_as_it_matters_to_the_plan(database: SecretStr) -> None:
+    hasty = AlertPolicy(keep_resolved_days=0.001)
+    with AlertStore(database) as store:
+        store.apply(seen(OVERDUE), hasty, NOW)
+        store.apply(seen(at=later(1), healthy=MARK), hasty, later(1))
+        store.apply(seen(at=later(50)), hasty, later(50))
+        assert len(store.alerts(resolved=True)) == 1
+        store.apply(seen(at=later(62)), hasty, later(62))
+        assert store.alerts(resolved=True) == []
 
 
 def test_a_mute_ends_by_itself_or_by_hand(database: SecretStr) -> None:
@@ -238,8 +315,6 @@ def test_killed_between_any_two_statements_nothing_is_lost_and_nothing_told_twic
 
 def forget(store: AlertStore) -> None:
     """Empty the store, so that the next round begins anew."""
-    from creditrisk_assets.monitoring.alerts.store import METADATA
-
     with store._transaction() as connection:
         for table in METADATA.tables.values():
             connection.execute(table.delete())
@@ -250,6 +325,9 @@ def test_a_database_that_cannot_be_used_is_an_error_without_its_password(tmp_pat
         "postgresql+psycopg2://risk:very-secret@127.0.0.1:9/alerts",
         "nonsense:very-secret",
         "mysql://u:very-secret@h/d",
+        "postgresql+psycopg2://risk:an@very-secret@127.0.0.1/alerts",  # an @ that was not escaped
+        "postgresql+psycopg2://risk:an@other:very-secret@127.0.0.1/alerts",
+        "postgresql+psycopg2://risk:very-secret@127.0.0.1:port/alerts",
     ):
         with pytest.raises(AlertStoreError, match="CREDITRISK_ALERTS_DATABASE") as caught:
             AlertStore(SecretStr(url)).alerts()
@@ -257,6 +335,31 @@ def test_a_database_that_cannot_be_used_is_an_error_without_its_password(tmp_pat
     (tmp_path / "alerts.db").write_bytes(b"not a database, whatever it says" * 99)
     with pytest.raises(AlertStoreError, match="cannot be used"):
         AlertStore(SecretStr(f"sqlite:///{tmp_path / 'alerts.db'}")).alerts()
+
+
+def test_a_writer_that_hangs_is_waited_for_and_no_longer(postgresql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "WAIT_SECONDS", 1)
+    url = SecretStr(postgresql)
+    with (
+        AlertStore(url) as hanging,
+        AlertStore(url) as other,
+        hanging._transaction(),
+        pytest.raises(AlertStoreError) as caught,
+    ):
+        other.alerts()
+    assert "lock timeout" in str(caught.value)
+    with AlertStore(url) as store:
+        assert store.mutes(NOW) == []
+
+
+def test_a_database_that_accepts_and_never_answers_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("psycopg2")
+    monkeypatch.setattr(store_module, "CONNECT_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql+psycopg2://risk:very-secret@127.0.0.1:{silent.getsockname()[1]}/alerts"
+        with pytest.raises(AlertStoreError, match="timeout expired") as caught:
+            AlertStore(SecretStr(url)).alerts()
+    assert "very-secret" not in str(caught.value)
 
 
 def test_looking_whether_there_is_a_store_makes_none(tmp_path: Path) -> None:

@@ -158,3 +158,18 @@ def test_a_channel_without_its_secret_is_said_and_the_others_work(
         "channel data_chat cannot be opened: its address is not set; set CREDITRISK_ALERT_WEBHOOK"
     )
     assert "would be sent in the clear" in problems[1]
+
+
+def test_a_channel_whose_client_cannot_be_made_is_said_and_the_others_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import logging
+
+    monkeypatch.setenv("CREDITRISK_ALERTS", str(written(tmp_path, EXAMPLE)))
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    settings = Settings()
+    channels, problems = open_channels(load_policy(settings)[0], settings, logging.getLogger())
+    assert {"log", "journal"} <= set(channels)
+    assert "channel pager cannot be opened: no client can be made (ProfileNotFound); check AWS_PROFILE" in " ".join(
+        problems
+    )
