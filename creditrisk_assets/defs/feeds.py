@@ -21,7 +21,7 @@ from creditrisk_assets.contracts.sources import SOURCES
 from creditrisk_assets.defs.artefact import CheckOutcome, asset_key
 from creditrisk_assets.defs.jobs import refresh_portfolio
 from creditrisk_assets.defs.vocabulary import OWNERS, feed_key, raw_key
-from creditrisk_assets.ingestion.connector import IngestionError, SourceError
+from creditrisk_assets.ingestion.connector import IngestionError, SourceError, UnreachableError
 from creditrisk_assets.ingestion.feeds import Feed, Feeds
 from creditrisk_assets.ingestion.fetch import RetryPolicy
 from creditrisk_assets.lake import Lake, LakeError, write_atomically
@@ -33,7 +33,8 @@ from creditrisk_assets.settings import Settings
 DATA_AGE = {"data_age": "The data are not older than the source is expected to be; a static source never is."}
 FOLLOWED_GROUPS = ("ingestion", "features")
 LOOK_SECONDS = 40.0  # Dagster gives a tick of a sensor 60 seconds
-HASTY = RetryPolicy(attempts=2, longest_wait_seconds=5.0)
+CALM = RetryPolicy(longest_wait_seconds=10.0)  # with a source that fails for half a minute at most, nobody is called
+HASTY = RetryPolicy(attempts=1)  # with one that was given up already in the same look
 AGE_REPEAT = timedelta(hours=1)  # a verdict that has not changed is recorded anew this often
 
 
@@ -107,8 +108,8 @@ def look_at_all(
 ) -> tuple[dict[str, Feed], dict[str, DataAge]]:
     """Look at every feed; one that cannot be looked at is missing, and does not hide the others.
 
-    Sources are looked at side by side, each with little patience, and none for longer than a tick of a sensor may take: the next look is
-    near, and a source that hangs must not keep it from being told of.
+    Sources are looked at side by side, and none for longer than a tick of a sensor may take: the next look is near, and a source that
+    hangs must not keep it from being told of.
 
     Parameters
     ----------
@@ -149,13 +150,15 @@ def _look_in_turn(
     feeds: Feeds, contracts: Sequence[SourceContract], answers: dict[str, Feed | IngestionError], over: threading.Event
 ) -> None:
     """Look at the feeds of one connection, one after the other, until it is over."""
+    policy = CALM
     for contract in contracts:
         if over.is_set():
             return
         try:
-            answers[contract.table] = feeds.look(contract, policy=HASTY)
+            answers[contract.table] = feeds.look(contract, policy=policy)
         except IngestionError as error:
             answers[contract.table] = error
+            policy = HASTY if isinstance(error, UnreachableError) else policy
 
 
 def changed_feeds(lake: Lake, seen: Mapping[str, Feed], requested: Mapping[str, str]) -> dict[str, str]:

@@ -39,6 +39,10 @@ class TransientError(IngestionError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class UnreachableError(IngestionError):
+    """A source kept failing in a way that may pass; it was given up for now."""
+
+
 class ChangedError(IngestionError):
     """The file is no longer the one `stat` described; what was read of it so far is of no use."""
 

@@ -28,6 +28,7 @@ from creditrisk_assets.ingestion.connector import (
     RemoteFile,
     SourceError,
     TransientError,
+    UnreachableError,
 )
 from creditrisk_assets.ingestion.disk import disk_errors, only_writer, publish, require_free_space, write_all
 from creditrisk_assets.lake import write_atomically
@@ -181,12 +182,13 @@ class _Patience:
         self.failures += 1
         asked = error.retry_after_seconds
         if asked is not None and asked > self.policy.longest_wait_seconds:
-            raise IngestionError(
+            raise UnreachableError(
                 f"{error}; it asks to wait {asked:.0f} s, more than the {self.policy.longest_wait_seconds:.0f} s that are waited; "
                 "run again later"
             ) from error
         if self.failures >= self.policy.attempts:
-            raise IngestionError(f"{error}; given up after {self.failures} attempts, run again later") from error
+            often = "1 attempt" if self.failures == 1 else f"{self.failures} attempts"
+            raise UnreachableError(f"{error}; given up after {often}, run again later") from error
         time.sleep(self.policy.pause_seconds(self.failures, asked))
 
 

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,14 @@ import yaml
 from creditrisk_assets import diagnosis, running
 from creditrisk_assets.contracts.sources import SOURCES
 from creditrisk_assets.definitions import build_defs
+from creditrisk_assets.defs import feeds
 from creditrisk_assets.defs.feeds import FeedState, changed_feeds, look_at_all, on_feed_change
 from creditrisk_assets.ingestion import reader
 from creditrisk_assets.ingestion.sources import remember_source
 from creditrisk_assets.lake import Lake
 from creditrisk_assets.resources.platform import open_feeds
 from creditrisk_assets.settings import Settings
+from creditrisk_assets_tests.unit.ingestion.connectors.file_server import Answer, Served, serving
 
 APPLICATIONS = ("application_train", "application_test")
 BUREAU = "raw/application_train,raw/application_test,raw/bureau"
@@ -359,21 +363,42 @@ def test_a_feed_that_cannot_be_looked_at_is_missing_and_hides_no_other(directory
     assert not changed_feeds(Lake(Settings().lake), seen, {})
 
 
-def test_a_source_that_hangs_or_is_gone_is_missing_in_time_and_hides_no_other(directory: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as hangs, socket.create_server(("127.0.0.1", 0)) as gone:
-        hanging, closed = (f"http://127.0.0.1:{each.getsockname()[1]}" for each in (hangs, gone))
-        gone.close()
-        of_hanging, of_closed = ({"connection": {"kind": "http", "base_url": url}} for url in (hanging, closed))
-        others = [table for table in SOURCES if table not in (*APPLICATIONS, "bureau")]
-        sources_file(directory, tables={"bureau": of_hanging, **dict.fromkeys(others, of_closed)})
+def test_a_source_that_hangs_is_missing_in_time_and_hides_no_other(directory: Path) -> None:
+    others = [table for table in SOURCES if table not in APPLICATIONS]
+    with socket.create_server(("127.0.0.1", 0)) as hangs:
+        hanging = {"connection": {"kind": "http", "base_url": f"http://127.0.0.1:{hangs.getsockname()[1]}"}}
+        sources_file(directory, tables=dict.fromkeys(others, hanging))
         begun = time.monotonic()
-        seen, ages = look_at_all(open_feeds(Settings()), datetime.now(UTC), seconds=8)
+        seen, ages = look_at_all(open_feeds(Settings()), datetime.now(UTC), seconds=2)
         assert time.monotonic() - begun < 10
     assert set(seen) == set(APPLICATIONS)
-    assert ages["bureau"].words == "no answer within 8 s; check that its source can be reached from here"
     assert {ages[table].state for table in others} == {"missing"}
-    assert "refused); given up after 2 attempts" in ages[others[0]].words
-    assert "refused); given up after 2 attempts" in ages[others[-1]].words
+    assert ages["bureau"].words == "no answer within 2 s; check that its source can be reached from here"
+
+
+def test_a_source_that_is_gone_is_given_up_once_not_for_each_table(directory: Path, short_pauses: None) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        url = f"http://127.0.0.1:{gone.getsockname()[1]}"
+    sources_file(directory, connection={"kind": "http", "base_url": url})
+    seen, ages = look_at_all(open_feeds(Settings()), datetime.now(UTC))
+    assert not seen
+    attempts = [re.findall(r"refused\); given up after (\d) attempts?,", age.words) for age in ages.values()]
+    assert attempts == [["6"], *[["1"]] * 7]
+
+
+def test_a_source_that_fails_for_a_moment_is_not_missing(directory: Path, short_pauses: None) -> None:
+    with serving() as server:
+        for contract in SOURCES.values():
+            server.files[f"/{contract.stem}.csv"] = Served(b"x")
+        sources_file(directory, connection={"kind": "http", "base_url": server.url})
+        server.instead += [Answer(503)] * 3
+        seen, _ = look_at_all(open_feeds(Settings()), datetime.now(UTC))
+    assert set(seen) == set(SOURCES)
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "CALM", replace(feeds.CALM, first_seconds=0.01))
 
 
 def test_observing_records_the_version_of_every_feed_in_the_graph(
