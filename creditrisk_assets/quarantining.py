@@ -22,7 +22,7 @@ from creditrisk_assets.contracts.sources import SOURCES
 from creditrisk_assets.defs.vocabulary import quarantine_key
 from creditrisk_assets.ingestion import corrections
 from creditrisk_assets.ingestion.quarantine import Accounting
-from creditrisk_assets.ingestion.sources import source_text
+from creditrisk_assets.ingestion.sources import normal_source, source_text
 from creditrisk_assets.lake import Lake, Version
 from creditrisk_assets.resources.duckdb import limit
 from creditrisk_assets.settings import Settings
@@ -146,7 +146,7 @@ def print_listing(found: Sequence[Mapping[str, Any]]) -> None:
 def make_anew(
     settings: Settings, table: str, corrected: Path | None, *, by: str, reason: str, quiet: bool
 ) -> dict[str, Any]:
-    """Make a raw table anew, with corrected rows taken in first if there are any.
+    """Make a raw table anew from the source whose rows are in quarantine, with corrected rows taken in first if there are any.
 
     Returns
     -------
@@ -157,12 +157,13 @@ def make_anew(
     Raises
     ------
     RunError
-        There is no such table, or it was never read.
+        There is no such table, it was never read, or its quarantine is of another source than CREDITRISK_SOURCE names.
     CorrectionError
         The corrected rows cannot be taken in.
     """
     contract = _contract(table)
     before = _quarantine(settings, contract)
+    source = _source(settings, contract, before)
     taken = corrections.Taken(0, 0)
     with _connection(settings) as con:
         earlier = _places(con, before)
@@ -170,7 +171,7 @@ def make_anew(
             taken = corrections.take_in(
                 con, settings.root, contract, before.data, corrected, by=by, reason=reason, at=datetime.now(UTC)
             )
-    result, _ = terminal.run_graph(settings, source_text(settings), contract.lake_key, quiet=quiet)
+    result, _ = terminal.run_graph(settings, source, contract.lake_key, quiet=quiet)
     with _connection(settings) as con:
         now = _places(con, _quarantine(settings, contract))
     return {
@@ -209,6 +210,20 @@ def _quarantine(settings: Settings, contract: SourceContract) -> Version:
     if version is None:
         raise running.RunError(f"{contract.table} was never read; run `creditrisk run` first")
     return version
+
+
+def _source(settings: Settings, contract: SourceContract, quarantined: Version) -> str:
+    """Return the source whose rows are in quarantine: one that was refused is not remembered, so another may be in force."""
+    facts = quarantined.manifest.metadata["facts"]
+    if not facts["quarantined"] or "source" not in facts:
+        return source_text(settings)
+    source: str = facts["source"]
+    if settings.source is not None and normal_source(settings.source) != source:
+        raise running.RunError(
+            f"the rows in quarantine/{contract.table} are of {source}, but CREDITRISK_SOURCE is {settings.source}; "
+            "unset it, or run `creditrisk run` first"
+        )
+    return source
 
 
 @contextmanager

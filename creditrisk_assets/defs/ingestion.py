@@ -36,6 +36,7 @@ from creditrisk_assets.ingestion.feeds import BASE, Feed
 from creditrisk_assets.ingestion.landing import land, require_unchanged, sweep
 from creditrisk_assets.ingestion.quarantine import Settled
 from creditrisk_assets.ingestion.schema_change import SchemaChange
+from creditrisk_assets.ingestion.sources import normal_source, source_text
 from creditrisk_assets.ingestion.table_file import Schema, TableFile
 from creditrisk_assets.lake import Lake, LakeError, Version, write_atomically
 
@@ -182,7 +183,11 @@ def _settle(
             code_version=code_version(quarantine),
             inputs={feed_key(source.table): work.seen.version},
             metadata={
-                "facts": {"rows": settled.accounting.quarantined, **accounting},
+                "facts": {
+                    "rows": settled.accounting.quarantined,
+                    "source": normal_source(source_text(work.settings)),
+                    **accounting,
+                },
                 "checks": [],
                 "usage": {"seconds": 0.0, "peak_memory_bytes": 0},
             },

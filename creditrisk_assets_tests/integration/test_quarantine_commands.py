@@ -96,6 +96,24 @@ def test_a_refused_table_is_listed_corrected_and_published(source: Path, portfol
     assert "nothing in quarantine:" in text
 
 
+def test_rows_of_a_source_that_was_refused_are_replayed_from_that_source_and_no_other(
+    source: Path, portfolio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember_source(Settings(), portfolio)  # a source is remembered only once its tables were taken in
+    corrected = tmp_path / "corrected.csv"
+    command("list", "bureau", "--out", str(corrected))
+    rewrite(corrected, **{COLUMN: "0"})
+    said = ("--corrected", str(corrected), "--by", "M. Curie", "--reason", "the bureau sent a new list")
+    monkeypatch.setenv("CREDITRISK_SOURCE", str(portfolio))
+    refused = command("replay", "bureau", *said)
+    assert isinstance(refused.exception, RunError)
+    assert f"are of {source}, but CREDITRISK_SOURCE is {portfolio}" in str(refused.exception)
+    monkeypatch.delenv("CREDITRISK_SOURCE")
+    assert answer("replay", "bureau", *said)["released"] == WRONG
+    facts = Lake(Settings().lake).require("raw/bureau").manifest.metadata["facts"]
+    assert facts["file"] == str(source / "bureau.csv")
+
+
 def test_a_correction_in_vain_fails_and_says_what_remains(source: Path, tmp_path: Path) -> None:
     corrected = tmp_path / "corrected.csv"
     command("list", "bureau", "--out", str(corrected))
