@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,30 +14,49 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandera.errors import SchemaError
 
+from creditrisk_assets.contracts.check import check
 from creditrisk_assets.contracts.fingerprint import code_version
+from creditrisk_assets.contracts.out_of_fold import OUT_OF_FOLD as OUT_OF_FOLD_CONTRACT
+from creditrisk_assets.contracts.render.sql import parquet
 from creditrisk_assets.defs import split
 from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work, picture_of, table_of
-from creditrisk_assets.defs.contract_checks import CONTRACT
+from creditrisk_assets.defs.columns import schema_of
+from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
 from creditrisk_assets.defs.split import SPLIT_TEST, SPLIT_TRAIN, leak_outcome
 from creditrisk_assets.defs.vocabulary import Describe, raw_key
 from creditrisk_assets.features.families import FAMILIES, applicant_features
 from creditrisk_assets.features.lineage import applicant_lineage
 from creditrisk_assets.features.plan import render_plan
 from creditrisk_assets.lake import Lake, Version, write_atomically
-from creditrisk_assets.modelling import bundle, bundle_writer, evaluation, leaks, pipeline, plots, training
+from creditrisk_assets.modelling import (
+    bundle,
+    bundle_writer,
+    calibration,
+    calibration_fitting,
+    cross_validation,
+    evaluation,
+    folds,
+    leaks,
+    pipeline,
+    plots,
+    training,
+)
 from creditrisk_assets.modelling.bundle import Bundle
-from creditrisk_assets.modelling.configuration import load_configuration
+from creditrisk_assets.modelling.calibration import Calibrator
+from creditrisk_assets.modelling.configuration import ModelConfig, load_configuration
+from creditrisk_assets.modelling.cross_validation import OutOfFold
 from creditrisk_assets.modelling.evaluation import Evaluation
 from creditrisk_assets.modelling.inputs import InputChoice, ModelInput, choose_inputs
 from creditrisk_assets.modelling.policy import Policy, load_policy
 from creditrisk_assets.modelling.signing import public_bytes, signing_key
 from creditrisk_assets.modelling.tables import Part, read_part
-from creditrisk_assets.modelling.training import TrainedModel
+from creditrisk_assets.modelling.training import TrainedModel, TreeSearch
 from creditrisk_assets.registry import tracking
 from creditrisk_assets.resources.mlflow import MlflowRun, connect
 from creditrisk_assets.settings import Settings
 
-MODEL, EVALUATION = "model/pd", "model/evaluation"
+OUT_OF_FOLD, MODEL, EVALUATION = "model/out_of_fold", "model/pd", "model/evaluation"
+CALIBRATOR = "calibrator.json"
 BUNDLE, COMPARISON, IMPORTANCE, FIGURES = "bundle", "comparison", "importance.json", "evaluation.json"
 PREDICTIONS = "test_predictions.parquet"
 PLOTS = ("roc", "precision_recall", "calibration", "score_distribution", "gain", "importance")
@@ -45,11 +65,55 @@ TOP_INPUTS = 20
 SYNTHETIC = "synthetic portfolio (mechanics, not accuracy on real lending data)"
 
 
+def _make_out_of_fold(work: Work) -> Made:
+    choice, config = _choice(work.settings), load_configuration()
+    part = read_part(work.inputs[SPLIT_TRAIN].data, choice.allowed)
+    plan = config.validation
+    words = f"{plan.repeats} × {plan.folds} folds of {len(part):,} applicants with {len(choice.allowed)} inputs"
+    work.context.log.info(f"cross-validating: {words}")
+    found = cross_validation.cross_validate(part, choice.allowed, config, threads=work.settings.threads)
+    found.table.to_parquet(work.draft.data, index=False, compression="zstd")
+    (work.draft.path / CALIBRATOR).write_text(found.calibration.calibrator.to_json())
+    with work.connection() as con:
+        contract = contract_outcomes(check(con, parquet(work.draft.data), OUT_OF_FOLD_CONTRACT))
+    checks = [*contract, _once_per_repeat(found, part), _believable(found, config)]
+    return Made({"rows": len(found.table), "defaults": int(part.labels.sum()), **found.facts()}, checks)
+
+
+def _once_per_repeat(found: OutOfFold, part: Part) -> CheckOutcome:
+    """Look at the table, not at how it was made."""
+    seen = found.table.groupby("repeat")["sk_id_curr"].apply(lambda ids: sorted(ids) == sorted(part.ids.tolist()))
+    words = f"{len(part):,} training applicants, {len(found.table):,} predictions in {len(seen)} repeats"
+    return CheckOutcome("each_applicant_once_per_repeat", passed=bool(seen.all()), facts={"description": words})
+
+
+def _believable(found: OutOfFold, config: ModelConfig) -> CheckOutcome:
+    low, high = config.validation.lowest_auc, config.validation.highest_auc
+    by_fold = ", ".join(f"{fold.auc:.3f}" for fold in found.folds)
+    words = f"AUC out of fold {found.auc:.4f}, believed from {low} to {high}; by fold {by_fold}"
+    facts = {"description": words, "auc": found.auc}
+    return CheckOutcome("auc_is_believable", passed=low <= found.auc <= high, facts=facts)
+
+
+def _show_out_of_fold(version: Version) -> Mapping[str, dg.MetadataValue]:
+    facts = version.manifest.metadata["facts"]
+    calibration = facts["calibration"]
+    shown = ("repeat", "fold", "fitted", "held_out", "trees", "auc")
+    return {
+        "auc": dg.MetadataValue.float(round(facts["auc"], 6)),
+        "trees": dg.MetadataValue.text(f"{facts['search']['trees']} ({facts['search']['reason']})"),
+        "calibrator": dg.MetadataValue.text(f"{calibration['calibrator']['kind']}: {calibration['reason']}"),
+        "folds": table_of([{name: fold[name] for name in shown} for fold in facts["folds"]]),
+    }
+
+
 def _make_model(work: Work) -> Made:
     policy, choice = load_policy(work.settings.policy), _choice(work.settings)
-    part = read_part(work.inputs[SPLIT_TRAIN].data, choice.all)
+    part, out_of_fold = read_part(work.inputs[SPLIT_TRAIN].data, choice.all), work.inputs[OUT_OF_FOLD]
     work.context.log.info(f"training on {len(part):,} applicants with {len(choice.allowed)} inputs")
-    trained = training.train(part, choice, load_configuration(), threads=work.settings.threads)
+    search = TreeSearch(**out_of_fold.manifest.metadata["facts"]["search"])
+    calibrator = Calibrator.from_json((out_of_fold.path / CALIBRATOR).read_text("utf-8"))
+    trained = training.train(part, choice, load_configuration(), search, calibrator, threads=work.settings.threads)
     synthetic = _is_synthetic(work.lake)
     written = _write(work, trained.model, part, policy, BUNDLE, synthetic=synthetic)
     if trained.comparison is not None:
@@ -57,6 +121,7 @@ def _make_model(work: Work) -> Made:
     (work.draft.path / IMPORTANCE).write_text(json.dumps(trained.model.importance, indent=1))
     checks = [*_model_checks(written, choice), _shuffled(part, choice, work.settings)]
     facts = _model_facts(trained.model, choice, written, synthetic=synthetic)
+    facts["out_of_fold_auc"] = out_of_fold.manifest.metadata["facts"]["auc"]
     if not any(check.blocks for check in checks):
         facts["mlflow"] = _log(work, trained.model, choice, written)
     return Made(facts, checks, version=written.version)
@@ -85,6 +150,7 @@ def _write(work: Work, model: TrainedModel, part: Part, policy: Policy, name: st
         features=model.features,
         plan=render_plan(),
         policy=policy,
+        calibrator=model.calibrator,
         metrics=metrics,
         golden=model.golden(part),
         inputs={key: version.version for key, version in work.inputs.items()},
@@ -115,6 +181,7 @@ def _model_facts(model: TrainedModel, choice: InputChoice, written: Bundle, *, s
         "validation_auc": model.search.validation_auc,
         "model_version": written.version,
         "model_hash": model.model_hash,
+        "calibrator": asdict(model.calibrator),
         "kept_for_testing_only": {item.name: list(choice.attributes[item.name]) for item in choice.prohibited},
         "allowed_by_policy": dict(choice.reasons),
         "dropped": dict(model.dropped),
@@ -168,16 +235,21 @@ def _show_model(version: Version) -> Mapping[str, dg.MetadataValue]:
     return shown
 
 
-def _trained_on(settings: Settings, _lake: Lake) -> Mapping[str, str]:
-    """Fingerprint what a model depends on besides tables and code: policy, allowances in force, feature definitions, signing key."""
+def _learned_from(settings: Settings, _lake: Lake) -> Mapping[str, str]:
+    """Fingerprint what margins depend on besides tables and code: configuration, allowances in force, feature definitions."""
     policy = load_policy(settings.policy)
     return {
-        "policy": policy.digest,
         "configuration": load_configuration().digest,
+        "prohibited": code_version(policy.prohibited.model_dump(mode="json")),
         "allowances": ",".join(sorted(policy.prohibited.allowed(datetime.now(UTC).date()))),
         **{f"definition of {name}": family.definition for name, family in FAMILIES.items()},
-        "signing_key": public_bytes(signing_key(settings.keys, settings.signing_key)).hex(),
     }
+
+
+def _trained_on(settings: Settings, lake: Lake) -> Mapping[str, str]:
+    """Fingerprint what a bundle depends on besides: the whole policy, which it carries, and the signing key."""
+    signer = public_bytes(signing_key(settings.keys, settings.signing_key)).hex()
+    return {**_learned_from(settings, lake), "policy": load_policy(settings.policy).digest, "signing_key": signer}
 
 
 def _make_evaluation(work: Work) -> Made:
@@ -263,15 +335,50 @@ def export_evaluation(version: Version, reports: Path) -> None:
     write_atomically(reports / "evaluation" / FIGURES, (version.path / FIGURES).read_text("utf-8"))
 
 
-MODEL_CODE = code_version(training, pipeline, bundle, bundle_writer)
+FITTING_CODE = code_version(training, pipeline, folds)
+MODEL_CODE = code_version(FITTING_CODE, calibration, bundle, bundle_writer)
+OUT_OF_FOLD_PREDICTIONS = Artefact(
+    key=OUT_OF_FOLD,
+    group="training",
+    kinds=frozenset({"lightgbm", "parquet", "sklearn"}),
+    describe=Describe(
+        what=(
+            "Margins and PDs of the training applicants by models that have not seen them: what the number of trees and the calibrator"
+            " of `model/pd` are found on."
+        ),
+        grain="one row per training applicant and repeat",
+        built_from="`training/split_train`, `model.yaml`",
+        known_at="when the training applicants' outcomes are",
+        consumed_by="`model/pd`",
+        fails_when=(
+            "an outcome has too few applicants for the folds, an applicant is not exactly once in each repeat, or the AUC is one nobody"
+            " would believe"
+        ),
+        source="creditrisk_assets/modelling/cross_validation.py",
+    ),
+    code_version=code_version(FITTING_CODE, cross_validation, calibration_fitting, OUT_OF_FOLD_CONTRACT),
+    make=_make_out_of_fold,
+    show=_show_out_of_fold,
+    deps=(SPLIT_TRAIN,),
+    checks=CONTRACT
+    | {
+        "each_applicant_once_per_repeat": "Each training applicant has exactly one prediction in each repeat, and nobody else has one.",
+        "auc_is_believable": (
+            "The AUC out of fold lies in the band of model.yaml. Below it the features say nothing: look at the outcome and at the"
+            " joins. Above it something knows the outcome: look at the inputs of largest gain (docs/leaks.md)."
+        ),
+    },
+    columns=schema_of(OUT_OF_FOLD_CONTRACT),
+    also_from=_learned_from,
+)
 PD_MODEL = Artefact(
     key=MODEL,
     group="training",
     kinds=frozenset({"lightgbm", "mlflow", "sklearn"}),
     describe=Describe(
-        what="The probability-of-default model as a signed bundle: LightGBM's text, encoder, feature plan, policy, golden rows.",
+        what="The PD model as a signed bundle: LightGBM's text, calibrator, encoder, feature plan, policy, golden rows.",
         grain="one model",
-        built_from="`training/split_train`, `model.yaml`, the policy file",
+        built_from="`training/split_train`, `model/out_of_fold`, `model.yaml`, the policy file",
         known_at="when its training applicants' outcomes are",
         consumed_by="`model/evaluation`, `monitoring/drift`, `registry/version`",
         fails_when=(
@@ -283,7 +390,7 @@ PD_MODEL = Artefact(
     code_version=code_version(MODEL_CODE, leaks),
     make=_make_model,
     show=_show_model,
-    deps=(SPLIT_TRAIN,),
+    deps=(SPLIT_TRAIN, OUT_OF_FOLD),
     after=(raw_key("application_train"),),
     checks={
         "no_prohibited_input": "No input's column lineage reaches a prohibited attribute, unless the policy allows it by name.",
@@ -316,4 +423,4 @@ MODEL_EVALUATION = Artefact(
     checks=CONTRACT,
     export=lambda settings, _lake, version: export_evaluation(version, settings.reports),
 )
-ARTEFACTS = (*split.ARTEFACTS, PD_MODEL, MODEL_EVALUATION)
+ARTEFACTS = (*split.ARTEFACTS, OUT_OF_FOLD_PREDICTIONS, PD_MODEL, MODEL_EVALUATION)

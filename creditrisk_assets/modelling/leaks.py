@@ -243,8 +243,8 @@ def configured_learner(inputs: Sequence[ModelInput], config: ModelConfig, *, thr
     def learn(known: Part, held_out: Part) -> Lesson:
         fixed = TreeSearch(trees, "fixed: the leak test's", None)
         model = fit_model(known, inputs, small, threads=threads, search=fixed)
-        search = find_trees(known.frame[[i.name for i in model.inputs]], known.labels, small, threads=threads)
-        return Lesson(model.predict(held_out.frame), search.validation_auc, few.validation_share)
+        search = find_trees(known, model.inputs, small, threads=threads)
+        return Lesson(model.margins(held_out.frame), search.validation_auc, 1 / config.validation.inner_folds)
 
     return learn
 

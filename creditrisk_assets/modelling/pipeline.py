@@ -164,6 +164,16 @@ def resampling_steps(config: ModelConfig) -> list[tuple[str, Any]]:
     return steps
 
 
+def resampled_rate(rate: float, config: ModelConfig) -> float:
+    """Compute the default rate of the rows the classifier is fitted on, given that of the rows before resampling."""
+    chosen = config.resampling
+    if chosen.method in {"smote", "smote_undersample"}:
+        rate = max(rate, chosen.smote_share)
+    if chosen.method in {"undersample", "smote_undersample"}:
+        rate = max(rate, chosen.minority_share)
+    return rate
+
+
 def oversample(
     X: Matrix, y: NDArray[np.int64], *, share: float, neighbours: int, seed: int
 ) -> tuple[Matrix, NDArray[np.int64]]:

@@ -46,6 +46,11 @@ class Part:
             raise ValueError("these applicants have no TARGET")
         return self.target
 
+    def take(self, rows: NDArray[np.int64]) -> "Part":
+        """Return some of the rows, in the order given."""
+        target = None if self.target is None else self.target[rows]
+        return Part(self.ids[rows], target, self.frame.iloc[rows].reset_index(drop=True))
+
 
 def read_part(path: Path, inputs: Sequence[ModelInput]) -> Part:
     """Read a split or feature table.
