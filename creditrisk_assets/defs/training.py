@@ -185,6 +185,7 @@ def _model_facts(model: TrainedModel, choice: InputChoice, written: Bundle, *, s
         "kept_for_testing_only": {item.name: list(choice.attributes[item.name]) for item in choice.prohibited},
         "allowed_by_policy": dict(choice.reasons),
         "dropped": dict(model.dropped),
+        "monotone": {item.name: item.monotone for item in model.inputs if item.monotone},
         "synthetic": synthetic,
         "configuration": model.config.model_dump(mode="json"),
     }
@@ -241,6 +242,7 @@ def _learned_from(settings: Settings, _lake: Lake) -> Mapping[str, str]:
     return {
         "configuration": load_configuration().digest,
         "prohibited": code_version(policy.prohibited.model_dump(mode="json")),
+        "monotone": code_version([direction.model_dump() for direction in policy.monotone]),
         "allowances": ",".join(sorted(policy.prohibited.allowed(datetime.now(UTC).date()))),
         **{f"definition of {name}": family.definition for name, family in FAMILIES.items()},
     }

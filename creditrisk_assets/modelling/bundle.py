@@ -7,7 +7,7 @@ library alone, and never unpickles anything.
 
     manifest.json    format, name, created_at, model_version, files (name -> SHA-256), inputs, code_version, …
     signature.json   Ed25519 over the bytes of manifest.json
-    model.txt        LightGBM's text         encoder.json   the model's features in order, with their categories
+    model.txt        LightGBM's text         encoder.json   the model's features in order: categories, constraints
     plan.json        feature SQL and tables  policy.json    grades, cut-offs, gates
     calibrator.json  the map from margins to PDs      metrics.json   how the training went
     golden.json      rows with the PDs they must get
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from creditrisk_assets.modelling.booster import Booster, BoosterError
 from creditrisk_assets.modelling.calibration import CalibrationError, Calibrator
-from creditrisk_assets.modelling.policy import Policy, PolicyError, parse_policy
+from creditrisk_assets.modelling.policy import Policy, PolicyError, Sign, parse_policy
 
 FORMAT = 2  # 1 had no calibrator: its PDs were the margins' sigmoid
 MANIFEST = "manifest.json"
@@ -62,6 +62,7 @@ class BundleFeature:
     family: str
     kind: Kind
     categories: tuple[str, ...] | None = None
+    monotone: Sign = 0  # which way the PD may move with it
     codes: Mapping[str, float] = field(init=False, repr=False, compare=False)  # category -> its number in the matrix
 
     def __post_init__(self) -> None:
@@ -351,6 +352,7 @@ def _features(encoder: Mapping[str, Any]) -> tuple[BundleFeature, ...]:
             family=entry["family"],
             kind=entry["kind"],
             categories=None if entry["categories"] is None else tuple(entry["categories"]),
+            monotone=entry["monotone"],
         )
         for entry in encoder["features"]
     )

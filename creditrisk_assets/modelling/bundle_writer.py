@@ -230,6 +230,7 @@ def _render(content: BundleContent) -> dict[str, bytes]:
                 "family": feature.family,
                 "kind": feature.kind,
                 "categories": None if feature.categories is None else list(feature.categories),
+                "monotone": feature.monotone,
             }
             for feature in content.features
         ]

@@ -77,7 +77,7 @@ class TrainedModel:
     def features(self) -> tuple[BundleFeature, ...]:
         """The encoder as the bundle carries it."""
         categories = self.pipeline.named_steps["encode"].categories_
-        return tuple(BundleFeature(i.name, i.family, i.kind, categories.get(i.name)) for i in self.inputs)
+        return tuple(BundleFeature(i.name, i.family, i.kind, categories.get(i.name), i.monotone) for i in self.inputs)
 
     @property
     def importance(self) -> dict[str, float]:
@@ -174,7 +174,7 @@ def fit_model(
         raise TrainingError("every input is constant or empty; nothing can be learned, so check the features")
     frame = part.frame[[i.name for i in used]]
     search = search or find_trees(part, used, config, threads=threads, fold=fold)
-    pipeline = build_pipeline(config, trees=search.trees, threads=threads)
+    pipeline = build_pipeline(config, trees=search.trees, threads=threads, monotone=[i.monotone for i in used])
     try:
         pipeline.fit(frame, target, classify__feature_name=[i.name for i in used])
     except EncodingError as error:
@@ -223,7 +223,7 @@ def find_trees(
     del frame
     for _, step in resampling_steps(config):
         x, y = step.fit_resample(x, y)
-    model = classifier(config, rules.maximum, threads)
+    model = classifier(config, rules.maximum, threads, [i.monotone for i in inputs])
     stop = early_stopping(rules.stop_after, first_metric_only=True, verbose=False)
     # The log-loss is smoother than the AUC, whose best tree of a few hundred defaults is luck; the AUC is for the record.
     watched = {"eval_X": x_validation, "eval_y": target[inner.held_out], "eval_metric": ["binary_logloss", "auc"]}
