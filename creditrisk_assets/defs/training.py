@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,25 +33,31 @@ from creditrisk_assets.modelling import (
     bundle_writer,
     calibration,
     calibration_fitting,
+    calibration_tests,
+    comparison,
     cross_validation,
     evaluation,
     folds,
     leaks,
+    master_scale,
     pipeline,
     plots,
     training,
 )
-from creditrisk_assets.modelling.bundle import Bundle
+from creditrisk_assets.modelling.bundle import Bundle, BundleError
 from creditrisk_assets.modelling.calibration import Calibrator
+from creditrisk_assets.modelling.calibration_tests import CalibrationReport
 from creditrisk_assets.modelling.configuration import ModelConfig, load_configuration
 from creditrisk_assets.modelling.cross_validation import OutOfFold
 from creditrisk_assets.modelling.evaluation import Evaluation
 from creditrisk_assets.modelling.inputs import InputChoice, ModelInput, choose_inputs
+from creditrisk_assets.modelling.master_scale import MasterScale
 from creditrisk_assets.modelling.policy import Policy, load_policy
 from creditrisk_assets.modelling.signing import public_bytes, signing_key
 from creditrisk_assets.modelling.tables import Part, read_part
 from creditrisk_assets.modelling.training import TrainedModel, TreeSearch
 from creditrisk_assets.registry import tracking
+from creditrisk_assets.registry.lockbox import Opening, Purpose, record_opening
 from creditrisk_assets.resources.mlflow import MlflowRun, connect
 from creditrisk_assets.settings import Settings
 
@@ -59,7 +65,7 @@ OUT_OF_FOLD, MODEL, EVALUATION = "model/out_of_fold", "model/pd", "model/evaluat
 CALIBRATOR = "calibrator.json"
 BUNDLE, COMPARISON, IMPORTANCE, FIGURES = "bundle", "comparison", "importance.json", "evaluation.json"
 PREDICTIONS = "test_predictions.parquet"
-PLOTS = ("roc", "precision_recall", "calibration", "score_distribution", "gain", "importance")
+PLOTS = ("roc", "precision_recall", "calibration", "score_distribution", "gain", "importance", "grades")
 MLFLOW_RUN_TAG = "mlflow_run_id"
 TOP_INPUTS = 20
 SYNTHETIC = "synthetic portfolio (mechanics, not accuracy on real lending data)"
@@ -256,20 +262,32 @@ def _trained_on(settings: Settings, lake: Lake) -> Mapping[str, str]:
 
 def _make_evaluation(work: Work) -> Made:
     policy, model = load_policy(work.settings.policy), work.inputs[MODEL]
-    choice = _choice(work.settings)
+    choice, version = _choice(work.settings), model.manifest.metadata["facts"]["model_version"]
+    openings = open_test_part(work, version, "evaluation")
     part = read_part(work.inputs[SPLIT_TEST].data, choice.all)
     public = public_bytes(signing_key(work.settings.keys, work.settings.signing_key))
     pds = score_part(Bundle.load(model.path / BUNDLE, public), part)
-    comparison = model.path / COMPARISON
-    with_prohibited = score_part(Bundle.load(comparison, public), part) if comparison.is_dir() else None
+    prohibited = model.path / COMPARISON
+    with_prohibited = score_part(Bundle.load(prohibited, public), part) if prohibited.is_dir() else None
     try:
         measured = evaluation.evaluate(part.labels, pds, policy, with_prohibited=with_prohibited)
     except SchemaError as error:
         words = f"{error.schema.name}: {error.check}"
         return Made({}, [CheckOutcome("contract", passed=False, facts={"description": words})])
+    grades = [policy.decide(one).band for one in pds.tolist()]
+    report = calibration_tests.calibration_report(part.labels, pds, grades, _segments(part, policy))
+    scale = master_scale.master_scale(part.labels, pds, policy.bands, policy.master_scale)
+    beside = _beside_champion(work, part, pds, version)
     importance = json.loads((model.path / IMPORTANCE).read_text("utf-8"))
-    (work.draft.path / FIGURES).write_text(json.dumps(measured.to_dict(), indent=1))
-    pictures = plots.draw_all(part.labels, pds, measured, importance)
+    content = {
+        **measured.to_dict(),
+        "calibration_report": report.to_dict(),
+        "master_scale": scale.to_dict(),
+        "champion": beside,
+        "lockbox": [asdict(opening) for opening in openings],
+    }
+    (work.draft.path / FIGURES).write_text(json.dumps(content, indent=1))
+    pictures = plots.draw_all(part.labels, pds, measured, importance) | {"grades": plots.draw_grades(report)}
     for name, picture in pictures.items():
         (work.draft.path / f"{name}.png").write_bytes(picture)
     connect(work.settings)
@@ -282,12 +300,102 @@ def _make_evaluation(work: Work) -> Made:
         "figures": measured.figures(),
         "synthetic": synthetic,
         "headline": _headline(measured, synthetic=synthetic),
-        "model_version": model.manifest.metadata["facts"]["model_version"],
+        "model_version": version,
+        "champion": beside,
+        "openings": len(openings),
     }
-    return Made(
-        facts,
-        [CheckOutcome("contract", passed=True, facts={"description": "deciles, calibration, distribution, grades"})],
+    tables = CheckOutcome("contract", passed=True, facts={"description": "deciles, calibration, distribution, grades"})
+    return Made(facts, [tables, _pds_true(report), _grades_order(scale), _opened_once(openings)])
+
+
+def open_test_part(work: Work, model_version: str, purpose: Purpose) -> tuple[Opening, ...]:
+    """Write down that the test part is opened, before it is; return every opening for this version and purpose."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    opening = Opening(now, model_version, purpose, work.inputs[SPLIT_TEST].version, work.context.run.run_id)
+    return record_opening(work.settings.lockbox, opening)
+
+
+def _segments(part: Part, policy: Policy) -> dict[str, list[Any]]:
+    """Return the policy's segmentations, flags in words."""
+    if strangers := [name for name in policy.segments if name not in part.frame]:
+        raise ValueError(
+            f"the policy's segments name {', '.join(strangers)}, which no family makes; mend the policy file"
+        )
+    flags = {0.0: "no", 1.0: "yes"}
+    return {name: [flags.get(value, value) for value in part.frame[name].tolist()] for name in policy.segments}
+
+
+def _beside_champion(work: Work, part: Part, pds: NDArray[np.float64], version: str) -> dict[str, Any]:
+    """Compare with the champion of this moment on the same applicants, where there is another and it can be."""
+    path = bundle.follow(work.settings.bundles)
+    if path is None or path.name == version:
+        return {"compared": False, "reason": "no other champion is published"}
+    rival, reason = rival_bundle(work.settings, path)
+    if rival is None:
+        return {"compared": False, "version": path.name, "reason": reason}
+    names = [feature.name for feature in rival.features]
+    if missing := [name for name in names if name not in part.frame]:
+        return {"compared": False, "version": path.name, "reason": f"{len(missing)} of its features are gone"}
+    open_test_part(work, rival.version, "comparison")
+    theirs = score_part(rival, part)
+    seed = load_configuration().seed
+    found = [comparison.compare_auc(part.labels, pds, theirs), *comparison.compare(part.labels, pds, theirs, seed=seed)]
+    return {"compared": True, "version": path.name, "figures": [one.to_dict() for one in found]}
+
+
+def rival_bundle(settings: Settings, path: Path) -> tuple[Bundle | None, str]:
+    """Load another version to measure it on this test part, or say why its recorded figures are all there is."""
+    try:
+        rival = Bundle.load(path, public_bytes(signing_key(settings.keys, settings.signing_key)))
+    except BundleError as error:
+        return None, str(error)
+    meant = {name: family["definition"] for name, family in rival.plan["families"].items()}
+    if meant != {name: family.definition for name, family in FAMILIES.items()}:
+        return None, "features mean something else by now"
+    return rival, ""
+
+
+def _pds_true(report: CalibrationReport) -> CheckOutcome:
+    wrong = [test for test in report.rejected() if test.segment is None]
+    apart = len(report.rejected()) - len(wrong)
+    overall = report.figures[0]
+    slope = "undefined" if overall.slope is None else f"{overall.slope.value:.3f} ± {overall.slope.standard_error:.3f}"
+    shift = "undefined"
+    if overall.intercept is not None:
+        shift = f"{overall.intercept.value:.3f} ± {overall.intercept.standard_error:.3f}"
+    words = (
+        f"slope {slope}, intercept {shift}; mean PD and default rate disagree in"
+        f" {', '.join(str(test.grade) for test in wrong) or 'no grade'} and in {apart} segments or grades of segments"
+        " (binomial, Holm)"
     )
+    facts: dict[str, Any] = {"description": words}
+    if rows := report.rejected():
+        facts["disagree"] = [
+            {
+                "segment": test.segment or "everybody",
+                "value": test.value or "",
+                "grade": test.grade or "all",
+                "applicants": test.applicants,
+                "mean_pd": test.mean_pd,
+                "default_rate": test.default_rate,
+                "p_adjusted": test.binomial_adjusted,
+            }
+            for test in rows
+        ]
+    return CheckOutcome("pds_agree_with_defaults", passed=not wrong, facts=facts, severity="WARN")
+
+
+def _grades_order(scale: MasterScale) -> CheckOutcome:
+    words = "; ".join(scale.problems) or f"{len(scale.grades)} grades, each riskier than the one before"
+    facts = {"description": words, "concentration": scale.concentration}
+    return CheckOutcome("grades_order_risk", passed=not scale.problems, facts=facts, severity="WARN")
+
+
+def _opened_once(openings: Sequence[Opening]) -> CheckOutcome:
+    times = ", ".join(opening.at for opening in openings)
+    words = f"the test part was opened {len(openings)} times for this version: {times}"
+    facts = {"description": words, "openings": len(openings)}
+    return CheckOutcome("lockbox_opened_once", passed=len(openings) == 1, facts=facts, severity="WARN")
 
 
 def score_part(model: Bundle, part: Part) -> NDArray[np.float64]:
@@ -325,7 +433,12 @@ def _show_evaluation(version: Version) -> Mapping[str, dg.MetadataValue]:
         for name, value in facts["figures"].items()
         if math.isfinite(value)
     }
-    return shown | {name: table_of(tables[name]) for name in ("deciles", "bands")}
+    shown |= {name: table_of(tables[name]) for name in ("deciles", "bands")}
+    if facts["champion"]["compared"]:
+        rows = [{**one, **one["difference"]} for one in facts["champion"]["figures"]]
+        names = ("metric", "first", "second", "value", "low", "high", "p_value", "method", "verdict")
+        shown["beside_champion"] = table_of([{name: row[name] for name in names} for row in rows])
+    return shown
 
 
 def export_evaluation(version: Version, reports: Path) -> None:
@@ -415,14 +528,23 @@ MODEL_EVALUATION = Artefact(
         built_from="`model/pd`, `training/split_test`",
         known_at="when the test applicants' outcomes are",
         consumed_by="`registry/version`, risk officers",
-        fails_when="a PD is none, or a table leaves its contract",
+        fails_when="a PD is none, a table leaves its contract, or the opening of the test part cannot be written down",
         source="creditrisk_assets/modelling/evaluation.py",
     ),
-    code_version=code_version(evaluation, plots),
+    code_version=code_version(evaluation, calibration_tests, master_scale, comparison, plots),
     make=_make_evaluation,
     show=_show_evaluation,
     deps=(MODEL, SPLIT_TEST),
-    checks=CONTRACT,
+    checks=CONTRACT
+    | {
+        "pds_agree_with_defaults": "In every grade the mean PD agrees with the default rate (exact binomial test, Holm-adjusted).",
+        "grades_order_risk": "Each grade is riskier than the one before and holds a fair share of the applicants (policy: master_scale).",
+        "lockbox_opened_once": (
+            "The test part was opened once for this model version. More often is no failure, but its figures were seen before: whoever"
+            " changed the evaluation in between should say why."
+        ),
+    },
+    advisory=frozenset({"pds_agree_with_defaults", "grades_order_risk", "lockbox_opened_once"}),
     export=lambda settings, _lake, version: export_evaluation(version, settings.reports),
 )
 ARTEFACTS = (*split.ARTEFACTS, OUT_OF_FOLD_PREDICTIONS, PD_MODEL, MODEL_EVALUATION)

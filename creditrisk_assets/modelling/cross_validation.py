@@ -90,7 +90,7 @@ def cross_validate(part: Part, inputs: Sequence[ModelInput], config: ModelConfig
     try:
         for fold in make_folds(part.ids, target, config.validation):
             model = fit_model(part.take(fold.fitted), inputs, config, threads=threads, fold=fold)
-            margins = model.margins(part.frame.iloc[fold.held_out])
+            margins = model.margins(part.take(fold.held_out).frame)
             accounts.append(
                 FoldAccount(
                     repeat=fold.repeat,

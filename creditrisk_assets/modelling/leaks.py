@@ -15,7 +15,7 @@ Hanley, McNeil (1982), Radiology 143. Kaufman, Rosset, Perlich, Stitelman (2012)
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Literal, Self
@@ -436,4 +436,4 @@ def _classes(target: Labels) -> tuple[int, int]:
 
 
 def _take(part: Part, rows: NDArray[np.int64], labels: Labels) -> Part:
-    return Part(part.ids[rows], labels, part.frame.iloc[rows].reset_index(drop=True))
+    return replace(part.take(rows), target=labels)

@@ -171,6 +171,7 @@ class Policy(_Frozen):
     bands: Annotated[tuple[Band, ...], Field(min_length=1)]
     master_scale: ScaleRules
     score: ScorePoints
+    segments: tuple[Words, ...] = ()
     decisions: Decisions
     prohibited: Prohibited
     monotone: tuple[Direction, ...] = ()

@@ -168,15 +168,15 @@ def fit_model(
     wait_passively()
     target = checked_target(part)
     threads = threads if len(part) * len(inputs) >= CELLS_WORTH_THREADS else 1
-    dropped = uninformative(part.frame[[i.name for i in inputs]])
+    dropped = uninformative(part.frame, [i.name for i in inputs])
     used = tuple(i for i in inputs if i.name not in dropped)
     if not used:
         raise TrainingError("every input is constant or empty; nothing can be learned, so check the features")
-    frame = part.frame[[i.name for i in used]]
+    part = part.of([i.name for i in used])
     search = search or find_trees(part, used, config, threads=threads, fold=fold)
     pipeline = build_pipeline(config, trees=search.trees, threads=threads, monotone=[i.monotone for i in used])
     try:
-        pipeline.fit(frame, target, classify__feature_name=[i.name for i in used])
+        pipeline.fit(part.frame, target, classify__feature_name=[i.name for i in used])
     except EncodingError as error:
         raise TrainingError(f"the training part cannot be encoded: {error}") from error
     rate = float(target.mean())
@@ -184,16 +184,16 @@ def fit_model(
     return TrainedModel(pipeline, used, dropped, search, len(part), int(target.sum()), config, calibrator)
 
 
-def uninformative(frame: pd.DataFrame) -> dict[str, str]:
+def uninformative(frame: pd.DataFrame, names: Sequence[str]) -> dict[str, str]:
     """Find columns that cannot tell applicants apart: column -> why."""
     dropped = {}
-    for name in frame:
+    for name in names:
         column = frame[name]
         known = column.notna()
         if not known.any():
-            dropped[str(name)] = "no value in any training row"
+            dropped[name] = "no value in any training row"
         elif known.all() and column.nunique() == 1:
-            dropped[str(name)] = "one value in all training rows"
+            dropped[name] = "one value in all training rows"
     return dropped
 
 
@@ -216,11 +216,9 @@ def find_trees(
     place = (fold.repeat, fold.number) if fold else (0, 0)
     everybody = Fold(*place, np.arange(len(part)), np.array([], dtype=np.int64))
     inner = next(inner_folds(everybody, part.ids, target, config.validation))
-    frame = part.frame[[i.name for i in inputs]]
-    encoder = ApplicantEncoder()
-    x, y = encoder.fit_transform(frame.iloc[inner.fitted]), target[inner.fitted]
-    x_validation = encoder.transform(frame.iloc[inner.held_out])
-    del frame
+    part, encoder = part.of([i.name for i in inputs]), ApplicantEncoder()
+    x, y = encoder.fit_transform(part.take(inner.fitted).frame), target[inner.fitted]
+    x_validation = encoder.transform(part.take(inner.held_out).frame)
     for _, step in resampling_steps(config):
         x, y = step.fit_resample(x, y)
     model = classifier(config, rules.maximum, threads, [i.monotone for i in inputs])

@@ -1,14 +1,25 @@
 """The model of the graph: out of fold, calibrated, and held to the policy."""
 
+import json
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from creditrisk_assets.defs.training import BUNDLE, CALIBRATOR, MODEL, OUT_OF_FOLD, score_part
+from creditrisk_assets import running
+from creditrisk_assets.defs.training import BUNDLE, CALIBRATOR, EVALUATION, FIGURES, MODEL, OUT_OF_FOLD, score_part
+from creditrisk_assets.lake import Lake
 from creditrisk_assets.modelling.bundle import Bundle, read_public_key
+from creditrisk_assets.modelling.bundle_writer import BundleContent, publish_bundle, write_bundle
 from creditrisk_assets.modelling.calibration import Calibrator
 from creditrisk_assets.modelling.inputs import ModelInput
+from creditrisk_assets.modelling.policy import load_policy
+from creditrisk_assets.modelling.signing import signing_key
 from creditrisk_assets.modelling.tables import Part, read_part
+from creditrisk_assets.registry.lockbox import read_ledger
+from creditrisk_assets.settings import Settings
 from creditrisk_assets_tests.integration.conftest import Graph
 
 
@@ -57,3 +68,67 @@ def test_no_pd_moves_against_the_policy(bundle: Bundle, tested: Part) -> None:
         assert (steps >= 0).all(), feature.name
         moved = max(moved, float(steps.max()))
     assert moved > 0
+
+
+def test_the_test_part_was_opened_once_and_that_is_on_record(graph: Graph, bundle: Bundle) -> None:
+    (opening,) = read_ledger(graph.settings.lockbox)
+    assert (opening.model_version, opening.purpose) == (bundle.version, "evaluation")
+    assert opening.split_version == graph.lake.require("training/split_test").version
+
+
+def test_the_evaluation_says_whether_pds_are_true_and_grades_order_risk(graph: Graph, tested: Part) -> None:
+    version = graph.lake.require(EVALUATION)
+    content = json.loads((version.path / FIGURES).read_text())
+    report, scale = content["calibration_report"], content["master_scale"]
+    assert report["figures"][0]["applicants"] == len(tested)
+    assert {f["segment"] for f in report["figures"]} == {None, *load_policy().segments}
+    assert {t["grade"] for t in report["tests"] if t["segment"] is None} <= {g["name"] for g in scale["grades"]}
+    assert sum(grade["applicants"] for grade in scale["grades"]) == len(tested)
+    assert content["champion"] == {"compared": False, "reason": "no other champion is published"}
+    assert (version.path / "grades.png").stat().st_size > 0
+
+
+@pytest.fixture
+def with_rival(graph: Graph, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Settings, str]:
+    """A copy of the home without its evaluation, where a version with timid PDs is the champion."""
+    shutil.copytree(graph.settings.root, tmp_path / "copy", symlinks=True)
+    monkeypatch.setenv("CREDITRISK_HOME", str(tmp_path / "copy"))
+    settings = Settings()
+    shutil.rmtree(settings.lake / "model" / "evaluation")
+    path = graph.lake.require(MODEL).path / BUNDLE
+    timid = Calibrator("sigmoid", 0.5, 0.5, -1.0)
+    golden = json.loads((path / "golden.json").read_text())["rows"]
+    columns = {name: [row["features"][name] for row in golden] for name in bundle.feature_names}
+    pds = timid.pds(bundle.booster.margins(bundle.encode(columns)))
+    content = BundleContent(
+        name="credit-risk-pd",
+        model_text=(path / "model.txt").read_text(),
+        features=bundle.features,
+        plan=bundle.plan,
+        policy=bundle.policy,
+        calibrator=timid,
+        metrics=bundle.metrics,
+        golden=[{**row, "pd": pd} for row, pd in zip(golden, pds.tolist(), strict=True)],
+        inputs=bundle.manifest["inputs"],
+        code_version="rival",
+    )
+    key = signing_key(settings.keys, settings.signing_key)
+    rival = write_bundle(tmp_path / "rival", content, key)
+    publish_bundle(tmp_path / "rival", settings.bundles, read_public_key(settings.keys))
+    return settings, rival.version
+
+
+def test_a_second_opening_is_flagged_and_another_champion_is_compared(with_rival: tuple[Settings, str]) -> None:
+    settings, rival = with_rival
+    assert running.materialize(settings, EVALUATION).failures == []
+    evaluation = Lake(settings.lake).require(EVALUATION)
+    checks = {check["name"]: check for check in evaluation.manifest.metadata["checks"]}
+    assert not checks["lockbox_opened_once"]["passed"]
+    assert checks["lockbox_opened_once"]["severity"] == "WARN"
+    assert [o.purpose for o in read_ledger(settings.lockbox)] == ["evaluation", "evaluation", "comparison"]
+    beside = evaluation.manifest.metadata["facts"]["champion"]
+    figures = {figure["metric"]: figure for figure in beside["figures"]}
+    assert beside["version"] == rival
+    assert figures["auc"]["difference"]["value"] == 0
+    assert figures["auc"]["method"] == "delong"
+    assert figures["brier"]["verdict"] == "better"
