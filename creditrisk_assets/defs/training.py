@@ -72,7 +72,7 @@ SYNTHETIC = "synthetic portfolio (mechanics, not accuracy on real lending data)"
 
 
 def _make_out_of_fold(work: Work) -> Made:
-    choice, config = _choice(work.settings), load_configuration()
+    choice, config = choose(work.settings), load_configuration()
     part = read_part(work.inputs[SPLIT_TRAIN].data, choice.allowed)
     plan = config.validation
     words = f"{plan.repeats} × {plan.folds} folds of {len(part):,} applicants with {len(choice.allowed)} inputs"
@@ -114,7 +114,7 @@ def _show_out_of_fold(version: Version) -> Mapping[str, dg.MetadataValue]:
 
 
 def _make_model(work: Work) -> Made:
-    policy, choice = load_policy(work.settings.policy), _choice(work.settings)
+    policy, choice = load_policy(work.settings.policy), choose(work.settings)
     part, out_of_fold = read_part(work.inputs[SPLIT_TRAIN].data, choice.all), work.inputs[OUT_OF_FOLD]
     work.context.log.info(f"training on {len(part):,} applicants with {len(choice.allowed)} inputs")
     search = TreeSearch(**out_of_fold.manifest.metadata["facts"]["search"])
@@ -133,7 +133,8 @@ def _make_model(work: Work) -> Made:
     return Made(facts, checks, version=written.version)
 
 
-def _choice(settings: Settings) -> InputChoice:
+def choose(settings: Settings) -> InputChoice:
+    """Choose the inputs of the model among the features of the store, by the policy of this day."""
     inputs = [ModelInput(feature.name, feature.family, feature.kind) for feature in applicant_features()]
     return choose_inputs(inputs, applicant_lineage(), load_policy(settings.policy), datetime.now(UTC).date())
 
@@ -262,7 +263,7 @@ def _trained_on(settings: Settings, lake: Lake) -> Mapping[str, str]:
 
 def _make_evaluation(work: Work) -> Made:
     policy, model = load_policy(work.settings.policy), work.inputs[MODEL]
-    choice, version = _choice(work.settings), model.manifest.metadata["facts"]["model_version"]
+    choice, version = choose(work.settings), model.manifest.metadata["facts"]["model_version"]
     openings = open_test_part(work, version, "evaluation")
     part = read_part(work.inputs[SPLIT_TEST].data, choice.all)
     public = public_bytes(signing_key(work.settings.keys, work.settings.signing_key))

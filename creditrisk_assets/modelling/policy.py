@@ -2,7 +2,7 @@
 
 What belongs here: the frozen models of `policy.yaml`, their hash, and the decision on a PD. What does not:
 hyper-parameters (`model.yaml`), how a gate's figures are measured (`evaluation`), which inputs have a prohibited
-lineage (`inputs`). The scoring service imports this module, so it depends on pydantic and yaml alone.
+lineage (`inputs`). The scoring service imports this module, so it depends on pydantic, yaml and numpy alone.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from creditrisk_assets.modelling.economics import Economics
 from creditrisk_assets.modelling.score_points import ScorePoints
 
 DEFAULT_PATH = Path(__file__).with_name("policy.yaml")
@@ -173,6 +174,7 @@ class Policy(_Frozen):
     score: ScorePoints
     segments: tuple[Words, ...] = ()
     decisions: Decisions
+    economics: Economics
     prohibited: Prohibited
     monotone: tuple[Direction, ...] = ()
     gates: Gates

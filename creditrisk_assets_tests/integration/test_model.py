@@ -9,15 +9,27 @@ import pandas as pd
 import pytest
 
 from creditrisk_assets import running
-from creditrisk_assets.defs.training import BUNDLE, CALIBRATOR, EVALUATION, FIGURES, MODEL, OUT_OF_FOLD, score_part
+from creditrisk_assets.defs.policy import SIMULATION
+from creditrisk_assets.defs.training import (
+    BUNDLE,
+    CALIBRATOR,
+    EVALUATION,
+    FIGURES,
+    MODEL,
+    OUT_OF_FOLD,
+    choose,
+)
 from creditrisk_assets.lake import Lake
 from creditrisk_assets.modelling.bundle import Bundle, read_public_key
 from creditrisk_assets.modelling.bundle_writer import BundleContent, publish_bundle, write_bundle
 from creditrisk_assets.modelling.calibration import Calibrator
+from creditrisk_assets.modelling.configuration import load_configuration
+from creditrisk_assets.modelling.cross_validation import cross_validate
 from creditrisk_assets.modelling.inputs import ModelInput
 from creditrisk_assets.modelling.policy import load_policy
 from creditrisk_assets.modelling.signing import signing_key
 from creditrisk_assets.modelling.tables import Part, read_part
+from creditrisk_assets.modelling.training import fit_model
 from creditrisk_assets.registry.lockbox import read_ledger
 from creditrisk_assets.settings import Settings
 from creditrisk_assets_tests.integration.conftest import Graph
@@ -52,18 +64,19 @@ def test_the_bundle_serves_the_calibrator_found_out_of_fold(graph: Graph, bundle
 
 
 def test_no_pd_moves_against_the_policy(bundle: Bundle, tested: Part) -> None:
-    held = [feature for feature in bundle.features if feature.monotone]
+    held = [(place, feature) for place, feature in enumerate(bundle.features) if feature.monotone]
     assert held
-    rows, moved = Part(tested.ids[:40], None, tested.frame.iloc[:40]), 0.0
-    for feature in held:
-        known = tested.frame[feature.name].dropna()
-        if known.empty:
+    frame = tested.frame.astype(object).where(tested.frame.notna(), None)
+    matrix = bundle.encode({name: frame[name].tolist() for name in bundle.feature_names})
+    rows, moved = matrix[:100], 0.0
+    for place, feature in held:
+        known = matrix[~np.isnan(matrix[:, place]), place]
+        if not len(known):
             continue
-        grid = np.unique(np.concatenate([known.quantile(np.linspace(0, 1, 12)), [known.min() - 1, known.max() + 1]]))
-        pds = [
-            score_part(bundle, Part(rows.ids, None, rows.frame.assign(**{feature.name: np.float32(value)})))
-            for value in grid
-        ]
+        grid = np.unique([*np.quantile(known, np.linspace(0, 1, 12)), known.min() - 1, known.max() + 1])
+        changed = np.repeat(rows[None], len(grid), axis=0)
+        changed[:, :, place] = grid[:, None]
+        pds = bundle.score(changed.reshape(-1, rows.shape[1])).reshape(len(grid), len(rows))
         steps = feature.monotone * np.diff(pds, axis=0)
         assert (steps >= 0).all(), feature.name
         moved = max(moved, float(steps.max()))
@@ -90,23 +103,23 @@ def test_the_evaluation_says_whether_pds_are_true_and_grades_order_risk(graph: G
 
 @pytest.fixture
 def with_rival(graph: Graph, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Settings, str]:
-    """A copy of the home without its evaluation, where a version with timid PDs is the champion."""
+    """A copy of the home without its evaluation, where a version whose PDs are far too high is the champion."""
     shutil.copytree(graph.settings.root, tmp_path / "copy", symlinks=True)
     monkeypatch.setenv("CREDITRISK_HOME", str(tmp_path / "copy"))
     settings = Settings()
     shutil.rmtree(settings.lake / "model" / "evaluation")
     path = graph.lake.require(MODEL).path / BUNDLE
-    timid = Calibrator("sigmoid", 0.5, 0.5, -1.0)
+    loud = Calibrator("intercept", 1.0, 1.0, 2.0)
     golden = json.loads((path / "golden.json").read_text())["rows"]
     columns = {name: [row["features"][name] for row in golden] for name in bundle.feature_names}
-    pds = timid.pds(bundle.booster.margins(bundle.encode(columns)))
+    pds = loud.pds(bundle.booster.margins(bundle.encode(columns)))
     content = BundleContent(
         name="credit-risk-pd",
         model_text=(path / "model.txt").read_text(),
         features=bundle.features,
         plan=bundle.plan,
         policy=bundle.policy,
-        calibrator=timid,
+        calibrator=loud,
         metrics=bundle.metrics,
         golden=[{**row, "pd": pd} for row, pd in zip(golden, pds.tolist(), strict=True)],
         inputs=bundle.manifest["inputs"],
@@ -132,3 +145,31 @@ def test_a_second_opening_is_flagged_and_another_champion_is_compared(with_rival
     assert figures["auc"]["difference"]["value"] == 0
     assert figures["auc"]["method"] == "delong"
     assert figures["brier"]["verdict"] == "better"
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_training_again_gives_the_same_bits(graph: Graph, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("creditrisk_assets.modelling.training.CELLS_WORTH_THREADS", 0)
+    choice, config = choose(graph.settings), load_configuration()
+    part = read_part(graph.lake.require("training/split_train").data, choice.all)
+    found = cross_validate(part, choice.allowed, config, threads=threads)
+    assert found.table.equals(pd.read_parquet(graph.lake.require(OUT_OF_FOLD).data))
+    model = fit_model(part, choice.allowed, config, threads=threads, search=found.search)
+    facts = graph.lake.require(MODEL).manifest.metadata["facts"]
+    assert model.model_hash == facts["model_hash"]
+    assert found.calibration.calibrator == Calibrator(**facts["calibrator"])
+
+
+def test_the_simulation_says_what_the_cut_offs_do(graph: Graph) -> None:
+    version = graph.lake.require(SIMULATION)
+    rows, table = version.manifest.metadata["facts"]["cut_offs"], pd.read_parquet(version.data)
+    policy = load_policy()
+    assert rows["in_force"]["approve_below"] == policy.decisions.approve_below
+    assert rows["best"]["referral_rate"] <= policy.economics.review_capacity_share
+    assert rows["best"]["expected_profit_per_applicant"] >= table["expected_profit"].max() - 1e-6
+    assert table["approval_rate"].is_monotonic_increasing
+    everybody, nobody = table.iloc[-1], table.iloc[0]
+    assert (everybody["approval_rate"], nobody["approval_rate"], nobody["realised_profit"]) == (1, 0, 0)
+    out_of_fold = pd.read_parquet(graph.lake.require(OUT_OF_FOLD).data)
+    assert everybody["bad_rate"] == pytest.approx(out_of_fold["target"].mean())
+    assert all((version.path / f"{name}.png").stat().st_size for name in ("single_cut_off", "cut_off_map"))
