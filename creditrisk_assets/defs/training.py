@@ -276,7 +276,7 @@ def _make_evaluation(work: Work) -> Made:
         words = f"{error.schema.name}: {error.check}"
         return Made({}, [CheckOutcome("contract", passed=False, facts={"description": words})])
     grades = [policy.decide(one).band for one in pds.tolist()]
-    report = calibration_tests.calibration_report(part.labels, pds, grades, _segments(part, policy))
+    report = calibration_tests.calibration_report(part.labels, pds, grades, segments_of(part, policy))
     scale = master_scale.master_scale(part.labels, pds, policy.bands, policy.master_scale)
     beside = _beside_champion(work, part, pds, version)
     importance = json.loads((model.path / IMPORTANCE).read_text("utf-8"))
@@ -316,8 +316,14 @@ def open_test_part(work: Work, model_version: str, purpose: Purpose) -> tuple[Op
     return record_opening(work.settings.lockbox, opening)
 
 
-def _segments(part: Part, policy: Policy) -> dict[str, list[Any]]:
-    """Return the policy's segmentations, flags in words."""
+def segments_of(part: Part, policy: Policy) -> dict[str, list[Any]]:
+    """Return the policy's segmentations of a part, flags in words.
+
+    Raises
+    ------
+    ValueError
+        The policy names a feature that the part does not have.
+    """
     if strangers := [name for name in policy.segments if name not in part.frame]:
         raise ValueError(
             f"the policy's segments name {', '.join(strangers)}, which no family makes; mend the policy file"

@@ -55,6 +55,7 @@ class LightGBM(_Frozen):
     lambda_l1: NotNegative
     lambda_l2: NotNegative
     max_bin: Annotated[int, Field(ge=15, le=255)]
+    subsample_for_bin: Annotated[int, Field(ge=10_000)]
     path_smooth: NotNegative
 
 

@@ -18,6 +18,7 @@ from creditrisk_assets.defs.training import (
     MODEL,
     OUT_OF_FOLD,
     choose,
+    segments_of,
 )
 from creditrisk_assets.lake import Lake
 from creditrisk_assets.modelling.bundle import Bundle, read_public_key
@@ -173,3 +174,13 @@ def test_the_simulation_says_what_the_cut_offs_do(graph: Graph) -> None:
     out_of_fold = pd.read_parquet(graph.lake.require(OUT_OF_FOLD).data)
     assert everybody["bad_rate"] == pytest.approx(out_of_fold["target"].mean())
     assert all((version.path / f"{name}.png").stat().st_size for name in ("single_cut_off", "cut_off_map"))
+
+
+def test_a_segment_nobody_makes_is_refused_by_name(graph: Graph) -> None:
+    part = read_part(graph.lake.require("training/split_test").data, choose(graph.settings).all)
+    policy = load_policy()
+    flags = segments_of(part, policy)["applicant__has_bureau"]
+    assert set(flags) <= {"yes", "no"}
+    wrong = policy.model_copy(update={"segments": ("applicant__has_burreau",)})
+    with pytest.raises(ValueError, match="applicant__has_burreau, which no family makes"):
+        segments_of(part, wrong)
