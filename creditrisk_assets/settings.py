@@ -155,6 +155,11 @@ class Settings(BaseSettings):
         return self.root / "reports"
 
     @property
+    def lockbox(self) -> Path:
+        """Ledger of every opening of the test part."""
+        return self.root / "lockbox.jsonl"
+
+    @property
     def mlflow_artifacts(self) -> Path:
         """MLflow's artefacts when no server is configured."""
         return self.root / "mlartifacts"

@@ -24,6 +24,9 @@ class BatchScores(DataFrameModel):
     band: dt.String = pa.Field(
         str_length={"min_value": 1}, description="grade of the PD", metadata={"unit": "category"}
     )
+    points: dt.Int64 = pa.Field(
+        description="score points of the policy's scale; more is better", metadata={"unit": "count"}
+    )
     model_version: dt.String = pa.Field(
         str_length={"min_value": 1}, description="model that scored", metadata={"unit": "id"}
     )

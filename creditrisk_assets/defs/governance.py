@@ -16,9 +16,8 @@ from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work
 from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
 from creditrisk_assets.defs.split import SPLIT_TEST
-from creditrisk_assets.defs.training import BUNDLE, EVALUATION, MODEL, score_part
+from creditrisk_assets.defs.training import BUNDLE, EVALUATION, MODEL, open_test_part, rival_bundle, score_part
 from creditrisk_assets.defs.vocabulary import Describe
-from creditrisk_assets.features.families import FAMILIES
 from creditrisk_assets.lake import Lake, Version, write_atomically
 from creditrisk_assets.modelling import bundle as bundles
 from creditrisk_assets.modelling.bundle import Bundle, BundleError
@@ -74,19 +73,11 @@ def _on_the_same_applicants(champion: RegisteredVersion, work: Work, policy: Pol
 
     Where it cannot be (its bundle is gone, or features mean something else by now), the recorded figures are what there is.
     """
-    path = work.settings.bundles / champion.model_version
-    public = public_bytes(signing_key(work.settings.keys, work.settings.signing_key))
-    try:
-        bundle = Bundle.load(path, public)
-    except BundleError as error:
-        work.context.log.warning(f"the champion is compared by its recorded figures: {error}")
+    bundle, reason = rival_bundle(work.settings, work.settings.bundles / champion.model_version)
+    if bundle is None:
+        work.context.log.warning(f"the champion is compared by its recorded figures: {reason}")
         return champion.figures
-    meant = {name: family["definition"] for name, family in bundle.plan["families"].items()}
-    if meant != {name: family.definition for name, family in FAMILIES.items()}:
-        work.context.log.warning(
-            "the champion is compared by its recorded figures: features mean something else by now"
-        )
-        return champion.figures
+    open_test_part(work, bundle.version, "comparison")
     part = read_part(work.inputs[SPLIT_TEST].data, [ModelInput(f.name, f.family, f.kind) for f in bundle.features])
     measured = evaluate(part.labels, score_part(bundle, part), policy)
     return GateFigures.of(measured, synthetic=champion.figures.synthetic)

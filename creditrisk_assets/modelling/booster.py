@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FLOAT64 = 1  # C_API_DTYPE_FLOAT64
-NORMAL = 0  # C_API_PREDICT_NORMAL: the sigmoid is applied
+RAW_SCORE = 1  # C_API_PREDICT_RAW_SCORE: the margin; the calibrator makes the PD of it
 ROW_MAJOR = 1
 ALL_TREES = -1
 # Threads that wait spin: with two on a busy machine one row takes a hundred times as long. The service scales by
@@ -113,8 +113,8 @@ class Booster:
         _call("LGBM_BoosterGetNumFeature", self._handle, ctypes.byref(count))
         self.feature_count = count.value
 
-    def predict(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Score rows.
+    def margins(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Compute margins: log-odds before calibration.
 
         Parameters
         ----------
@@ -124,7 +124,7 @@ class Booster:
         Returns
         -------
         ndarray
-            (n,) probabilities, in the order given.
+            (n,) log-odds, in the order given.
 
         Raises
         ------
@@ -151,7 +151,7 @@ class Booster:
             ctypes.c_int32(rows.shape[0]),
             ctypes.c_int32(rows.shape[1]),
             ctypes.c_int(ROW_MAJOR),
-            ctypes.c_int(NORMAL),
+            ctypes.c_int(RAW_SCORE),
             ctypes.c_int(0),
             ctypes.c_int(ALL_TREES),
             ONE_THREAD,
@@ -186,7 +186,7 @@ class Booster:
         _call(
             "LGBM_BoosterPredictForMatSingleRowFastInit",
             self._handle,
-            ctypes.c_int(NORMAL),
+            ctypes.c_int(RAW_SCORE),
             ctypes.c_int(0),
             ctypes.c_int(ALL_TREES),
             ctypes.c_int(FLOAT64),

@@ -7,9 +7,10 @@ library alone, and never unpickles anything.
 
     manifest.json    format, name, created_at, model_version, files (name -> SHA-256), inputs, code_version, …
     signature.json   Ed25519 over the bytes of manifest.json
-    model.txt        LightGBM's text         encoder.json   the model's features in order, with their categories
+    model.txt        LightGBM's text         encoder.json   the model's features in order: categories, constraints
     plan.json        feature SQL and tables  policy.json    grades, cut-offs, gates
-    golden.json      rows with the scores they must get     metrics.json   evaluation on the test split
+    calibrator.json  the map from margins to PDs      metrics.json   how the training went
+    golden.json      rows with the PDs they must get
 """
 
 import base64
@@ -29,12 +30,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from numpy.typing import NDArray
 
 from creditrisk_assets.modelling.booster import Booster, BoosterError
-from creditrisk_assets.modelling.policy import Policy, PolicyError, parse_policy
+from creditrisk_assets.modelling.calibration import CalibrationError, Calibrator
+from creditrisk_assets.modelling.policy import Policy, PolicyError, Sign, parse_policy
 
-FORMAT = 1
+FORMAT = 2  # 1 had no calibrator: its PDs were the margins' sigmoid
 MANIFEST = "manifest.json"
 SIGNATURE = "signature.json"
-FILES = ("encoder.json", "golden.json", "metrics.json", "model.txt", "plan.json", "policy.json")
+FILES = ("calibrator.json", "encoder.json", "golden.json", "metrics.json", "model.txt", "plan.json", "policy.json")
 POINTER = "CURRENT"
 PUBLIC_KEY_FILE = "bundle_signing.pub"
 GOLDEN_TOLERANCE = 1e-12
@@ -60,6 +62,7 @@ class BundleFeature:
     family: str
     kind: Kind
     categories: tuple[str, ...] | None = None
+    monotone: Sign = 0  # which way the PD may move with it
     codes: Mapping[str, float] = field(init=False, repr=False, compare=False)  # category -> its number in the matrix
 
     def __post_init__(self) -> None:
@@ -76,6 +79,7 @@ class Bundle:
     policy: Policy
     features: tuple[BundleFeature, ...]
     metrics: Mapping[str, Any]
+    calibrator: Calibrator
     booster: Booster = field(repr=False, compare=False)
 
     @classmethod
@@ -107,6 +111,7 @@ class Bundle:
                 policy=parse_policy(json.loads(contents["policy.json"]), where=f"{path}/policy.json"),
                 features=_features(json.loads(contents["encoder.json"])),
                 metrics=json.loads(contents["metrics.json"]),
+                calibrator=Calibrator.from_json(contents["calibrator.json"].decode()),
                 booster=Booster(contents["model.txt"].decode()),
             )
             golden = json.loads(contents["golden.json"])["rows"]
@@ -156,8 +161,14 @@ class Bundle:
         return round_to_float32(matrix, self.feature_names)
 
     def score(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Compute PDs, one per row of an encoded matrix, on the calling thread alone."""
-        return self.booster.predict(matrix)
+        """Compute PDs, one per row of an encoded matrix, on the calling thread alone.
+
+        Raises
+        ------
+        CalibrationError
+            A margin is not finite: the model is broken.
+        """
+        return self.calibrator.pds(self.booster.margins(matrix))
 
     def _encode_few(self, values: list[Any], rows: int) -> NDArray[np.float64]:
         for place, feature in self._categories:
@@ -195,7 +206,10 @@ class Bundle:
             raise BundleError(f"{path}: golden.json has no rows, so the model cannot be checked")
         columns = {name: [row["features"][name] for row in rows] for name in self.feature_names}
         expected = np.array([row["pd"] for row in rows], dtype=np.float64)
-        gaps = np.abs(self.score(self.encode(columns)) - expected)
+        try:
+            gaps = np.abs(self.score(self.encode(columns)) - expected)
+        except CalibrationError as error:
+            raise BundleError(f"{path}: {error}") from error
         if not (gaps <= GOLDEN_TOLERANCE).all():
             worst = int(np.argmax(np.nan_to_num(gaps, nan=np.inf)))
             raise BundleError(
@@ -308,7 +322,10 @@ def _verified_manifest(path: Path, public_key: bytes) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{path}: {MANIFEST} does not describe a bundle") from error
     if found != FORMAT:
-        raise BundleError(f"{path}: format {found} is not the one this release reads ({FORMAT})")
+        raise BundleError(
+            f"{path}: format {found} is not the one this release reads ({FORMAT}); train a version with this release"
+            " (`creditrisk run`), or serve with the one that made it"
+        )
     if set(files) != set(FILES):
         raise BundleError(f"{path}: the manifest lists {sorted(files)}; a bundle has {sorted(FILES)}")
     return dict(manifest)
@@ -335,6 +352,7 @@ def _features(encoder: Mapping[str, Any]) -> tuple[BundleFeature, ...]:
             family=entry["family"],
             kind=entry["kind"],
             categories=None if entry["categories"] is None else tuple(entry["categories"]),
+            monotone=entry["monotone"],
         )
         for entry in encoder["features"]
     )

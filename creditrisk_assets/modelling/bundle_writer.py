@@ -32,6 +32,7 @@ from creditrisk_assets.modelling.bundle import (
     BundleError,
     BundleFeature,
 )
+from creditrisk_assets.modelling.calibration import Calibrator
 from creditrisk_assets.modelling.policy import Policy
 from creditrisk_assets.modelling.signing import public_bytes
 
@@ -49,6 +50,7 @@ class BundleContent:
     features: tuple[BundleFeature, ...]
     plan: Mapping[str, Any]
     policy: Policy
+    calibrator: Calibrator
     metrics: Mapping[str, Any]  # no times of day or durations: they would make equal models differ
     golden: Sequence[Row]  # {"features": {name: value}, "pd": x}
     inputs: Mapping[str, str]  # lake key -> version
@@ -228,11 +230,13 @@ def _render(content: BundleContent) -> dict[str, bytes]:
                 "family": feature.family,
                 "kind": feature.kind,
                 "categories": None if feature.categories is None else list(feature.categories),
+                "monotone": feature.monotone,
             }
             for feature in content.features
         ]
     }
     return {
+        "calibrator.json": content.calibrator.to_json().encode(),
         "encoder.json": _json(encoder),
         "golden.json": _json({"rows": list(content.golden)}),
         "metrics.json": _json(content.metrics),

@@ -158,6 +158,11 @@ class Calibrator:
             raise CalibrationError(f"this is not a calibrator: {error}") from error
 
 
+def uncalibrated(shift: float = 0.0) -> Calibrator:
+    """Make the map that leaves margins as they are, or takes a rebalancing back and no more."""
+    return Calibrator("intercept", 1.0, 1.0, 0.0, shift)
+
+
 def probability(log_odds: float) -> float:
     """Turn log-odds into a probability without overflow."""
     if log_odds >= 0:

@@ -89,7 +89,7 @@ def fit_calibrator(
     if len(tried) > 1:
         tried.remove("intercept")
     brier: dict[str, float] = {
-        kind: _brier(target, _cross_fitted(target, margins, fold, _fit_of(kind, prior_shift))) for kind in tried
+        kind: _brier(target, cross_fitted_pds(kind, target, margins, fold, prior_shift=prior_shift)) for kind in tried
     }
     chosen = min(tried, key=lambda kind: (brier[kind], tried.index(kind)))
     calibrator = _fit(chosen, target, margins, prior_shift)
@@ -103,6 +103,13 @@ def fit_calibrator(
         brier_isotonic=_brier(target, _cross_fitted(target, margins, fold, _isotonic)),
         isotonic_levels=len(np.unique(_isotonic(target, margins)(margins))),
     )
+
+
+def cross_fitted_pds(
+    kind: Kind, target: Outcomes, margins: Numbers, fold: NDArray[np.int64], *, prior_shift: float = 0.0
+) -> Numbers:
+    """Compute the PD of each applicant by a map of one kind fitted on the other folds; parameters as in `fit_calibrator`."""
+    return _cross_fitted(target, margins, fold, _fit_of(kind, prior_shift))
 
 
 def _fit(kind: Kind, target: Outcomes, margins: Numbers, prior_shift: float) -> Calibrator:

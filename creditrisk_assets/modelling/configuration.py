@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from creditrisk_assets.modelling.folds import FoldPlan
 from creditrisk_assets.modelling.policy import Allowance
 
 DEFAULT_PATH = Path(__file__).with_name("model.yaml")
@@ -54,7 +55,21 @@ class LightGBM(_Frozen):
     lambda_l1: NotNegative
     lambda_l2: NotNegative
     max_bin: Annotated[int, Field(ge=15, le=255)]
+    subsample_for_bin: Annotated[int, Field(ge=10_000)]
     path_smooth: NotNegative
+
+
+class Validation(FoldPlan):
+    """How the training part is divided for cross-validation, and which AUC out of fold is to be believed."""
+
+    lowest_auc: Annotated[float, Field(ge=0.5, lt=1)]
+    highest_auc: Annotated[float, Field(gt=0.5, le=1)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.lowest_auc >= self.highest_auc:
+            raise ValueError("lowest_auc must lie below highest_auc")
+        return self
 
 
 class Trees(_Frozen):
@@ -62,7 +77,6 @@ class Trees(_Frozen):
 
     maximum: Count
     stop_after: Count
-    validation_share: Annotated[float, Field(gt=0, lt=1)]
     minimum_defaults: Count
     fallback: Count
     refit_factor: Annotated[float, Field(ge=1, le=2)]
@@ -96,6 +110,7 @@ class ModelConfig(_Frozen):
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     resampling: Resampling
     lightgbm: LightGBM
+    validation: Validation
     trees: Trees
     leaks: LeakLimits
 

@@ -4,12 +4,12 @@ What belongs here: the choice of inputs by lineage and policy. What does not: th
 the policy's content (`policy`), dropping features that say nothing (`training`).
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 
 from creditrisk_assets.modelling.bundle import Kind
-from creditrisk_assets.modelling.policy import Policy
+from creditrisk_assets.modelling.policy import Policy, Sign
 
 Lineage = Mapping[str, frozenset[tuple[str, str]]]  # feature -> the (raw table, RAW_COLUMN)s it is made from
 
@@ -25,6 +25,7 @@ class ModelInput:
     name: str
     family: str
     kind: Kind
+    monotone: Sign = 0  # which way the PD may move with it
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,10 @@ def choose_inputs(features: Iterable[ModelInput], lineage: Lineage, policy: Poli
     Raises
     ------
     InputError
-        A feature has no lineage, an allowance names no feature, or no feature is left.
+        A feature has no lineage, an allowance or a monotone constraint names no feature, or one without an order, or no
+        feature is left.
     """
-    features = tuple(features)
+    features = tuple(_constrained(features, policy))
     if unknown := [f.name for f in features if f.name not in lineage]:
         raise InputError(
             f"the lineage of {', '.join(unknown[:5])} is unknown; features.lineage must cover every feature"
@@ -83,3 +85,24 @@ def choose_inputs(features: Iterable[ModelInput], lineage: Lineage, policy: Poli
         attributes={name: tuple(columns) for name, columns in reached.items() if columns},
         reasons={f.name: allowances[f.name].reason for f in allowed if reached[f.name]},
     )
+
+
+def _constrained(features: Iterable[ModelInput], policy: Policy) -> Iterator[ModelInput]:
+    """Give each feature the sign that the policy sets."""
+    directions = policy.directions
+    for feature in features:
+        direction = directions.pop(feature.name, None)
+        if direction is None:
+            yield feature
+            continue
+        if feature.kind == "category":
+            raise InputError(
+                f"the policy says that the PD {direction.pd} with {feature.name}, whose categories have no order; remove it"
+                " from `monotone` in the policy file"
+            )
+        yield replace(feature, monotone=direction.sign)
+    if directions:
+        raise InputError(
+            f"the policy's `monotone` names {', '.join(sorted(directions))}, which no family makes; mend the name in the"
+            " policy file"
+        )

@@ -15,7 +15,7 @@ Hanley, McNeil (1982), Radiology 143. Kaufman, Rosset, Perlich, Stitelman (2012)
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Literal, Self
@@ -243,8 +243,8 @@ def configured_learner(inputs: Sequence[ModelInput], config: ModelConfig, *, thr
     def learn(known: Part, held_out: Part) -> Lesson:
         fixed = TreeSearch(trees, "fixed: the leak test's", None)
         model = fit_model(known, inputs, small, threads=threads, search=fixed)
-        search = find_trees(known.frame[[i.name for i in model.inputs]], known.labels, small, threads=threads)
-        return Lesson(model.predict(held_out.frame), search.validation_auc, few.validation_share)
+        search = find_trees(known, model.inputs, small, threads=threads)
+        return Lesson(model.margins(held_out.frame), search.validation_auc, 1 / config.validation.inner_folds)
 
     return learn
 
@@ -436,4 +436,4 @@ def _classes(target: Labels) -> tuple[int, int]:
 
 
 def _take(part: Part, rows: NDArray[np.int64], labels: Labels) -> Part:
-    return Part(part.ids[rows], labels, part.frame.iloc[rows].reset_index(drop=True))
+    return replace(part.take(rows), target=labels)

@@ -10,13 +10,12 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from statistics import NormalDist
 from string import ascii_uppercase
-from typing import Annotated, Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from creditrisk_assets.modelling.policy import Band
+from creditrisk_assets.modelling.policy import Band, ScaleRules
 
 SIGNIFICANT_DIGITS = 2  # of proposed limits: people read and sign them
 OUTER_SHARE = 0.01  # of applicants beyond the first and the last limit tried
@@ -27,25 +26,6 @@ Numbers = NDArray[np.float64]
 
 class ScaleError(ValueError):
     """These applicants cannot be graded; the message says why."""
-
-
-class ScaleRules(BaseModel):
-    """What a master scale must be."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    most_grades: Annotated[int, Field(ge=2, le=len(ascii_uppercase))]
-    minimum_share: Annotated[float, Field(gt=0, lt=0.5)]  # of the applicants in each grade
-    maximum_share: Annotated[float, Field(gt=0, le=1)]
-    significance: Annotated[
-        float, Field(gt=0, lt=0.5)
-    ]  # of the one-sided test that a grade is riskier than the one before
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.minimum_share >= self.maximum_share:
-            raise ValueError("minimum_share must lie below maximum_share")
-        return self
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ values of hyper-parameters (`configuration`). Everything learned is learned here
 
 # ruff: noqa: N803 - X is scikit-learn's name for the matrix, and its tools pass it by name
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -115,7 +116,7 @@ class ApplicantEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         return tags
 
 
-def build_pipeline(config: ModelConfig, *, trees: int, threads: int) -> Any:
+def build_pipeline(config: ModelConfig, *, trees: int, threads: int, monotone: Sequence[int] = ()) -> Any:
     """Put the steps together: `encode`, resampling if configured, `classify`.
 
     Parameters
@@ -124,14 +125,16 @@ def build_pipeline(config: ModelConfig, *, trees: int, threads: int) -> Any:
         Hyper-parameters.
     trees, threads
         Number of trees; threads of the fit (the model does not depend on them).
+    monotone
+        Sign of each column's constraint; none: no column has one.
     """
     from imblearn.pipeline import Pipeline  # noqa: PLC0415 - seconds of imports, for training alone
 
     steps = [("encode", ApplicantEncoder()), *resampling_steps(config)]
-    return Pipeline([*steps, ("classify", classifier(config, trees, threads))])
+    return Pipeline([*steps, ("classify", classifier(config, trees, threads, monotone))])
 
 
-def classifier(config: ModelConfig, trees: int, threads: int) -> Any:
+def classifier(config: ModelConfig, trees: int, threads: int, monotone: Sequence[int] = ()) -> Any:
     """Make LightGBM's classifier, fixed so that two fits give one model."""
     from lightgbm import LGBMClassifier  # noqa: PLC0415 - seconds of imports, for training alone
 
@@ -143,6 +146,7 @@ def classifier(config: ModelConfig, trees: int, threads: int) -> Any:
         deterministic=True,
         force_col_wise=True,  # each tree looks at a part of the inputs: half the time of row-wise, the same model
         verbosity=-1,
+        monotone_constraints=list(monotone) if any(monotone) else None,
         **config.lightgbm.model_dump(),
     )
 
@@ -162,6 +166,16 @@ def resampling_steps(config: ModelConfig) -> list[tuple[str, Any]]:
         settings = {"share": chosen.minority_share, "seed": config.seed}
         steps.append(("undersample", FunctionSampler(func=undersample, kw_args=settings, validate=False)))
     return steps
+
+
+def resampled_rate(rate: float, config: ModelConfig) -> float:
+    """Compute the default rate of the rows the classifier is fitted on, given that of the rows before resampling."""
+    chosen = config.resampling
+    if chosen.method in {"smote", "smote_undersample"}:
+        rate = max(rate, chosen.smote_share)
+    if chosen.method in {"undersample", "smote_undersample"}:
+        rate = max(rate, chosen.minority_share)
+    return rate
 
 
 def oversample(

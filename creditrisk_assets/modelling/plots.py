@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from creditrisk_assets.modelling.calibration_tests import CalibrationReport
 from creditrisk_assets.modelling.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -103,6 +104,30 @@ def draw_calibration(evaluation: Evaluation) -> bytes:
     _percent(axes, "mean predicted PD", "bad rate")
     axes.set_xlim(0, top)
     axes.set_ylim(0, top)
+    return _png(figure, axes)
+
+
+def draw_grades(report: CalibrationReport) -> bytes:
+    """Draw default rates of the grades against their mean PDs, with Jeffreys intervals; grades that do not agree stand out."""
+    tests = [test for test in report.tests if test.segment is None]
+    rejected = {test.grade for test in report.rejected() if test.segment is None}
+    figure, axes = _figure(f"Grades: {len(rejected)} of {len(tests)} mean PDs disagree with what happened (Holm)")
+    for words, colour, some in (
+        ("agrees", BLUE, [t for t in tests if t.grade not in rejected]),
+        ("disagrees", ORANGE, [t for t in tests if t.grade in rejected]),
+    ):
+        if some:
+            rates = np.array([t.default_rate for t in some])
+            ends = np.array([[t.default_rate_low for t in some], [t.default_rate_high for t in some]])
+            reach = np.abs(ends - rates)
+            style: dict[str, Any] = {"fmt": "o", "color": colour, "elinewidth": 1.2, "capsize": 3, "markersize": 5}
+            axes.errorbar([str(t.grade) for t in some], rates, yerr=reach, label=f"default rate, {words}", **style)
+    names = [str(test.grade) for test in tests]
+    axes.plot(names, [t.mean_pd for t in tests], color=GREY, marker="_", markersize=18, linestyle="", label="mean PD")
+    _percent(axes, "", "share")
+    axes.xaxis.set_major_formatter(lambda place, _: names[round(place)] if 0 <= round(place) < len(names) else "")
+    axes.set_xticks(range(len(names)), names)
+    axes.set_xlabel("grade")
     return _png(figure, axes)
 
 

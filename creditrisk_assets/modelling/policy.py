@@ -1,8 +1,8 @@
-"""Credit and model policy: grades, cut-offs, prohibited attributes, gates, drift limits, retraining.
+"""Credit and model policy: grades, points, cut-offs, prohibited attributes, monotone constraints, gates, drift limits, retraining.
 
 What belongs here: the frozen models of `policy.yaml`, their hash, and the decision on a PD. What does not:
 hyper-parameters (`model.yaml`), how a gate's figures are measured (`evaluation`), which inputs have a prohibited
-lineage (`inputs`). The scoring service imports this module, so it depends on pydantic and yaml alone.
+lineage (`inputs`). The scoring service imports this module, so it depends on pydantic, yaml and numpy alone.
 """
 
 import hashlib
@@ -13,16 +13,21 @@ from datetime import date
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from creditrisk_assets.modelling.economics import Economics
+from creditrisk_assets.modelling.score_points import ScorePoints
 
 DEFAULT_PATH = Path(__file__).with_name("policy.yaml")
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Words = Annotated[str, Field(min_length=1, pattern=r"\S")]
 Outcome = Literal["approve", "refer", "decline"]
+Sign = Literal[-1, 0, 1]  # of a monotone constraint; 0: none
 
 
 class PolicyError(ValueError):
@@ -61,6 +66,21 @@ class Decisions(_Frozen):
         return self
 
 
+class ScaleRules(_Frozen):
+    """What the grades must be on applicants with known outcomes; `master_scale` measures it."""
+
+    most_grades: Annotated[int, Field(ge=2, le=len(ascii_uppercase))]  # of a proposal
+    minimum_share: Annotated[float, Field(gt=0, lt=0.5)]  # of the applicants in each grade
+    maximum_share: Annotated[float, Field(gt=0, le=1)]
+    significance: Annotated[float, Field(gt=0, lt=0.5)]  # one-sided, that a grade is riskier than the one before
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.minimum_share >= self.maximum_share:
+            raise ValueError("minimum_share must lie below maximum_share")
+        return self
+
+
 class ProhibitedAttribute(_Frozen):
     """A raw column no decision may rest on, with the law that says so."""
 
@@ -92,6 +112,19 @@ class Prohibited(_Frozen):
     def allowed(self, today: date) -> dict[str, Allowance]:
         """Return the allowances in force on a day, by feature; one that expired allows nothing."""
         return {allowance.feature: allowance for allowance in self.allowances if today < allowance.expires}
+
+
+class Direction(_Frozen):
+    """Which way the PD may move with a feature, and why."""
+
+    feature: Words
+    pd: Literal["rises", "falls"]
+    rationale: Words
+
+    @property
+    def sign(self) -> Sign:
+        """As LightGBM takes it."""
+        return 1 if self.pd == "rises" else -1
 
 
 class Gates(_Frozen):
@@ -137,8 +170,13 @@ class Policy(_Frozen):
 
     version: Annotated[int, Field(ge=1)]
     bands: Annotated[tuple[Band, ...], Field(min_length=1)]
+    master_scale: ScaleRules
+    score: ScorePoints
+    segments: tuple[Words, ...] = ()
     decisions: Decisions
+    economics: Economics
     prohibited: Prohibited
+    monotone: tuple[Direction, ...] = ()
     gates: Gates
     drift: DriftLimits
     retraining: RetrainPolicy
@@ -154,6 +192,17 @@ class Policy(_Frozen):
         if len(set(names)) != len(names):
             raise ValueError("bands: two bands have the same name")
         return self
+
+    @model_validator(mode="after")
+    def _one_direction_each(self) -> Self:
+        if twice := sorted({d.feature for d in self.monotone if self.directions[d.feature] is not d}):
+            raise ValueError(f"monotone: {', '.join(twice)} is there twice")
+        return self
+
+    @property
+    def directions(self) -> dict[str, Direction]:
+        """The monotone constraints by feature."""
+        return {direction.feature: direction for direction in self.monotone}
 
     @cached_property
     def digest(self) -> str:

@@ -1,13 +1,13 @@
-"""Fitting the model: number of trees, final fit, what was dropped and why.
+"""Fitting a model: number of trees, fit, what was dropped and why.
 
-What belongs here: the course of a training on the training part. What does not: estimators (`pipeline`), figures on the
-test part (`evaluation`), MLflow (`registry`).
+What belongs here: one fit on given rows. What does not: estimators (`pipeline`), which rows are held out when
+(`cross_validation`), figures on the test part (`evaluation`), MLflow (`registry`).
 """
 
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,9 +18,17 @@ from numpy.typing import NDArray
 from creditrisk_assets.modelling.booster import wait_passively
 from creditrisk_assets.modelling.bundle import BundleFeature, EncodingError
 from creditrisk_assets.modelling.bundle_writer import Row, golden_rows
+from creditrisk_assets.modelling.calibration import Calibrator, prior_shift, uncalibrated
 from creditrisk_assets.modelling.configuration import ModelConfig
+from creditrisk_assets.modelling.folds import Fold, inner_folds
 from creditrisk_assets.modelling.inputs import InputChoice, ModelInput
-from creditrisk_assets.modelling.pipeline import ApplicantEncoder, build_pipeline, classifier, resampling_steps
+from creditrisk_assets.modelling.pipeline import (
+    ApplicantEncoder,
+    build_pipeline,
+    classifier,
+    resampled_rate,
+    resampling_steps,
+)
 from creditrisk_assets.modelling.tables import Part
 
 MINIMUM_DEFAULTS = 2
@@ -52,6 +60,7 @@ class TrainedModel:
     rows: int
     defaults: int
     config: ModelConfig
+    calibrator: Calibrator  # of a fit alone: margins as they are, less what rebalancing did to them
 
     @cached_property
     def model_text(self) -> str:
@@ -68,7 +77,7 @@ class TrainedModel:
     def features(self) -> tuple[BundleFeature, ...]:
         """The encoder as the bundle carries it."""
         categories = self.pipeline.named_steps["encode"].categories_
-        return tuple(BundleFeature(i.name, i.family, i.kind, categories.get(i.name)) for i in self.inputs)
+        return tuple(BundleFeature(i.name, i.family, i.kind, categories.get(i.name), i.monotone) for i in self.inputs)
 
     @property
     def importance(self) -> dict[str, float]:
@@ -78,22 +87,23 @@ class TrainedModel:
         pairs = [(i.name, float(gain) / total) for i, gain in zip(self.inputs, gains, strict=True)]
         return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
 
+    def margins(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """Compute margins (log-odds) by the training library; the frame may hold more columns than the model uses."""
+        matrix = self.pipeline.named_steps["encode"].transform(frame[[i.name for i in self.inputs]])
+        classify = self.pipeline.named_steps["classify"]
+        found: NDArray[np.float64] = classify.booster_.predict(matrix, raw_score=True, num_threads=classify.n_jobs)
+        return found
+
     def predict(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        """Compute PDs by the training library; the frame may hold more columns than the model uses."""
-        return self._scores(frame[[i.name for i in self.inputs]])
+        """Compute PDs, as the bundle will: the calibrator applied to margins."""
+        return self.calibrator.pds(self.margins(frame))
 
     def golden(self, part: Part) -> list[Row]:
         """Make the bundle's golden rows from training applicants, mixed beyond recognition."""
         reference = part.frame.iloc[:: max(1, len(part) // GOLDEN_REFERENCE_ROWS)]
         values = {i.name: reference[i.name].astype(object).tolist() for i in self.inputs}
         order = [i.name for i in self.inputs]
-        return golden_rows(self.features, values, lambda columns: self._scores(_frame(columns, order, self.inputs)))
-
-    def _scores(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        matrix = self.pipeline.named_steps["encode"].transform(frame)
-        booster = self.pipeline.named_steps["classify"].booster_
-        scores: NDArray[np.float64] = booster.predict(matrix, num_threads=self.pipeline.named_steps["classify"].n_jobs)
-        return scores
+        return golden_rows(self.features, values, lambda columns: self.predict(_frame(columns, order, self.inputs)))
 
 
 @dataclass(frozen=True)
@@ -104,7 +114,9 @@ class Training:
     comparison: TrainedModel | None
 
 
-def train(part: Part, choice: InputChoice, config: ModelConfig, *, threads: int) -> Training:
+def train(
+    part: Part, choice: InputChoice, config: ModelConfig, search: TreeSearch, calibrator: Calibrator, *, threads: int
+) -> Training:
     """Fit the model and, where inputs are prohibited, the comparison with them.
 
     Parameters
@@ -115,22 +127,32 @@ def train(part: Part, choice: InputChoice, config: ModelConfig, *, threads: int)
         Inputs allowed and prohibited.
     config
         Hyper-parameters.
+    search
+        The number of trees, as cross-validation found it (`OutOfFold.search`).
+    calibrator
+        The map it fitted; the comparison, of which only the AUC is looked at, does without.
     threads
         Threads of LightGBM; the model does not depend on them.
 
     Raises
     ------
     TrainingError
-        No rows, one class, too few defaults, or no input with any information.
+        No rows, one class, or no input with any information.
     """
-    model = fit_model(part, choice.allowed, config, threads=threads)
+    model = replace(fit_model(part, choice.allowed, config, threads=threads, search=search), calibrator=calibrator)
     if not choice.prohibited:
         return Training(model, None)
-    return Training(model, fit_model(part, choice.all, config, threads=threads, search=model.search))
+    return Training(model, fit_model(part, choice.all, config, threads=threads, search=search))
 
 
 def fit_model(
-    part: Part, inputs: Sequence[ModelInput], config: ModelConfig, *, threads: int, search: TreeSearch | None = None
+    part: Part,
+    inputs: Sequence[ModelInput],
+    config: ModelConfig,
+    *,
+    threads: int,
+    search: TreeSearch | None = None,
+    fold: Fold | None = None,
 ) -> TrainedModel:
     """Fit one pipeline on all rows of a part.
 
@@ -140,72 +162,85 @@ def fit_model(
         As in `train`.
     search
         The number of trees, if it is known already; None: it is found by early stopping inside the part.
+    fold
+        The fold whose fitted rows the part is; its inner folds are its own.
     """
     wait_passively()
-    target = _checked_target(part)
+    target = checked_target(part)
     threads = threads if len(part) * len(inputs) >= CELLS_WORTH_THREADS else 1
-    dropped = uninformative(part.frame[[i.name for i in inputs]])
+    dropped = uninformative(part.frame, [i.name for i in inputs])
     used = tuple(i for i in inputs if i.name not in dropped)
     if not used:
         raise TrainingError("every input is constant or empty; nothing can be learned, so check the features")
-    frame = part.frame[[i.name for i in used]]
-    search = search or find_trees(frame, target, config, threads=threads)
-    pipeline = build_pipeline(config, trees=search.trees, threads=threads)
+    part = part.of([i.name for i in used])
+    search = search or find_trees(part, used, config, threads=threads, fold=fold)
+    pipeline = build_pipeline(config, trees=search.trees, threads=threads, monotone=[i.monotone for i in used])
     try:
-        pipeline.fit(frame, target, classify__feature_name=[i.name for i in used])
+        pipeline.fit(part.frame, target, classify__feature_name=[i.name for i in used])
     except EncodingError as error:
         raise TrainingError(f"the training part cannot be encoded: {error}") from error
-    return TrainedModel(pipeline, used, dropped, search, len(part), int(target.sum()), config)
+    rate = float(target.mean())
+    calibrator = uncalibrated(prior_shift(rate, resampled_rate(rate, config)))
+    return TrainedModel(pipeline, used, dropped, search, len(part), int(target.sum()), config, calibrator)
 
 
-def uninformative(frame: pd.DataFrame) -> dict[str, str]:
+def uninformative(frame: pd.DataFrame, names: Sequence[str]) -> dict[str, str]:
     """Find columns that cannot tell applicants apart: column -> why."""
     dropped = {}
-    for name in frame:
+    for name in names:
         column = frame[name]
         known = column.notna()
         if not known.any():
-            dropped[str(name)] = "no value in any training row"
+            dropped[name] = "no value in any training row"
         elif known.all() and column.nunique() == 1:
-            dropped[str(name)] = "one value in all training rows"
+            dropped[name] = "one value in all training rows"
     return dropped
 
 
-def find_trees(frame: pd.DataFrame, target: NDArray[np.int64], config: ModelConfig, *, threads: int) -> TreeSearch:
-    """Find the number of trees by early stopping on a validation part of the rows.
+def find_trees(
+    part: Part, inputs: Sequence[ModelInput], config: ModelConfig, *, threads: int, fold: Fold | None = None
+) -> TreeSearch:
+    """Find the number of trees by early stopping on the first inner fold of a part.
 
-    The encoder and the resampling are fitted on the other rows alone, as they will be in the final fit.
+    The encoder and the resampling are fitted on the other rows alone, as they will be in the fit on all of them. One
+    inner fold and not each of them: a number of trees is all that is learned from it, and every fit costs as much as
+    the fold's own.
     """
-    rules = config.trees
-    expected = int(target.sum() * rules.validation_share)
+    rules, target = config.trees, part.labels
+    expected = int(target.sum()) // config.validation.inner_folds
     if expected < rules.minimum_defaults:
         reason = f"fixed: {expected} defaults would be too few to stop on (limit {rules.minimum_defaults})"
         return TreeSearch(rules.fallback, reason, None)
     from lightgbm import early_stopping  # noqa: PLC0415 - seconds of imports, for training alone
-    from sklearn.model_selection import StratifiedShuffleSplit  # noqa: PLC0415
 
-    folds = StratifiedShuffleSplit(n_splits=1, test_size=rules.validation_share, random_state=config.seed)
-    fit_rows, validation_rows = next(folds.split(np.zeros((len(target), 1)), target))
-    encoder = ApplicantEncoder().fit(frame.iloc[fit_rows])
-    matrix = encoder.transform(frame)
-    x, y = matrix[fit_rows], target[fit_rows]
-    x_validation = matrix[validation_rows]
-    del matrix
+    place = (fold.repeat, fold.number) if fold else (0, 0)
+    everybody = Fold(*place, np.arange(len(part)), np.array([], dtype=np.int64))
+    inner = next(inner_folds(everybody, part.ids, target, config.validation))
+    part, encoder = part.of([i.name for i in inputs]), ApplicantEncoder()
+    x, y = encoder.fit_transform(part.take(inner.fitted).frame), target[inner.fitted]
+    x_validation = encoder.transform(part.take(inner.held_out).frame)
     for _, step in resampling_steps(config):
         x, y = step.fit_resample(x, y)
-    model = classifier(config, rules.maximum, threads)
+    model = classifier(config, rules.maximum, threads, [i.monotone for i in inputs])
     stop = early_stopping(rules.stop_after, first_metric_only=True, verbose=False)
     # The log-loss is smoother than the AUC, whose best tree of a few hundred defaults is luck; the AUC is for the record.
-    watched = {"eval_X": x_validation, "eval_y": target[validation_rows], "eval_metric": ["binary_logloss", "auc"]}
+    watched = {"eval_X": x_validation, "eval_y": target[inner.held_out], "eval_metric": ["binary_logloss", "auc"]}
     model.fit(x, y, callbacks=[stop], **watched)
     best = int(model.best_iteration_)
     trees = min(rules.maximum, round(best * rules.refit_factor))
     auc = float(model.best_score_["valid_0"]["auc"])
-    reason = f"early stopping: best log-loss on {len(validation_rows)} validation rows at {best} trees, × {rules.refit_factor}"
+    reason = f"early stopping: best log-loss on {len(inner.held_out)} rows of an inner fold at {best} trees, × {rules.refit_factor}"
     return TreeSearch(trees, reason, auc)
 
 
-def _checked_target(part: Part) -> NDArray[np.int64]:
+def checked_target(part: Part) -> NDArray[np.int64]:
+    """Return TARGET of a part that has both outcomes.
+
+    Raises
+    ------
+    TrainingError
+        It has no rows, or one outcome.
+    """
     if not len(part):
         raise TrainingError(
             "the training part has no rows; materialize training/split_train from a source with applications"

@@ -29,7 +29,7 @@ def test_a_batch_scores_as_the_service_does(
     rows = score_features(bundle, f"read_parquet('{template.joined}')", out, batch_rows=batch_rows)
     answer = shared.post("/predict", {"applicant_ids": template.portfolio.applicants}).json()
     expected = [
-        (d["applicant_id"], d["pd"], d["decision"], d["band"], d["model_version"], d["policy_version"])
+        tuple(d[n] for n in ("applicant_id", "pd", "decision", "band", "points", "model_version", "policy_version"))
         for d in answer["decisions"]
     ]
     assert rows == len(expected)

@@ -98,6 +98,7 @@ def test_the_answer_names_model_policy_and_decision(shared: Client, template: An
         policy.decide(decision["pd"]).decision,
         policy.decide(decision["pd"]).band,
     )
+    assert decision["points"] == policy.score.points(decision["pd"])
     assert answer["scored"] == 1
     assert answer["failed"] == answer["errors_total"] == 0
 

@@ -24,6 +24,7 @@ SCHEMA = pa.schema(
         pa.field("pd", pa.float64(), nullable=False),
         pa.field("decision", pa.string(), nullable=False),
         pa.field("band", pa.string(), nullable=False),
+        pa.field("points", pa.int64(), nullable=False),
         pa.field("model_version", pa.string(), nullable=False),
         pa.field("policy_version", pa.string(), nullable=False),
     ]
@@ -52,7 +53,7 @@ def score_features(
         SQL text of a table with `sk_id_curr` and every feature of the model, one row per applicant: a table's name,
         `read_parquet('…')` or a subquery in parentheses. Its order is kept.
     out
-        Parquet file to write: sk_id_curr, pd, decision, band, model_version, policy_version; zstd.
+        Parquet file to write: sk_id_curr, pd, decision, band, points, model_version, policy_version; zstd.
     connection
         Where the relation lives; none: an own one.
     batch_rows
@@ -101,6 +102,7 @@ def _score_batch(bundle: Bundle, batch: Any, writer: Any) -> int:
                 pa.array(scores),
                 pa.array([outcome.decision for outcome in outcomes]),
                 pa.array([outcome.band for outcome in outcomes]),
+                pa.array([bundle.policy.score.points(pd) for pd in scores.tolist()], pa.int64()),
                 pa.array([bundle.version] * rows),
                 pa.array([policy_version(bundle)] * rows),
             ],

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from creditrisk_assets.modelling.bundle import Bundle, EncodingError
+from creditrisk_assets.modelling.score_points import ScorePoints
 from creditrisk_serving.access import Caller
 from creditrisk_serving.decisions.log import DecisionLog, new_decision_id
 from creditrisk_serving.decisions.schemas import DecisionRecord
@@ -87,7 +88,10 @@ class Scoring:
                 policy_version=champion.policy_version,
                 scored=len(records),
                 failed=parsed.asked - len(records),
-                decisions=[_answer(record, one) for record, one in zip(records, featured, strict=True)],
+                decisions=[
+                    _answer(record, one, champion.bundle.policy.score)
+                    for record, one in zip(records, featured, strict=True)
+                ],
                 errors=errors[:MAX_ERRORS],
                 errors_total=len(errors),
             )
@@ -202,7 +206,7 @@ def _looked_up(one: Featured) -> list[str]:
     return [name for name in one.states if name not in sent]
 
 
-def _answer(record: DecisionRecord, one: Featured) -> ScoredApplicant:
+def _answer(record: DecisionRecord, one: Featured, scale: ScorePoints) -> ScoredApplicant:
     return ScoredApplicant(
         decision_id=record.decision_id,
         applicant_id=record.applicant_id,
@@ -211,6 +215,7 @@ def _answer(record: DecisionRecord, one: Featured) -> ScoredApplicant:
         pd=record.pd,
         decision=record.decision,
         band=record.band,
+        points=scale.points(record.pd),
         families=record.families,
         model_version=record.model_version,
         policy_version=record.policy_version,

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.bundle_writer import BundleContent, write_bundle
 from creditrisk_assets.modelling.configuration import ModelConfig, load_configuration
+from creditrisk_assets.modelling.cross_validation import cross_validate
 from creditrisk_assets.modelling.inputs import InputChoice, ModelInput
 from creditrisk_assets.modelling.policy import load_policy
 from creditrisk_assets.modelling.signing import public_bytes
@@ -53,6 +54,12 @@ def draw_part(rows: int, seed: int = 0) -> Part:
     return Part(np.arange(rows), target, frame)
 
 
+def train_all(part: Part, config: ModelConfig, *, threads: int = 1) -> Training:
+    """Cross-validate and train, as the graph does."""
+    found = cross_validate(part, CHOICE.allowed, config, threads=threads)
+    return train(part, CHOICE, config, found.search, found.calibration.calibrator, threads=threads)
+
+
 @dataclass(frozen=True)
 class Written:
     """A bundle on disk with its key."""
@@ -81,7 +88,7 @@ def part() -> Part:
 
 @pytest.fixture(scope="session")
 def training(part: Part, config: ModelConfig) -> Training:
-    return train(part, CHOICE, config, threads=1)
+    return train_all(part, config)
 
 
 @pytest.fixture(scope="session")
@@ -92,6 +99,7 @@ def content(training: Training, part: Part) -> BundleContent:
         features=training.model.features,
         plan={"families": {}, "tables": {}},
         policy=load_policy(),
+        calibrator=training.model.calibrator,
         metrics={"auc": 0.75},
         golden=training.model.golden(part),
         inputs={"training/split_train": "abc"},

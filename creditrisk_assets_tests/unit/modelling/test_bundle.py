@@ -13,6 +13,7 @@ from creditrisk_assets.lake import sha256_file
 from creditrisk_assets.modelling.booster import Booster, BoosterError
 from creditrisk_assets.modelling.bundle import FILES, MANIFEST, SIGNATURE, Bundle, BundleError, EncodingError, follow
 from creditrisk_assets.modelling.bundle_writer import UNSEEN, publish_bundle, write_bundle
+from creditrisk_assets.modelling.calibration import uncalibrated
 from creditrisk_assets.modelling.signing import public_bytes
 from creditrisk_assets.modelling.tables import Part
 from creditrisk_assets.modelling.training import Training
@@ -26,12 +27,12 @@ def columns(part: Part, bundle: Bundle, rows: slice = slice(None)) -> dict[str, 
     }
 
 
-def resign(written: Written, name: str, text: str) -> None:
+def resign(written: Written, name: str, text: str, **manifest_fields: object) -> None:
     """Change a file as its maker could: hash and signature follow."""
     (written.path / name).write_text(text)
     manifest = json.loads((written.path / MANIFEST).read_text())
     manifest["files"][name] = sha256_file(written.path / name)
-    raw = json.dumps(manifest).encode()
+    raw = json.dumps(manifest | manifest_fields).encode()
     (written.path / MANIFEST).write_bytes(raw)
     signature = json.loads((written.path / SIGNATURE).read_text())
     import base64
@@ -148,6 +149,26 @@ def test_a_missing_file_is_refused_by_name(written: Written, name: str) -> None:
         Bundle.load(written.path, written.public)
 
 
+def test_a_bundle_of_an_older_format_is_refused_with_what_to_do(written: Written) -> None:
+    resign(written, "calibrator.json", (written.path / "calibrator.json").read_text(), format=1)
+    with pytest.raises(BundleError, match=r"format 1 is not the one this release reads \(2\); train a version"):
+        Bundle.load(written.path, written.public)
+
+
+def test_pds_are_the_calibrator_of_margins(written: Written, training: Training, part: Part) -> None:
+    matrix = written.bundle.encode(columns(part, written.bundle))
+    margins = written.bundle.booster.margins(matrix)
+    assert np.array_equal(margins, training.model.margins(part.frame))
+    assert written.bundle.score(matrix).tolist() == [written.content.calibrator.pd(m) for m in margins.tolist()]
+    assert written.bundle.calibrator == written.content.calibrator != uncalibrated()
+
+
+def test_another_calibrator_signed_by_the_maker_is_found_out_by_the_golden_rows(written: Written) -> None:
+    resign(written, "calibrator.json", uncalibrated().to_json())
+    with pytest.raises(BundleError, match="golden row"):
+        Bundle.load(written.path, written.public)
+
+
 def test_a_changed_manifest_is_refused(written: Written) -> None:
     path = written.path / MANIFEST
     path.write_text(path.read_text().replace('"code"', '"other"'))
@@ -176,7 +197,13 @@ def test_a_signed_model_that_scores_otherwise_is_refused(written: Written) -> No
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("golden.json", '{"rows": []}'), ("policy.json", "{}"), ("model.txt", "tree\n"), ("plan.json", "[")],
+    [
+        ("golden.json", '{"rows": []}'),
+        ("policy.json", "{}"),
+        ("calibrator.json", "{}"),
+        ("model.txt", "tree\n"),
+        ("plan.json", "["),
+    ],
 )
 def test_a_signed_file_without_its_content_is_refused(written: Written, name: str, text: str) -> None:
     resign(written, name, text)

@@ -8,6 +8,7 @@ from creditrisk_assets.modelling.inputs import InputError, ModelInput, choose_in
 from creditrisk_assets.modelling.policy import Allowance, Policy, load_policy
 
 TODAY = date(2026, 5, 3)
+POLICY = load_policy().model_copy(update={"monotone": ()})  # these few features are none it names
 INCOME = ModelInput("application__income_amt", "application", "numeric")
 AGE = ModelInput("application__age_days", "application", "numeric")
 RATIO = ModelInput("application__employed_age_ratio", "application", "numeric")
@@ -19,14 +20,13 @@ LINEAGE = {
 
 
 def allowing(feature: str, expires: date = date(2027, 1, 1)) -> Policy:
-    policy = load_policy()
     allowance = Allowance(feature=feature, reason="statistically sound system", approver="jane", expires=expires)
-    prohibited = policy.prohibited.model_copy(update={"allowances": (allowance,)})
-    return policy.model_copy(update={"prohibited": prohibited})
+    prohibited = POLICY.prohibited.model_copy(update={"allowances": (allowance,)})
+    return POLICY.model_copy(update={"prohibited": prohibited})
 
 
 def test_a_feature_that_reaches_a_prohibited_column_is_kept_for_testing_only() -> None:
-    choice = choose_inputs([INCOME, AGE, RATIO], LINEAGE, load_policy(), TODAY)
+    choice = choose_inputs([INCOME, AGE, RATIO], LINEAGE, POLICY, TODAY)
     assert choice.allowed == (INCOME,)
     assert choice.prohibited == (AGE, RATIO)
     assert choice.attributes == {AGE.name: ("DAYS_BIRTH",), RATIO.name: ("DAYS_BIRTH",)}
@@ -45,9 +45,7 @@ def test_an_expired_allowance_admits_nothing() -> None:
 
 def test_unknown_lineage_is_not_clean_lineage() -> None:
     with pytest.raises(InputError, match="application__mystery"):
-        choose_inputs(
-            [INCOME, ModelInput("application__mystery", "application", "numeric")], LINEAGE, load_policy(), TODAY
-        )
+        choose_inputs([INCOME, ModelInput("application__mystery", "application", "numeric")], LINEAGE, POLICY, TODAY)
 
 
 def test_an_allowance_for_a_feature_nobody_makes_is_a_mistake() -> None:
@@ -57,7 +55,7 @@ def test_an_allowance_for_a_feature_nobody_makes_is_a_mistake() -> None:
 
 def test_nothing_left_is_an_error() -> None:
     with pytest.raises(InputError, match="nothing is left"):
-        choose_inputs([AGE], LINEAGE, load_policy(), TODAY)
+        choose_inputs([AGE], LINEAGE, POLICY, TODAY)
 
 
 def test_the_shipped_features_lose_sex_marital_status_and_age() -> None:

@@ -13,8 +13,8 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from creditrisk_assets.modelling.evaluation import band_table
-from creditrisk_assets.modelling.master_scale import ScaleError, ScaleRules, master_scale, propose_bands
-from creditrisk_assets.modelling.policy import Band, load_policy, parse_policy
+from creditrisk_assets.modelling.master_scale import ScaleError, master_scale, propose_bands
+from creditrisk_assets.modelling.policy import Band, ScaleRules, load_policy, parse_policy
 from creditrisk_assets.modelling.score_points import ScorePoints
 
 Outcomes = NDArray[np.int64]

@@ -64,6 +64,8 @@ def test_the_policy_survives_its_json() -> None:
         (("gates", "minimum_auc"), 0.4, r"gates\.minimum_auc"),
         (("gates", "minimum_luck"), 1, r"gates\.minimum_luck"),
         (("drift", "psi_warn"), 0.9, "psi_warn"),
+        (("score", "points_to_double"), 0, r"score\.points_to_double"),
+        (("master_scale", "minimum_share"), 0.7, r"master_scale"),
     ],
 )
 def test_a_wrong_field_is_named(content: dict[str, Any], path: tuple[str, ...], value: object, words: str) -> None:

@@ -15,8 +15,8 @@ from creditrisk_assets.modelling.configuration import ModelConfig
 from creditrisk_assets.modelling.inputs import ModelInput
 from creditrisk_assets.modelling.pipeline import ApplicantEncoder, build_pipeline, oversample, undersample
 from creditrisk_assets.modelling.tables import Part, read_part, sample_part
-from creditrisk_assets.modelling.training import Training, TrainingError, fit_model, train
-from creditrisk_assets_tests.unit.modelling.conftest import CHOICE, GENDER, INPUTS, draw_part
+from creditrisk_assets.modelling.training import Training, TrainingError, fit_model
+from creditrisk_assets_tests.unit.modelling.conftest import GENDER, INPUTS, draw_part, train_all
 
 
 @parametrize_with_checks([ApplicantEncoder()])
@@ -58,8 +58,9 @@ def test_two_trainings_and_two_threads_give_one_model(
     training: Training, part: Part, config: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("creditrisk_assets.modelling.training.CELLS_WORTH_THREADS", 0)
-    again = train(part, CHOICE, config, threads=2)
+    again = train_all(part, config, threads=2)
     assert again.model.model_hash == training.model.model_hash
+    assert again.model.calibrator == training.model.calibrator
     assert again.comparison is not None
     assert training.comparison is not None
     assert again.comparison.model_hash == training.comparison.model_hash
@@ -94,7 +95,7 @@ def test_importance_is_a_share_of_the_gain(training: Training) -> None:
 
 
 def test_the_number_of_trees_comes_from_rows_not_fitted(training: Training, config: ModelConfig) -> None:
-    assert training.model.search.reason.startswith("early stopping")
+    assert training.model.search.reason.startswith("early stopping in every fold")
     assert 1 <= training.model.search.trees <= config.trees.maximum
     assert training.comparison is not None
     assert training.comparison.search == training.model.search

@@ -16,11 +16,11 @@ from creditrisk_assets.modelling.evaluation import evaluate
 from creditrisk_assets.modelling.policy import load_policy
 from creditrisk_assets.modelling.signing import public_bytes
 from creditrisk_assets.modelling.tables import Part
-from creditrisk_assets.modelling.training import Training, train
+from creditrisk_assets.modelling.training import Training
 from creditrisk_assets.registry import versions
 from creditrisk_assets.registry.promotion import GateFigures
 from creditrisk_assets.registry.tracking import LoggedTraining, data_tags, log_evaluation, log_training, quiet
-from creditrisk_assets_tests.unit.modelling.conftest import CHOICE, GENDER, draw_part
+from creditrisk_assets_tests.unit.modelling.conftest import CHOICE, GENDER, draw_part, train_all
 
 NAME = "credit-risk-pd"
 
@@ -53,7 +53,7 @@ class Logged:
 
     def __init__(self, mlflow: ModuleType, config: ModelConfig, directory: Path, seed: int) -> None:
         self.part: Part = draw_part(800)
-        self.training: Training = train(self.part, CHOICE, config.model_copy(update={"seed": seed}), threads=1)
+        self.training: Training = train_all(self.part, config.model_copy(update={"seed": seed}))
         model = self.training.model
         key = Ed25519PrivateKey.generate()
         content = BundleContent(
@@ -62,6 +62,7 @@ class Logged:
             model.features,
             {},
             load_policy(),
+            model.calibrator,
             {},
             model.golden(self.part),
             {"training/x": "v"},
