@@ -353,6 +353,16 @@ def test_the_sensor_does_not_look_more_often_than_it_was_told(
     assert FeedState(**json.loads(first.cursor or "{}")).looked_at
 
 
+def test_the_sensor_looks_though_a_wrong_clock_noted_when_it_looked_last(
+    directory: Path, instance: dg.DagsterInstance
+) -> None:
+    sources_file(directory)
+    ahead = (datetime.now(UTC) + timedelta(days=365)).isoformat()
+    looked = json.loads(tick(instance, json.dumps({"looked_at": ahead, "aged_at": ahead})).cursor or "{}")
+    assert looked["looked_at"] < ahead
+    assert looked["aged_at"] < ahead
+
+
 def test_a_feed_that_cannot_be_looked_at_is_missing_and_hides_no_other(directory: Path) -> None:
     sources_file(directory)
     (directory / "bureau.csv").unlink()

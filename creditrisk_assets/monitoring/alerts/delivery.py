@@ -28,7 +28,7 @@ from typing import Any, Protocol
 
 from pydantic import SecretStr
 
-from creditrisk_assets.monitoring.alerts.store import AlertStore, Delivery
+from creditrisk_assets.monitoring.alerts.store import LONGEST_PAUSE, AlertStore, Delivery
 
 LEASE = timedelta(seconds=60)
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(minutes=10)
@@ -177,7 +177,7 @@ class WebhookChannel:
         except urllib.error.HTTPError as error:
             error.close()
             wait = error.headers.get("Retry-After", "")
-            later = timedelta(seconds=min(int(wait), 3600)) if wait.isdecimal() else timedelta(0)
+            later = min(timedelta(seconds=int(wait[:9])), LONGEST_PAUSE) if wait.isdecimal() else timedelta(0)
             raise DeliveryError(f"the webhook answered {error.code}", later) from None
         except (OSError, HTTPException, ValueError) as error:
             raise DeliveryError(f"the webhook cannot be reached ({type(error).__name__})") from None

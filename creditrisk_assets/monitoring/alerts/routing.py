@@ -19,6 +19,9 @@ from creditrisk_assets.monitoring.conditions import ASSET_KINDS, Condition, Obse
 
 Event = Literal["opened", "changed", "flapping", "escalated", "reminded", "resolved"]
 ASSET_PAGE = "asset_page"  # the channel of what is shown on the asset itself; no mute silences it
+AHEAD = timedelta(
+    minutes=5
+)  # clocks of several machines differ by less; what lies further ahead was noted by a wrong one
 _RANK: Mapping[Severity, int] = {"warning": 0, "critical": 1}
 
 
@@ -155,7 +158,7 @@ class _Planner:
 
     def plan(self) -> Plan:
         for alert in [*self.open.values()]:
-            if alert.changed_at > self.seen.at:
+            if self._after_the_look(alert.changed_at):
                 continue
             if alert.fingerprint in self.active:
                 self._go_on(alert, self.active[alert.fingerprint])
@@ -223,7 +226,9 @@ class _Planner:
             self._keep(alert)
 
     def _open(self, condition: Condition) -> None:
-        if self.now - condition.since < timedelta(seconds=self.policy.settle_seconds) or self._in_aftermath(condition):
+        if self._within(condition.since, timedelta(seconds=self.policy.settle_seconds)) or self._in_aftermath(
+            condition
+        ):
             return
         condition = replace(condition, cause=self._cause_words(condition))
         before = self.resolved.get(condition.fingerprint)
@@ -316,10 +321,13 @@ class _Planner:
     def _resolved_since(self, mark: str) -> bool:
         """Tell whether the store learned of a recovery after this look began."""
         before = self.resolved.get(mark)
-        return before is not None and before.changed_at > self.seen.at
+        return before is not None and self._after_the_look(before.changed_at)
+
+    def _after_the_look(self, moment: datetime) -> bool:
+        return self.seen.at < moment <= self.now + AHEAD
 
     def _within(self, moment: datetime | None, span: timedelta) -> bool:
-        return moment is not None and self.now - moment < span
+        return moment is not None and -AHEAD <= self.now - moment < span
 
     def _keep(self, alert: Alert) -> None:
         if alert != self.open.get(alert.fingerprint):

@@ -43,10 +43,11 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.types import TypeDecorator
 
 from creditrisk_assets.monitoring.alerts.configuration import AlertPolicy
-from creditrisk_assets.monitoring.alerts.routing import Alert, Mute, Plan, State, plan
+from creditrisk_assets.monitoring.alerts.routing import AHEAD, Alert, Mute, Plan, State, plan
 from creditrisk_assets.monitoring.conditions import Observation
 
 PATIENCE = 8  # attempts after which a delivery no longer goes before younger ones of its channel
+LONGEST_PAUSE = timedelta(hours=1)  # between two attempts, whatever a receiver asks for
 LOCK = 7041776  # PostgreSQL advisory lock of this store
 WAIT_SECONDS = 30  # for another process that writes; one that hangs must not hang this one
 CONNECT_SECONDS = 10
@@ -324,7 +325,7 @@ class AlertStore:
         """Take or renew the right to deliver to a channel; a dead holder's ends by itself."""
         with self._transaction() as connection:
             held = connection.execute(select(LEASES).where(LEASES.c.channel == channel)).first()
-            if held is not None and held.holder != holder and held.until > now:
+            if held is not None and held.holder != holder and now < held.until <= now + span + AHEAD:
                 return False
             connection.execute(delete(LEASES).where(LEASES.c.channel == channel))
             connection.execute(insert(LEASES), [{"channel": channel, "holder": holder, "until": now + span}])
@@ -347,7 +348,7 @@ class AlertStore:
             due = connection.execute(
                 select(func.min(DELIVERIES.c.next_attempt_at, type_=Moment)).where(waiting)
             ).scalar()
-            if due is None or due > now:
+            if due is None or now < due <= now + LONGEST_PAUSE + AHEAD:
                 return None
             row = connection.execute(query).one()
             return Delivery(row.id, row.key, row.notices, row.attempts)

@@ -219,6 +219,20 @@ def test_only_one_deliverer_holds_a_channel_and_a_dead_one_lets_go(database: Sec
         assert store.lease("log", "one", later(2), minute)
 
 
+def test_a_time_that_a_wrong_clock_noted_keeps_no_message_back(database: SecretStr) -> None:
+    year, minute = timedelta(days=365), timedelta(minutes=1)
+    with AlertStore(database) as store:
+        store.apply(seen(OVERDUE), POLICY, NOW)
+        assert store.lease("log", "ahead", NOW + year, minute)
+        assert store.lease("log", "two", NOW, minute)
+        first = store.head("log", NOW)
+        assert first is not None
+        store.failed(first, "no", NOW + year)
+        assert store.head("log", NOW) is not None
+        store.failed(first, "no", NOW + timedelta(hours=1))  # the longest a receiver may ask for
+        assert store.head("log", NOW) is None
+
+
 def test_messages_leave_in_the_order_of_their_plans_and_one_that_never_arrives_lets_the_others_pass(
     database: SecretStr,
 ) -> None:

@@ -252,6 +252,19 @@ def test_a_young_condition_waits_for_its_cause(world: World) -> None:
     assert world.look(young, overdue()) == ["opened freshness:raw/bureau log chat"]
 
 
+def test_what_a_wrong_clock_noted_holds_nothing_up(world: World) -> None:
+    """A machine's clock was a year ahead for a while; the others', and its own since, are right."""
+    year = timedelta(days=365)
+    world.now += year
+    assert world.look(overdue(since=world.now - timedelta(hours=1))) == ["opened freshness:raw/bureau log chat"]
+    world.now -= year
+    ahead = overdue("features/credit_card", since=world.now + year)
+    assert world.look(ahead, healthy="freshness:raw/bureau") == [
+        "resolved freshness:raw/bureau log chat",
+        "opened freshness:features/credit_card log chat",
+    ]
+
+
 def test_a_look_that_began_before_the_store_learned_more_undoes_nothing(world: World) -> None:
     world.look(overdue())
     before = world.now - timedelta(seconds=1)
