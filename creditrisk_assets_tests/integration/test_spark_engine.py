@@ -34,10 +34,12 @@ def test_the_graph_computes_a_family_with_spark(
 
     monkeypatch.setenv("CREDITRISK_ENGINE", "spark")
     monkeypatch.setenv("CREDITRISK_MEMORY_LIMIT", "1GB")
+    monkeypatch.chdir(tmp_path)
     assert running.materialize(Settings(), "features/pos_cash").failures == []
     by_spark = lake.require("features/pos_cash")
     assert by_spark.manifest.inputs["engine"] != by_duckdb.manifest.inputs["engine"]
     assert by_spark.version == by_duckdb.version
+    assert not (tmp_path / "spark-warehouse").exists()
 
 
 def test_without_java_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
