@@ -97,7 +97,7 @@ def delivered_schema(con: duckdb.DuckDBPyConnection, file: TableFile) -> Schema:
     Raises
     ------
     IngestionError
-        The file cannot be read, is empty, is not UTF-8, is no Parquet file, or has a name that would be read as a pattern of other names.
+        The file cannot be read, is empty, is not UTF-8, has no header, is no Parquet file, or has a name that would be read as a pattern of other names.
     """
     if signs := sorted(set(str(file.path)) & set(PATTERN_SIGNS)):
         raise IngestionError(
@@ -123,7 +123,12 @@ def delivered_schema(con: duckdb.DuckDBPyConnection, file: TableFile) -> Schema:
     if not line.strip():
         what = "begins with a blank line" if more else "is empty"
         raise IngestionError(f"{file.table}: {file.address} {what}; expected a header line and rows")
-    return Schema(tuple((name, None) for name in next(csv.reader([line]))))
+    try:
+        return Schema(tuple((name, None) for name in next(csv.reader([line]))))
+    except csv.Error:  # longer than any name is
+        raise IngestionError(
+            f"{file.table}: {file.address}: its first line cannot be read as names of columns; expected a comma-separated header"
+        ) from None
 
 
 def _parquet_schema(con: duckdb.DuckDBPyConnection, path: Path) -> Schema:
