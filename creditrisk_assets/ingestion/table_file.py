@@ -97,7 +97,8 @@ def delivered_schema(con: duckdb.DuckDBPyConnection, file: TableFile) -> Schema:
     Raises
     ------
     IngestionError
-        The file cannot be read, is empty, is not UTF-8, has no header, is no Parquet file, or has a name that would be read as a pattern of other names.
+        The file cannot be read, is empty, is not UTF-8, has no header, is no Parquet file, or has a name that would be read as a pattern
+        of other names.
     """
     if signs := sorted(set(str(file.path)) & set(PATTERN_SIGNS)):
         raise IngestionError(
