@@ -67,7 +67,8 @@ def connect(connection: Connection, credentials: Credentials) -> Connector:
         case SampleConnection():
             return SampleConnector(connection, credentials.sample_root)
         case HttpConnection():
-            return HttpConnector(connection.base_url, credentials.http_tokens.get(urlsplit(connection.base_url).netloc))
+            tokens = {host.lower(): token for host, token in credentials.http_tokens.items()}
+            return HttpConnector(connection.base_url, tokens.get(urlsplit(connection.base_url).netloc.lower()))
         case S3Connection():
             with _extra("assets", "boto3", "botocore"):
                 from creditrisk_assets.ingestion.connectors.s3 import S3Connector  # noqa: PLC0415 - an optional library

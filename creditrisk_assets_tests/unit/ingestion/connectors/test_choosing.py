@@ -59,6 +59,16 @@ def test_a_bearer_token_is_sent_to_its_own_host_alone(tmp_path: Path) -> None:
             connect(HttpConnection(kind="http", base_url=other.url), credentials).stat(file)
 
 
+def test_the_host_of_a_token_is_the_same_in_any_letters(tmp_path: Path) -> None:
+    with serving() as server:
+        server.files["/bureau.csv"] = Served(b"x")
+        server.authorization = "Bearer tok-1"
+        port = urlsplit(server.url).port
+        credentials = Credentials(tmp_path, {f"LocalHost:{port}": SecretStr("tok-1")})
+        connection = HttpConnection(kind="http", base_url=f"http://localHost:{port}")
+        assert connect(connection, credentials).stat(RemoteFile("bureau.csv")).size == 1
+
+
 def test_no_credential_is_shown(tmp_path: Path) -> None:
     credentials = Credentials(tmp_path, {"feeds.example": SecretStr("tok-1")}, SecretStr("AccountKey=2"))
     assert "tok-1" not in repr(credentials)
