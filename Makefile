@@ -26,7 +26,7 @@ run: setup ## the whole graph: a sample portfolio (SCALE=0.05; 1 is full size) o
 	@$(BIN)/creditrisk run $(if $(SOURCE),--source "$(SOURCE)",$(if $(SCALE),--scale $(SCALE)))
 
 test: check ## every check and every test
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q -n 2 --dist loadfile
 
 check: setup ## lint, types, layers, SQL
 	@$(BIN)/ruff check .
