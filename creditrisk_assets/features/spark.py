@@ -77,8 +77,11 @@ def session(master: str, *, memory: str, directory: Path) -> Iterator[SparkSessi
         raise FeatureError(f"CREDITRISK_ENGINE=spark, but {lack}")
     from pyspark.sql import SparkSession  # noqa: PLC0415 - an optional extra
 
-    warehouse = directory / "warehouse"  # of tables that nobody makes; Spark wants the directory, and not the working one
-    chosen = SETTINGS | {"spark.driver.memory": f"{_mebibytes(memory)}m", "spark.sql.warehouse.dir": str(warehouse)}
+    # Spark wants a directory of tables, though nobody makes one, and would take the working directory.
+    chosen = SETTINGS | {
+        "spark.driver.memory": f"{_mebibytes(memory)}m",
+        "spark.sql.warehouse.dir": str(directory / "warehouse"),
+    }
     if (local := LOCAL.fullmatch(master)) is not None:
         threads = local["threads"]
         partitions = int(threads) if threads and threads.isdigit() else os.cpu_count() or 1
