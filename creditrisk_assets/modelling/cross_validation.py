@@ -31,7 +31,7 @@ class FoldAccount:
     fold: int
     fitted: int
     held_out: int
-    trees: int
+    trees: int  # of the fold's model
     trees_reason: str
     validation_auc: float | None  # at the best iteration, on the inner fold
     auc: float  # on those held out

@@ -34,7 +34,7 @@ from creditrisk_assets.modelling.inputs import ModelInput
 from creditrisk_assets.modelling.policy import Allowance
 from creditrisk_assets.modelling.split import TARGET
 from creditrisk_assets.modelling.tables import Part
-from creditrisk_assets.modelling.training import MINIMUM_DEFAULTS, TreeSearch, find_trees, fit_model
+from creditrisk_assets.modelling.training import MINIMUM_DEFAULTS, TreeSearch, fit_model, stop_early
 
 SEED = 20250101  # fixed: the same table gets the same answer
 COLUMNS_AT_ONCE = 16  # bounds the memory: 31 MB for 246,000 applicants
@@ -243,7 +243,7 @@ def configured_learner(inputs: Sequence[ModelInput], config: ModelConfig, *, thr
     def learn(known: Part, held_out: Part) -> Lesson:
         fixed = TreeSearch(trees, "fixed: the leak test's", None)
         model = fit_model(known, inputs, small, threads=threads, search=fixed)
-        search = find_trees(known, model.inputs, small, threads=threads)
+        search, _ = stop_early(known, model.inputs, small, threads=threads)
         return Lesson(model.margins(held_out.frame), search.validation_auc, 1 / config.validation.inner_folds)
 
     return learn

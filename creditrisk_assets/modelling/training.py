@@ -154,7 +154,7 @@ def fit_model(
     search: TreeSearch | None = None,
     fold: Fold | None = None,
 ) -> TrainedModel:
-    """Fit one pipeline on all rows of a part.
+    """Fit one pipeline on all rows of a part, or on a fold.
 
     Parameters
     ----------
@@ -163,7 +163,8 @@ def fit_model(
     search
         The number of trees, if it is known already; None: it is found by early stopping inside the part.
     fold
-        The fold whose fitted rows the part is; its inner folds are its own.
+        The fold whose fitted rows the part is. Its model is the one that early stopping stopped on its first inner fold,
+        not fitted again with that fold's rows: that would double the cost of cross-validation (docs/model.md).
     """
     wait_passively()
     target = checked_target(part)
@@ -173,10 +174,14 @@ def fit_model(
     if not used:
         raise TrainingError("every input is constant or empty; nothing can be learned, so check the features")
     part = part.of([i.name for i in used])
-    search = search or find_trees(part, used, config, threads=threads, fold=fold)
-    pipeline = build_pipeline(config, trees=search.trees, threads=threads, monotone=[i.monotone for i in used])
+    pipeline = None
     try:
-        pipeline.fit(part.frame, target, classify__feature_name=[i.name for i in used])
+        if search is None:
+            search, stopped = stop_early(part, used, config, threads=threads, fold=fold)
+            pipeline = stopped if fold else None
+        if pipeline is None:
+            pipeline = build_pipeline(config, trees=search.trees, threads=threads, monotone=[i.monotone for i in used])
+            pipeline.fit(part.frame, target, classify__feature_name=[i.name for i in used])
     except EncodingError as error:
         raise TrainingError(f"the training part cannot be encoded: {error}") from error
     rate = float(target.mean())
@@ -197,20 +202,25 @@ def uninformative(frame: pd.DataFrame, names: Sequence[str]) -> dict[str, str]:
     return dropped
 
 
-def find_trees(
+def stop_early(
     part: Part, inputs: Sequence[ModelInput], config: ModelConfig, *, threads: int, fold: Fold | None = None
-) -> TreeSearch:
-    """Find the number of trees by early stopping on the first inner fold of a part.
+) -> tuple[TreeSearch, Any]:
+    """Fit on all but the first inner fold of a part, and stop where the log-loss on that fold was best.
 
-    The encoder and the resampling are fitted on the other rows alone, as they will be in the fit on all of them. One
-    inner fold and not each of them: a number of trees is all that is learned from it, and every fit costs as much as
-    the fold's own.
+    The encoder and the resampling are fitted on the other rows alone.
+
+    Returns
+    -------
+    tuple
+        The number of trees (for a fold: of the pipeline; else: for a fit on all rows), and the pipeline stopped there,
+        None if there were too few defaults to stop on.
     """
     rules, target = config.trees, part.labels
     expected = int(target.sum()) // config.validation.inner_folds
     if expected < rules.minimum_defaults:
         reason = f"fixed: {expected} defaults would be too few to stop on (limit {rules.minimum_defaults})"
-        return TreeSearch(rules.fallback, reason, None)
+        return TreeSearch(rules.fallback, reason, None), None
+    from imblearn.pipeline import Pipeline  # noqa: PLC0415 - seconds of imports, for training alone
     from lightgbm import early_stopping  # noqa: PLC0415 - seconds of imports, for training alone
 
     place = (fold.repeat, fold.number) if fold else (0, 0)
@@ -227,10 +237,10 @@ def find_trees(
     watched = {"eval_X": x_validation, "eval_y": target[inner.held_out], "eval_metric": ["binary_logloss", "auc"]}
     model.fit(x, y, callbacks=[stop], **watched)
     best = int(model.best_iteration_)
-    trees = min(rules.maximum, round(best * rules.refit_factor))
-    auc = float(model.best_score_["valid_0"]["auc"])
-    reason = f"early stopping: best log-loss on {len(inner.held_out)} rows of an inner fold at {best} trees, × {rules.refit_factor}"
-    return TreeSearch(trees, reason, auc)
+    reason = f"early stopping: best log-loss on {len(inner.held_out)} rows of an inner fold at {best} trees"
+    trees = best if fold else min(rules.maximum, round(best * rules.refit_factor))
+    search = TreeSearch(trees, reason, float(model.best_score_["valid_0"]["auc"]))
+    return search, Pipeline([("encode", encoder), ("classify", model)])
 
 
 def checked_target(part: Part) -> NDArray[np.int64]:

@@ -11,9 +11,8 @@ from creditrisk_assets.modelling.bundle import follow
 from creditrisk_assets.settings import Settings
 from creditrisk_assets_tests.integration.conftest import Graph
 
-TABLES = (
-    'group:"ingestion" or group:"features" or key:"training/split_train" or key:"training/split_test" or key:"model/pd"'
-)
+MADE = ("training/split_train", "training/split_test", "model/out_of_fold", "model/pd")
+TABLES = " or ".join(['group:"ingestion"', 'group:"features"', *(f'key:"{key}"' for key in MADE)])
 
 
 def files(version: Version) -> dict[str, str]:

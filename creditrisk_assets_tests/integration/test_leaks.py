@@ -18,7 +18,7 @@ CHECKS = {
     "row_order_tells_nothing": "training/split_train",
     "a_shuffled_target_teaches_nothing": "model/pd",
 }
-SELECT = "raw/application_train,features/application,features/applicant,training/split_train,model/pd"
+SELECT = "raw/application_train,features/application,features/applicant,training/split_train,model/out_of_fold,model/pd"
 
 
 def test_a_leak_planted_in_the_source_blocks_publication(graph: Graph, portfolio: Path, tmp_path: Path) -> None:
