@@ -5,7 +5,18 @@ from typing import Any
 
 import dagster as dg
 
-from creditrisk_assets.defs import features, feeds, governance, ingestion, jobs, monitoring, parity, policy, training
+from creditrisk_assets.defs import (
+    evaluation,
+    features,
+    feeds,
+    governance,
+    ingestion,
+    jobs,
+    monitoring,
+    parity,
+    policy,
+    training,
+)
 from creditrisk_assets.defs.artefact import asset_of
 from creditrisk_assets.resources.duckdb import EmbeddedDuckDB
 from creditrisk_assets.resources.mlflow import mlflow_run
@@ -15,6 +26,7 @@ ARTEFACTS = (
     *ingestion.ARTEFACTS,
     *features.ARTEFACTS,
     *training.ARTEFACTS,
+    *evaluation.ARTEFACTS,
     *policy.ARTEFACTS,
     *monitoring.ARTEFACTS,
     *governance.ARTEFACTS,

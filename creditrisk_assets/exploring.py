@@ -21,12 +21,12 @@ from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from creditrisk_assets.contracts.render.sql import parquet
 from creditrisk_assets.features.as_of import known_before
 from creditrisk_assets.features.definition import expressions, place
 from creditrisk_assets.features.families import FAMILIES, GRAIN, OWNER, PRESENCE, FeatureSpec, applicant_features
 from creditrisk_assets.features.lineage import Origins, applicant_lineage, lineage
 from creditrisk_assets.features.profile import FEWEST, profile, shown
-from creditrisk_assets.features.statement import literal
 from creditrisk_assets.lake import Lake, LakeError, Version
 from creditrisk_assets.modelling.bundle import BundleError, follow
 from creditrisk_assets.resources.limits import limits
@@ -300,7 +300,7 @@ def _learned_from(settings: Settings, lake: Lake) -> Version:
 
 
 def _drift(con: duckdb.DuckDBPyConnection, report: Version, feature: FeatureSpec) -> dict[str, Any]:
-    relation = f"read_parquet({literal(str(report.data))})"
+    relation = parquet(report.data)
     cursor = con.execute(f"SELECT * FROM {relation} WHERE feature = ?", [feature.name])  # noqa: S608 -- a quoted path
     names, row = [column[0] for column in cursor.description or ()], cursor.fetchone()
     if row is None:

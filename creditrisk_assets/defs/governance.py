@@ -15,8 +15,9 @@ from creditrisk_assets.contracts.render.sql import parquet
 from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work
 from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
+from creditrisk_assets.defs.evaluation import EVALUATION, open_test_part, rival_bundle, score_part
 from creditrisk_assets.defs.split import SPLIT_TEST
-from creditrisk_assets.defs.training import BUNDLE, EVALUATION, MODEL, open_test_part, rival_bundle, score_part
+from creditrisk_assets.defs.training import BUNDLE, MODEL
 from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.lake import Lake, Version, write_atomically
 from creditrisk_assets.modelling import bundle as bundles

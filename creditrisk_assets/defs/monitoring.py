@@ -15,10 +15,11 @@ from creditrisk_assets.defs.alerts import on_alert_condition
 from creditrisk_assets.defs.artefact import Artefact, Made, Work, picture_of, table_of
 from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
+from creditrisk_assets.defs.evaluation import score_part
 from creditrisk_assets.defs.features import APPLICANT_KEY
 from creditrisk_assets.defs.jobs import retrain_model
 from creditrisk_assets.defs.split import SPLIT_TRAIN
-from creditrisk_assets.defs.training import BUNDLE, IMPORTANCE, MODEL, score_part
+from creditrisk_assets.defs.training import BUNDLE, IMPORTANCE, MODEL
 from creditrisk_assets.defs.vocabulary import Describe, raw_key
 from creditrisk_assets.lake import Lake, LakeError, Version, sha256_file, write_atomically
 from creditrisk_assets.modelling.bundle import Bundle

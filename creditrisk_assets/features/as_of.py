@@ -20,6 +20,7 @@ from pathlib import Path
 
 import duckdb
 
+from creditrisk_assets.contracts.render.sql import parquet
 from creditrisk_assets.contracts.source import SourceContract
 from creditrisk_assets.contracts.sources import SOURCES
 from creditrisk_assets.contracts.table import ColumnSpec
@@ -144,7 +145,7 @@ def future_records(
         One entry per column that holds such a record; empty when there is none.
     """
     scans = [
-        _future(SOURCES[table], column, f"read_parquet({literal(str(paths[table]))})")
+        _future(SOURCES[table], column, parquet(paths[table]))
         for table in tables
         if table in paths
         for column in SOURCES[table].columns

@@ -13,9 +13,10 @@ from typing import Any
 
 import duckdb
 
+from creditrisk_assets.contracts.render.sql import parquet
 from creditrisk_assets.features.families import APPLICATION_TABLES, APPLICATION_VIEW
 from creditrisk_assets.features.request import RequestFeatures
-from creditrisk_assets.features.statement import KEY, literal, quoted
+from creditrisk_assets.features.statement import KEY, quoted
 
 TOLERANCE = 1e-9
 PER_REQUEST = 50
@@ -103,22 +104,22 @@ def _draw(cursor: duckdb.DuckDBPyConnection, tables: Mapping[str, Path], joined:
     """Copy the drawn applicants' rows of every table, each with its request's number, beside their joined row."""
     cursor.execute(
         "create or replace temp table drawn as select key, (row_number() over (order by key) - 1) // ? as request from ("  # noqa: S608
-        f"select {KEY} as key from {_parquet(joined)} order by md5(cast({KEY} as varchar) || ?), {KEY} limit ?)",
+        f"select {KEY} as key from {parquet(joined)} order by md5(cast({KEY} as varchar) || ?), {KEY} limit ?)",
         [PER_REQUEST, seed, count],
     )
     of_applicant = f"join drawn on t.{APPLICANT} = drawn.key"
-    copies = {"joined": f"select t.*, request from {_parquet(joined)} t join drawn on t.{KEY} = drawn.key"}  # noqa: S608
-    applications = [_parquet(tables[name]) for name in APPLICATION_TABLES if name in tables]
+    copies = {"joined": f"select t.*, request from {parquet(joined)} t join drawn on t.{KEY} = drawn.key"}  # noqa: S608
+    applications = [parquet(tables[name]) for name in APPLICATION_TABLES if name in tables]
     copies[APPLICATION_VIEW] = " union all by name ".join(
         f"select t.*, request from {source} t {of_applicant}"  # noqa: S608 - names of the contracts, quoted paths
         for source in applications
     )
     for name, path in tables.items():
         if name not in (*APPLICATION_TABLES, "bureau_balance"):
-            copies[name] = f"select t.*, request from {_parquet(path)} t {of_applicant}"  # noqa: S608 - names of the contracts, quoted paths
+            copies[name] = f"select t.*, request from {parquet(path)} t {of_applicant}"  # noqa: S608 - names of the contracts, quoted paths
     if "bureau_balance" in tables:
         copies["bureau_balance"] = (
-            f"select t.*, request from {_parquet(tables['bureau_balance'])} t "  # noqa: S608 - names of the contracts, quoted paths
+            f"select t.*, request from {parquet(tables['bureau_balance'])} t "  # noqa: S608 - names of the contracts, quoted paths
             f"join (select {CREDIT}, min(request) as request from bureau_copy group by {CREDIT}) using ({CREDIT})"
         )
     for name, select in copies.items():
@@ -157,7 +158,3 @@ def _gap(mine: Any, other: Any) -> float:
         return 0.0
     gap = abs(mine - other) / max(1.0, abs(mine), abs(other))
     return gap if gap == gap else math.inf  # noqa: PLR0124
-
-
-def _parquet(path: Path) -> str:
-    return f"read_parquet({literal(str(path))})"

@@ -16,8 +16,9 @@ from typing import Any
 
 import duckdb
 
+from creditrisk_assets.contracts.render.sql import parquet
 from creditrisk_assets.features.families import FeatureSpec
-from creditrisk_assets.features.statement import literal, quoted
+from creditrisk_assets.features.statement import quoted
 
 FEWEST = 10
 BINS = 12
@@ -82,7 +83,7 @@ def profile(con: duckdb.DuckDBPyConnection, table: Path, feature: FeatureSpec) -
     duckdb.Error
         The table has no such column, or is damaged.
     """
-    column, relation = quoted(feature.name), f"read_parquet({literal(str(table))})"
+    column, relation = quoted(feature.name), parquet(table)
     counted = f"select count(*), count({column}), count(distinct {column}) from {relation}"  # noqa: S608 - quoted name and path
     rows, known, different = _row(con, counted)
     if known < FEWEST:

@@ -24,8 +24,9 @@ from scipy.stats import binomtest, chi2
 from sklearn.linear_model import LogisticRegression
 
 from creditrisk_assets.modelling.auc import LEVEL
-from creditrisk_assets.modelling.evaluation import CALIBRATION_GROUPS, SMALLEST_PD
 
+CALIBRATION_GROUPS = 20
+SMALLEST_PD = 1e-9  # keeps logits finite
 UNKNOWN = "unknown"  # the segment of applicants whose value is missing
 
 Outcomes = NDArray[np.int64]

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from creditrisk_assets.modelling.auc import LEVEL, Interval, paired_aucs
-from creditrisk_assets.modelling.evaluation import SMALLEST_PD
+from creditrisk_assets.modelling.calibration_tests import SMALLEST_PD
 
 RESAMPLES = 1000
 CELLS = 2_000_000  # of a chunk of resamples: 16 MB, whatever the number of applicants

@@ -11,21 +11,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 from scipy.stats import norm
 
 from creditrisk_assets.modelling.auc import LEVEL, Interval, auc_difference, auc_interval
+from creditrisk_assets.modelling.calibration_tests import CALIBRATION_GROUPS, SMALLEST_PD, calibration_figures
 from creditrisk_assets.modelling.policy import Policy
 
 TENTHS = 10
-CALIBRATION_GROUPS = 20
 SCORE_BINS = 40
-SMALLEST_PD = 1e-9  # keeps logits finite
-NEWTON_STEPS = 50
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ProhibitedComparison:
     """What leaving the prohibited inputs out costs: the AUC with them, and the difference, paired on the same applicants."""
 
     auc_with_prohibited: Interval
@@ -47,11 +44,11 @@ class Evaluation:
     pr_auc: float
     brier: float
     brier_constant: float  # of predicting the default rate for everybody
-    calibration_slope: float  # 1: PDs neither too extreme (below 1) nor too timid (above)
+    calibration_slope: float  # 1: PDs neither too extreme (below 1) nor too timid (above); 0 where none can be fitted
     calibration_intercept: float  # 0: on the logit scale, at slope 1, the mean PD is the default rate
     expected_calibration_error: float
     log_loss: float
-    comparison: Comparison | None
+    comparison: ProhibitedComparison | None
     deciles: pd.DataFrame = field(repr=False, compare=False)
     calibration: pd.DataFrame = field(repr=False, compare=False)
     score_distribution: pd.DataFrame = field(repr=False, compare=False)
@@ -117,9 +114,7 @@ def evaluate(
     auc = auc_interval(target, pds)
     rate = float(target.mean())
     ks, ks_at = _ks(target, pds)
-    slope, intercept = _calibration_line(target, pds)
-    calibration = calibration_table(target, pds)
-    gaps = (calibration["mean_pd"] - calibration["bad_rate"]).abs()
+    calibration = calibration_figures(target, pds)
     safe = np.clip(pds, SMALLEST_PD, 1 - SMALLEST_PD)
     return Evaluation(
         applicants=len(target),
@@ -131,15 +126,15 @@ def evaluate(
         ks=ks,
         ks_at=ks_at,
         pr_auc=_average_precision(target, pds),
-        brier=float(np.mean((pds - target) ** 2)),
+        brier=calibration.brier,
         brier_constant=rate * (1 - rate),
-        calibration_slope=slope,
-        calibration_intercept=intercept,
-        expected_calibration_error=float((gaps * calibration["applicants"]).sum() / len(target)),
+        calibration_slope=calibration.slope.value if calibration.slope else 0.0,
+        calibration_intercept=calibration.intercept.value if calibration.intercept else 0.0,
+        expected_calibration_error=calibration.expected_calibration_error,
         log_loss=float(-np.mean(np.where(target == 1, np.log(safe), np.log1p(-safe)))),
         comparison=_compare(target, pds, with_prohibited),
         deciles=decile_table(target, pds),
-        calibration=calibration,
+        calibration=calibration_table(target, pds),
         score_distribution=distribution_table(target, pds),
         bands=band_table(target, pds, policy),
     )
@@ -222,10 +217,10 @@ def band_table(target: NDArray[np.int64], pds: NDArray[np.float64], policy: Poli
 
 def _compare(
     target: NDArray[np.int64], pds: NDArray[np.float64], with_prohibited: NDArray[np.float64] | None
-) -> Comparison | None:
+) -> ProhibitedComparison | None:
     if with_prohibited is None:
         return None
-    return Comparison(auc_interval(target, with_prohibited), auc_difference(target, with_prohibited, pds))
+    return ProhibitedComparison(auc_interval(target, with_prohibited), auc_difference(target, with_prohibited, pds))
 
 
 def _ks(target: NDArray[np.int64], pds: NDArray[np.float64]) -> tuple[float, float]:
@@ -247,33 +242,6 @@ def _average_precision(target: NDArray[np.int64], pds: NDArray[np.float64]) -> f
     return float(np.sum(np.diff(found, prepend=0) / target.sum() * found / taken))
 
 
-def _calibration_line(target: NDArray[np.int64], pds: NDArray[np.float64]) -> tuple[float, float]:
-    """Fit outcome ~ logit(PD): the slope, and the intercept when the slope is held at 1.
-
-    Newton's method; equal PDs for everybody leave the slope undefined, which is returned as 0.
-    """
-    x = logit(np.clip(pds, SMALLEST_PD, 1 - SMALLEST_PD))
-    intercept = _newton(np.ones((len(x), 1)), target, x)[0]
-    if np.ptp(x) < SMALLEST_PD:
-        return 0.0, float(intercept)
-    center = float(x.mean())
-    slope = _newton(np.column_stack([np.ones(len(x)), x - center]), target, np.zeros(len(x)))[1]
-    return float(slope), float(intercept)
-
-
-def _newton(design: NDArray[np.float64], target: NDArray[np.int64], offset: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Fit a logistic regression; steps are bounded, so separable outcomes end at a large number and not in an error."""
-    weights = np.zeros(design.shape[1])
-    for _ in range(NEWTON_STEPS):
-        p = expit(design @ weights + offset)
-        hessian = (design * (p * (1 - p))[:, None]).T @ design + 1e-12 * np.eye(design.shape[1])
-        step = np.clip(np.linalg.solve(hessian, design.T @ (target - p)), -4, 4)
-        weights = weights + step
-        if np.abs(step).max() < 1e-10:
-            break
-    return weights
-
-
 def _wilson(hits: int, n: int) -> tuple[float, float]:
     z = float(norm.ppf(0.5 + LEVEL / 2))
     share = hits / n
@@ -283,7 +251,7 @@ def _wilson(hits: int, n: int) -> tuple[float, float]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Interval | Comparison):
+    if isinstance(value, Interval | ProhibitedComparison):
         return asdict(value)
     return value
 
@@ -291,7 +259,7 @@ def _plain(value: Any) -> Any:
 def _flatten(name: str, value: Any) -> Mapping[str, float]:
     if isinstance(value, Interval):
         return {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
-    if isinstance(value, Comparison):
+    if isinstance(value, ProhibitedComparison):
         pairs = vars(value).items()
         return {key: figure for inner, interval in pairs for key, figure in _flatten(inner, interval).items()}
     return {name: float(value)}

@@ -27,7 +27,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from creditrisk_assets.features.statement import KEY, literal
+from creditrisk_assets.contracts.render.sql import parquet
+from creditrisk_assets.features.statement import KEY
 from creditrisk_assets.modelling.auc import auc_interval
 from creditrisk_assets.modelling.configuration import LeakLimits, ModelConfig
 from creditrisk_assets.modelling.inputs import ModelInput
@@ -176,8 +177,8 @@ def read_order(con: duckdb.DuckDBPyConnection, train: Path, application_train: P
     """
     query = f"""
         select part.{KEY}, part.{TARGET}, part.file_row_number as place, given.file_row_number as delivered
-        from read_parquet({literal(str(train))}, file_row_number = true) as part
-        join read_parquet({literal(str(application_train))}, file_row_number = true) as given on given.SK_ID_CURR = part.{KEY}
+        from {parquet(train, rows=True)} as part
+        join {parquet(application_train, rows=True)} as given on given.SK_ID_CURR = part.{KEY}
         order by part.{KEY}, place, delivered
         """  # noqa: S608 - quoted paths only
     columns = con.execute(query).fetchnumpy().values()

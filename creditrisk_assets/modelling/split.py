@@ -20,7 +20,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from creditrisk_assets.features.statement import KEY, literal, quoted
+from creditrisk_assets.contracts.render.sql import parquet
+from creditrisk_assets.features.statement import KEY, quoted
 
 TARGET = "target"
 TEST_SHARE = 0.2
@@ -134,7 +135,7 @@ def _assign(con: duckdb.DuckDBPyConnection, applicant: Path, application_train: 
         create or replace temp table split_parts as
         with labelled as (
             select SK_ID_CURR as {KEY}, cast(TARGET as integer) as {TARGET}, md5('{int(seed)}:' || SK_ID_CURR) as draw
-            from read_parquet({literal(str(application_train))}) where TARGET is not null
+            from {parquet(application_train)} where TARGET is not null
         ),
         ranked as (
             select *, row_number() over (partition by {TARGET} order by draw, {KEY}) as place,
@@ -154,7 +155,7 @@ def _assign(con: duckdb.DuckDBPyConnection, applicant: Path, application_train: 
         )
     if classes < 2:
         raise SplitError(f"TARGET has one class in all {rows} applications; a model needs defaults and non-defaults")
-    features = f"read_parquet({literal(str(applicant))})"
+    features = parquet(applicant)
     (without,) = _one(con, f"select count(*) from split_parts anti join {features} using ({KEY})")  # noqa: S608
     if without:
         raise SplitError(f"{without} applicants with a TARGET have no row in features/applicant; rebuild the features")
@@ -172,14 +173,14 @@ def _counts(con: duckdb.DuckDBPyConnection) -> SplitCounts:
 
 def one_row_per_applicant(con: duckdb.DuckDBPyConnection, table: Path) -> CheckResult:
     """Claim: no applicant is twice in a part, and none has an empty id."""
-    (excess,) = _one(con, f"select count(*) - count(distinct {KEY}) from read_parquet({literal(str(table))})")  # noqa: S608
+    (excess,) = _one(con, f"select count(*) - count(distinct {KEY}) from {parquet(table)}")  # noqa: S608
     words = f"{excess} rows are a second row of their applicant or have no id"
     return CheckResult("one_row_per_applicant", excess == 0, float(excess), 0.0, words)
 
 
 def train_test_disjoint(con: duckdb.DuckDBPyConnection, train: Path, test: Path) -> CheckResult:
     """Claim: no applicant is in both parts."""
-    parts = f"read_parquet({literal(str(train))}) semi join read_parquet({literal(str(test))}) using ({KEY})"
+    parts = f"{parquet(train)} semi join {parquet(test)} using ({KEY})"
     query = f"select count(*) from {parts}"  # noqa: S608 - quoted paths only
     (both,) = _one(con, query)
     return CheckResult("train_test_disjoint", both == 0, float(both), 0.0, f"{both} applicants are in both parts")
@@ -201,7 +202,7 @@ def numbers_finite(con: duckdb.DuckDBPyConnection, table: Path) -> CheckResult:
     if not floats:
         return CheckResult("numbers_finite", True, 0.0, 0.0, "no float column")
     sums = ", ".join(f"count(*) filter (not isfinite({quoted(name)}))" for name in floats)
-    found = _one(con, f"select {sums} from read_parquet({literal(str(table))})")  # noqa: S608 - names are quoted
+    found = _one(con, f"select {sums} from {parquet(table)}")  # noqa: S608 - names are quoted
     broken = {name: count for name, count in zip(floats, found, strict=True) if count}
     words = "; ".join(f"{name}: {count} rows" for name, count in sorted(broken.items())[:20])
     total = float(sum(broken.values()))
@@ -218,7 +219,7 @@ def no_feature_missing(con: duckdb.DuckDBPyConnection, table: Path, expected: Se
 
 def columns_of(con: duckdb.DuckDBPyConnection, table: Path) -> list[tuple[str, str]]:
     """List a Parquet file's columns with their DuckDB types."""
-    rows = con.execute(f"describe select * from read_parquet({literal(str(table))})").fetchall()  # noqa: S608
+    rows = con.execute(f"describe select * from {parquet(table)}").fetchall()  # noqa: S608
     return [(row[0], row[1]) for row in rows]
 
 

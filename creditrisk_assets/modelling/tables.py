@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from creditrisk_assets.features.statement import KEY, literal, quoted
+from creditrisk_assets.contracts.render.sql import parquet
+from creditrisk_assets.features.statement import KEY, quoted
 from creditrisk_assets.modelling.bundle import FLOAT32_LIMIT, EncodingError
 from creditrisk_assets.modelling.inputs import ModelInput
 from creditrisk_assets.modelling.split import TARGET
@@ -110,9 +111,9 @@ def sample_part(
         Parquet with a column SK_ID_CURR: only these applicants are drawn.
     """
     labelled = _labelled(path, inputs)
-    table, condition = f"read_parquet({literal(str(path))})", ""
+    table, condition = parquet(path), ""
     if among is not None:
-        condition = f"where {KEY} in (select SK_ID_CURR from read_parquet({literal(str(among))}))"  # noqa: S608 - quoted
+        condition = f"where {KEY} in (select SK_ID_CURR from {parquet(among)})"  # noqa: S608 - quoted
     drawn = f"select {KEY} from {table} {condition} order by md5('{int(seed)}:' || {KEY}), {KEY} limit {int(rows)}"  # noqa: S608
     columns = ", ".join(quoted(name) for name in (KEY, *labelled, *(i.name for i in inputs)))
     query = f"select {columns} from {table} where {KEY} in ({drawn}) order by {KEY}"  # noqa: S608 - quoted names and paths

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import duckdb
 from dagster_duckdb import DuckDBResource
 
+from creditrisk_assets.resources.limits import limits
 from creditrisk_assets.settings import Settings
 
 
@@ -29,8 +30,6 @@ class EmbeddedDuckDB(DuckDBResource):
 
 def limit(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """Hold a connection to the deployment's memory, threads and spill directory."""
-    con.execute("SET memory_limit = ?", [settings.memory_limit])
-    con.execute("SET threads = ?", [settings.threads])
-    con.execute("SET temp_directory = ?", [str(settings.spill)])
-    con.execute("SET autoinstall_known_extensions = false")  # nothing is downloaded at run time
+    for name, value in limits(settings).items():
+        con.execute(f"SET {name} = ?", [value])
     con.execute("SET enable_progress_bar = false")

@@ -9,17 +9,9 @@ import pandas as pd
 import pytest
 
 from creditrisk_assets import running
+from creditrisk_assets.defs.evaluation import EVALUATION, FIGURES, segments_of
 from creditrisk_assets.defs.policy import SIMULATION
-from creditrisk_assets.defs.training import (
-    BUNDLE,
-    CALIBRATOR,
-    EVALUATION,
-    FIGURES,
-    MODEL,
-    OUT_OF_FOLD,
-    choose,
-    segments_of,
-)
+from creditrisk_assets.defs.training import BUNDLE, CALIBRATOR, MODEL, OUT_OF_FOLD, choose
 from creditrisk_assets.lake import Lake
 from creditrisk_assets.modelling.bundle import Bundle, read_public_key
 from creditrisk_assets.modelling.bundle_writer import BundleContent, publish_bundle, write_bundle

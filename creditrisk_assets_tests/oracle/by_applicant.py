@@ -3,7 +3,6 @@
 What belongs here: what bureau and previous_application say in the same words. What does not: rows, windows and names (the families).
 """
 
-import numpy as np
 import pandas as pd
 
 from creditrisk_assets_tests.oracle.statistics import quotient
@@ -42,8 +41,3 @@ def least(values: pd.Series) -> pd.Series:
 def most(values: pd.Series) -> pd.Series:
     """Take the largest known value."""
     return values.groupby(level=0).max()
-
-
-def whole(values: pd.Series) -> pd.Series:
-    """Round to whole numbers, halves away from zero."""
-    return np.sign(values) * np.floor(values.abs() + 0.5)

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from creditrisk_assets_tests.oracle.by_applicant import count, least, mean, most, share, total, weighted_mean, whole
+from creditrisk_assets_tests.oracle.by_applicant import count, least, mean, most, share, total, weighted_mean
 from creditrisk_assets_tests.oracle.interest import monthly_rate
-from creditrisk_assets_tests.oracle.statistics import quotient
+from creditrisk_assets_tests.oracle.statistics import quotient, whole
 
 NEVER = 365243
 STATES = {"approved": "Approved", "refused": "Refused", "cancelled": "Canceled", "unused": "Unused offer"}
