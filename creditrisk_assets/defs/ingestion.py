@@ -85,7 +85,10 @@ def raw_artefact(source: SourceContract) -> Artefact:
 def _observe(source: SourceContract, context: dg.AssetExecutionContext) -> Seen:
     """Look at the feed, once for this run, and record what was seen."""
     feed: Feed = context.resources.platform.feeds.look(source)
-    context.log_event(feed_observation(feed))
+    observation = feed_observation(feed)
+    context.log_event(observation)
+    # Dagster noted the feed's version before this step began; it must look again, or the table would be shown as out of date
+    context.get_step_execution_context().wipe_input_asset_version_info(observation.asset_key)
     return Seen({feed_key(source.table): feed.version, **_budget(feed)}, feed)
 
 
