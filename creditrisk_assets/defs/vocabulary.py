@@ -5,11 +5,12 @@ from datetime import timedelta
 
 import dagster as dg
 
-GROUPS = ("ingestion", "features", "training", "governance", "monitoring", "serving")
+GROUPS = ("ingestion", "features", "training", "research", "governance", "monitoring", "serving")
 OWNERS = {
     "ingestion": "team:credit-data",
     "features": "team:credit-features",
     "training": "team:credit-models",
+    "research": "team:credit-models",
     "governance": "team:model-risk",
     "monitoring": "team:model-risk",
     "serving": "team:credit-decisions",

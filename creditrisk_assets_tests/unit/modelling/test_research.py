@@ -1,0 +1,48 @@
+"""Who the research job looks at, and what it says of a wrong budget."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from creditrisk_assets.modelling.configuration import ConfigurationError
+from creditrisk_assets.modelling.research import load_research, research_part
+from creditrisk_assets.modelling.tables import Part
+
+
+def part(rows: int) -> Part:
+    target = (np.arange(rows) % 10 == 0).astype(np.int64)
+    return Part(np.arange(rows) + 100_000, target, pd.DataFrame({"x": np.arange(rows, dtype=np.float32)}))
+
+
+def test_a_part_within_the_budget_is_taken_whole() -> None:
+    config = load_research().model_copy(update={"applicants": 2000})
+    whole = part(2000)
+    assert research_part(whole, config) is whole
+
+
+def test_a_larger_part_is_drawn_from_with_its_default_rate_whatever_the_order() -> None:
+    config = load_research().model_copy(update={"applicants": 2000})
+    whole = part(10_000)
+    drawn = research_part(whole, config)
+    assert len(drawn) == pytest.approx(2000, abs=20)
+    assert drawn.labels.mean() == pytest.approx(0.1, abs=0.005)
+    again = research_part(whole.take(np.arange(10_000)[::-1]), config)
+    assert sorted(again.ids.tolist()) == sorted(drawn.ids.tolist())
+
+
+def test_another_seed_draws_others() -> None:
+    config = load_research().model_copy(update={"applicants": 2000})
+    one = research_part(part(10_000), config)
+    other = research_part(part(10_000), config.model_copy(update={"seed": 1}))
+    assert set(one.ids.tolist()) != set(other.ids.tolist())
+
+
+@pytest.mark.parametrize(("text", "word"), [("version: 1", "applicants"), ("a: [", "cannot be read")])
+def test_a_wrong_budget_is_named(tmp_path: Path, text: str, word: str) -> None:
+    path = tmp_path / "research.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=word) as raised:
+        load_research(path)
+    assert str(path) in str(raised.value)
