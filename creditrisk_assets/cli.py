@@ -287,6 +287,22 @@ def main() -> None:
         _fail(str(error))
     except KeyboardInterrupt:
         _fail("interrupted; what was published stays, and the next run goes on from there")
+    except Exception as error:
+        if (words := _database_words(error)) is None:
+            raise
+        _fail(words)
+
+
+def _database_words(error: Exception) -> str | None:
+    """Say in one line what a database complains of, without its statement or its values; None: the error is not a database's."""
+    import duckdb  # noqa: PLC0415
+    import sqlalchemy.exc  # noqa: PLC0415
+
+    if isinstance(error, sqlalchemy.exc.DBAPIError):
+        return f"the database refused: {error.orig}; is the disk full, the file readable, the server up?"
+    if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException):  # others may quote a value
+        return f"DuckDB could not go on: {str(error).splitlines()[0]}"
+    return None
 
 
 def _fail(message: str) -> None:
