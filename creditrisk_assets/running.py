@@ -144,15 +144,7 @@ def _locations(result: RunResult, listener: Listener) -> dict[str, dg.Definition
 
 
 def _select(select: str, locations: Mapping[str, dg.Definitions]) -> dict[str, set[dg.AssetKey]]:
-    selection: dg.AssetSelection
-    if select == EVERYTHING:
-        selection = dg.AssetSelection.all() - dg.AssetSelection.groups(APART)
-    elif any(sign in select for sign in ':+"*()'):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", category=dg.BetaWarning)
-            selection = dg.AssetSelection.from_string(select)
-    else:
-        selection = dg.AssetSelection.assets(*[dg.AssetKey(key.strip().split("/")) for key in select.split(",")])
+    selection, asked = _parse(select)
     chosen: dict[str, set[dg.AssetKey]] = {}
     known: set[str] = set()
     for name, definitions in locations.items():
@@ -160,9 +152,29 @@ def _select(select: str, locations: Mapping[str, dg.Definitions]) -> dict[str, s
         materializable = graph.materializable_asset_keys
         known |= {_name(key) for key in materializable}
         chosen[name] = set(selection.resolve(graph, allow_missing=True)) & set(materializable)
+    if strangers := sorted(asked - known):
+        raise RunError(f"--select {', '.join(strangers)} names no asset; known: {', '.join(sorted(known))}")
     if not any(chosen.values()):
         raise RunError(f"--select {select} names no asset; known: {', '.join(sorted(known))}")
     return chosen
+
+
+def _parse(select: str) -> tuple[dg.AssetSelection, set[str]]:
+    """Return what a selection means, and the keys it names one by one."""
+    if select == EVERYTHING:
+        return dg.AssetSelection.all() - dg.AssetSelection.groups(APART), set()
+    if any(sign in select for sign in ':+"*()'):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", category=dg.BetaWarning)
+                return dg.AssetSelection.from_string(select), set()
+        except dg.DagsterError as error:
+            raise RunError(
+                f"--select {select} is no selection: give asset keys separated by commas (raw/bureau,features/bureau) or"
+                ' Dagster\'s syntax (key:"raw/bureau"+, group:"features")'
+            ) from error
+    keys = {key.strip() for key in select.split(",")}
+    return dg.AssetSelection.assets(*[dg.AssetKey(key.split("/")) for key in sorted(keys)]), keys
 
 
 def _run_location(

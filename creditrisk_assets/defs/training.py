@@ -43,7 +43,7 @@ from creditrisk_assets.modelling.signing import public_bytes, signing_key
 from creditrisk_assets.modelling.tables import Part, read_part
 from creditrisk_assets.modelling.training import TrainedModel, TreeSearch
 from creditrisk_assets.registry import tracking
-from creditrisk_assets.resources.mlflow import MlflowRun
+from creditrisk_assets.resources.mlflow import MlflowRun, connect
 from creditrisk_assets.settings import Settings
 
 OUT_OF_FOLD, MODEL = "model/out_of_fold", "model/pd"
@@ -96,6 +96,7 @@ def _show_out_of_fold(version: Version) -> Mapping[str, dg.MetadataValue]:
 
 
 def _make_model(work: Work) -> Made:
+    connect(work.settings)  # a tracking server that does not answer is to be known before the fit, not after it
     policy, choice = load_policy(work.settings.policy), choose(work.settings)
     part, out_of_fold = read_part(work.inputs[SPLIT_TRAIN].data, choice.all), work.inputs[OUT_OF_FOLD]
     work.context.log.info(f"training on {len(part):,} applicants with {len(choice.allowed)} inputs")

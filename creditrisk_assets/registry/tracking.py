@@ -9,6 +9,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -25,7 +26,16 @@ from creditrisk_assets.modelling.training import TrainedModel
 MODEL_CODE = Path(__file__).with_name("bundle_model.py")
 REQUIREMENTS = ("creditrisk", "lightgbm", "numpy", "pandas", "cryptography", "pydantic", "pyyaml")
 MODEL_NAME = "pd"
+LONGEST_ANSWER = 300  # characters of an answer that are shown
 TYPES = {"numeric": "double", "boolean": "boolean", "category": "string"}
+
+
+class TrackingError(RuntimeError):
+    """MLflow did not do what it was asked; the message says what it answered, without credentials."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code  # MLflow's own, such as RESOURCE_DOES_NOT_EXIST
 
 
 @dataclass(frozen=True)
@@ -142,7 +152,15 @@ def signature(bundle: Bundle) -> Any:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep MLflow's advice, progress bars and prints out of the platform's output; errors are raised as ever."""
+    """Keep MLflow's advice, progress bars and prints out of the platform's output.
+
+    Raises
+    ------
+    TrackingError
+        In place of MLflow's own exception, whose text may hold the credentials of an address.
+    """
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - seconds of imports, for logging alone
+
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     logger = logging.getLogger("mlflow")
@@ -152,6 +170,10 @@ def quiet() -> Iterator[None]:
         with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
+    except MlflowException as error:
+        answer = re.sub(r"//[^/@\s]*@", "//", " ".join(str(error).split()))
+        words = f"MLflow answered {error.error_code}: {answer[:LONGEST_ANSWER]}"
+        raise TrackingError(f"{words}; nothing was published, so mend it and run again", error.error_code) from None
     finally:
         logger.setLevel(level)
 

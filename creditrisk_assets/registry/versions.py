@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from creditrisk_assets.registry.promotion import GateFigures
-from creditrisk_assets.registry.tracking import LoggedTraining, quiet
+from creditrisk_assets.registry.tracking import LoggedTraining, TrackingError, quiet
 
 CANDIDATE, CHAMPION = "candidate", "champion"
 FIGURES_TAG = "gate_figures"
@@ -74,19 +74,20 @@ def by_alias(name: str, alias: str) -> RegisteredVersion | None:
     Raises
     ------
     RegistryError
-        The version was not registered by this platform, or the registry cannot be read.
+        The version was not registered by this platform.
+    TrackingError
+        The registry cannot be read.
     """
     import mlflow  # noqa: PLC0415 - seconds of imports, for the registry alone
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
     try:
         with quiet():
             found = mlflow.MlflowClient().get_model_version_by_alias(name, alias)
-    except MlflowException as error:
+    except TrackingError as error:
         # An unknown alias is an invalid parameter to SQL stores, a missing resource to servers.
-        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+        if error.code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             return None
-        raise RegistryError(f"the MLflow registry cannot be read: {error.error_code}") from error
+        raise
     return _read(found)
 
 

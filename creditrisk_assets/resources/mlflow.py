@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from creditrisk_assets.registry.tracking import quiet
 from creditrisk_assets.settings import Settings
 
 
@@ -65,18 +66,26 @@ class MlflowRun:
 
 
 def connect(settings: Settings) -> None:
-    """Point MLflow to the deployment's tracking server; make the local store and the experiment where there is none."""
+    """Point MLflow to the deployment's tracking server; make the local store and the experiment where there is none.
+
+    Raises
+    ------
+    TrackingError
+        The server does not answer, or refuses.
+    """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # it announces every table it makes
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # of its own 7 the last come after minutes of silence
     settings.root.mkdir(parents=True, exist_ok=True)
     import mlflow  # noqa: PLC0415
 
     mlflow.set_tracking_uri(settings.tracking_uri)
     mlflow.set_registry_uri(settings.tracking_uri)
-    if mlflow.get_experiment_by_name(settings.mlflow_experiment) is None:
-        location = None if settings.mlflow_tracking_uri else settings.mlflow_artifacts.as_uri()
-        mlflow.create_experiment(settings.mlflow_experiment, artifact_location=location)
+    with quiet():
+        if mlflow.get_experiment_by_name(settings.mlflow_experiment) is None:
+            location = None if settings.mlflow_tracking_uri else settings.mlflow_artifacts.as_uri()
+            mlflow.create_experiment(settings.mlflow_experiment, artifact_location=location)
 
 
 @dg.resource(description="The MLflow run of this Dagster run, opened when something is logged.")

@@ -63,6 +63,13 @@ def test_a_selection_touches_nothing_else(in_graph: Graph) -> None:
 def test_a_selection_of_nothing_names_what_there_is(in_graph: Graph) -> None:
     with pytest.raises(running.RunError, match=r"--select raw/nothing names no asset; known: .*raw/bureau"):
         running.materialize(in_graph.settings, "raw/nothing")
+    with pytest.raises(running.RunError, match=r"--select raw/nothing names no asset"):
+        running.materialize(in_graph.settings, "raw/bureau,raw/nothing")
+
+
+def test_a_selection_that_is_none_says_how_they_are_written(in_graph: Graph) -> None:
+    with pytest.raises(running.RunError, match=r'--select "key:x"\+ is no selection: give asset keys'):
+        running.materialize(in_graph.settings, '"key:x"+')
 
 
 def test_two_runs_at_once_are_refused_with_the_reason(in_graph: Graph) -> None:

@@ -13,7 +13,7 @@ from creditrisk_assets.defs.evaluation import EVALUATION, FIGURES, segments_of
 from creditrisk_assets.defs.policy import SIMULATION
 from creditrisk_assets.defs.training import BUNDLE, CALIBRATOR, MODEL, OUT_OF_FOLD, choose
 from creditrisk_assets.lake import Lake
-from creditrisk_assets.modelling.bundle import Bundle, read_public_key
+from creditrisk_assets.modelling.bundle import Bundle, follow, read_public_key
 from creditrisk_assets.modelling.bundle_writer import BundleContent, publish_bundle, write_bundle
 from creditrisk_assets.modelling.calibration import Calibrator
 from creditrisk_assets.modelling.configuration import load_configuration
@@ -138,6 +138,27 @@ def test_a_second_opening_is_flagged_and_another_champion_is_compared(with_rival
     assert figures["auc"]["difference"]["value"] == 0
     assert figures["auc"]["method"] == "delong"
     assert figures["brier"]["verdict"] == "better"
+
+
+def test_a_tracking_server_that_is_down_stops_the_training_before_it_begins_and_changes_nothing(
+    graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(graph.settings.root, tmp_path / "copy", symlinks=True)
+    monkeypatch.setenv("CREDITRISK_HOME", str(tmp_path / "copy"))
+    monkeypatch.setenv("CREDITRISK_MLFLOW_TRACKING_URI", "http://team:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    before, champion = Lake(Settings().lake).require(MODEL).version, follow(Settings().bundles)
+    shutil.rmtree(tmp_path / "copy" / "lake" / "model" / "evaluation")
+    (tmp_path / "copy" / "lake" / "model" / "pd" / "CURRENT").unlink()
+    down = running.materialize(Settings(), 'key:"model/pd"+')
+    assert len(down.failures) == 1
+    assert "model/pd: MLflow answered" in down.failures[0]
+    assert "secret" not in down.failures[0]
+    assert {"model/evaluation", "registry/version"} <= set(down.not_run)
+    assert follow(Settings().bundles) == champion
+    monkeypatch.delenv("CREDITRISK_MLFLOW_TRACKING_URI")
+    assert running.materialize(Settings(), MODEL).failures == []
+    assert Lake(Settings().lake).require(MODEL).version == before
 
 
 @pytest.mark.parametrize("threads", [1, 2])
