@@ -39,10 +39,10 @@ NO_PROHIBITED_INPUT, SHUFFLED = "no_prohibited_input", "a_shuffled_target_teache
 
 
 def _make_validation(work: Work) -> Made:
-    policy, today = load_policy(work.settings.policy), _today()
+    policy = load_policy(work.settings.policy)
     require_one_lineage(work.inputs)
-    found = validation.judge(_evidence(work), policy, today)
-    report = json.dumps({"at": today.isoformat(), "policy_sha256": policy.digest, **found.to_dict()}, indent=1)
+    found = validation.judge(_evidence(work), policy, _today())
+    report = json.dumps({"policy_sha256": policy.digest, **found.to_dict()}, indent=1)
     (work.draft.path / REPORT).write_text(report)
     if not found.passed:  # nothing will be published, and people want to read why
         write_atomically(work.settings.reports / REPORT, report)

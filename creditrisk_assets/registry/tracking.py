@@ -32,6 +32,10 @@ MODEL_NAME = "pd"
 TYPES = {"numeric": "double", "boolean": "boolean", "category": "string"}
 
 
+class TrackingError(RuntimeError):
+    """MLflow does not hold what was logged, or cannot be asked; the message says what and what to do."""
+
+
 @dataclass(frozen=True)
 class LoggedTraining:
     """Where MLflow keeps a training."""
@@ -126,12 +130,25 @@ def logged_pds(model_uri: str, features: Sequence[BundleFeature], frame: pd.Data
     -------
     ndarray
         (n,) PDs.
+
+    Raises
+    ------
+    TrackingError
+        The model cannot be loaded.
     """
     import mlflow  # noqa: PLC0415 - seconds of imports, for MLflow's own model alone
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
     columns = {feature.name: _as_signed(frame[feature.name], feature.kind) for feature in features}
-    with quiet():
-        answer = mlflow.pyfunc.load_model(model_uri).predict(pd.DataFrame(columns))
+    try:
+        with quiet():
+            model = mlflow.pyfunc.load_model(model_uri)
+    except (MlflowException, OSError) as error:
+        raise TrackingError(
+            f"MLflow cannot load the model {model_uri} ({type(error).__name__}); see that its server answers, or delete model/pd"
+            " in the lake to train and log it again"
+        ) from error
+    answer = model.predict(pd.DataFrame(columns))
     return np.asarray(answer["pd"], dtype=np.float64)
 
 

@@ -8,6 +8,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.special import expit, logit
 
 from creditrisk_assets.modelling.auc import Interval, auc_interval
@@ -250,6 +252,30 @@ def test_an_override_is_for_its_gate_alone_and_only_where_it_fails() -> None:
     policy = overridden("CR-M16", date(2027, 1, 1))
     assert not judge(FAILING["CR-M18"](), policy, TODAY).passed
     assert status(GOOD, "CR-M16", policy) == "pass"
+
+
+# One fact each, so that any number of them fail together.
+FACTS: dict[str, dict[str, object]] = {
+    "CR-M13": {"leak_tests": {"ids_tell_nothing": False}},
+    "CR-M14": {"no_prohibited_input": False},
+    "CR-M15": {"steps_against": {"x": 0.1}},
+    "CR-M16": {"openings": 9},
+    "CR-M17": {"parity_difference": 0.1},
+    "CR-M18": {"leaves": 10**6},
+    "CR-M19": {"features": 10**4},
+}
+MAY_BE_OVERRIDDEN = [gate.code for gate in GATES if not gate.never_overridden]
+
+
+@given(wrong=st.sets(st.sampled_from(sorted(FACTS))), allowed=st.sets(st.sampled_from(MAY_BE_OVERRIDDEN)))
+@settings(max_examples=40, deadline=None)
+def test_a_version_passes_exactly_where_every_failing_gate_is_overridden(wrong: set[str], allowed: set[str]) -> None:
+    changes = {name: value for code in wrong for name, value in FACTS[code].items()}
+    given_ = [Override(gate=code, reason="r", approver="a", expires=date(2027, 1, 1)) for code in sorted(allowed)]
+    found = judge(replace(GOOD, **changes), POLICY.model_copy(update={"overrides": tuple(given_)}), TODAY)
+    assert failing(found) == wrong - allowed
+    assert {result.gate.code for result in found.with_status("overridden")} == wrong & allowed
+    assert found.passed is not bool(wrong - allowed)
 
 
 def test_the_report_is_json_with_every_gate() -> None:

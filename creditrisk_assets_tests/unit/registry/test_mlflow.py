@@ -21,6 +21,7 @@ from creditrisk_assets.registry import versions
 from creditrisk_assets.registry.promotion import GateFigures
 from creditrisk_assets.registry.tracking import (
     LoggedTraining,
+    TrackingError,
     data_tags,
     log_evaluation,
     log_training,
@@ -180,6 +181,11 @@ def test_the_logged_model_scores_a_part_as_the_bundle_unknown_values_and_all(log
     found = logged_pds(logged.where.model_uri, logged.bundle.features, frame)
     assert np.array_equal(found, logged.training.model.predict(frame))
     assert not np.array_equal(found, logged.training.model.predict(part.frame))
+
+
+def test_a_logged_model_that_is_gone_is_named_with_what_to_do(mlflow: ModuleType, logged: Logged) -> None:
+    with pytest.raises(TrackingError, match=r"cannot load the model models:/m-gone .* delete model/pd"):
+        logged_pds("models:/m-gone", logged.bundle.features, logged.part.frame)
 
 
 def test_nothing_is_printed(logged: Logged, capsys: pytest.CaptureFixture[str]) -> None:
