@@ -58,6 +58,7 @@ def _evidence(work: Work) -> Evidence:
     model, evaluation = work.inputs[MODEL], work.inputs[EVALUATION]
     public = public_bytes(signing_key(work.settings.keys, work.settings.signing_key))
     bundle = Bundle.load(model.path / BUNDLE, public)
+    # Features alone are looked at: outcomes come with the evaluation's predictions, so the lockbox is not opened again.
     part = read_part(work.inputs[SPLIT_TEST].data, [ModelInput(f.name, f.family, f.kind) for f in bundle.features])
     tested = pd.read_parquet(evaluation.path / PREDICTIONS)
     folds, defaults = _folds(work.inputs[OUT_OF_FOLD])
@@ -94,7 +95,7 @@ def _folds(out_of_fold: Version) -> tuple[tuple[Interval, ...], float]:
 def _stands(version: Version, name: str) -> bool:
     """Tell whether a check of a published version passed or was allowed by name; one it does not have was not made."""
     found = [check for check in version.manifest.metadata["checks"] if check["name"] == name]
-    return bool(found) and all(CheckOutcome(**check).blocks is False for check in found)
+    return bool(found) and not any(CheckOutcome(**check).blocks for check in found)
 
 
 def _parity(work: Work, bundle: Bundle, part: Part) -> float:

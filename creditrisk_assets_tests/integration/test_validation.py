@@ -11,11 +11,13 @@ import pytest
 import yaml
 
 from creditrisk_assets import running
+from creditrisk_assets.defs import validation
+from creditrisk_assets.defs.artefact import CheckOutcome, require_one_lineage
 from creditrisk_assets.defs.evaluation import EVALUATION
 from creditrisk_assets.defs.governance import REGISTRY
 from creditrisk_assets.defs.training import MODEL
 from creditrisk_assets.defs.validation import REPORT, VALIDATION
-from creditrisk_assets.lake import Lake
+from creditrisk_assets.lake import Lake, Manifest, Version
 from creditrisk_assets.modelling import bundle
 from creditrisk_assets.modelling.gates import BY_CODE, GATES
 from creditrisk_assets.modelling.policy import DEFAULT_PATH
@@ -56,6 +58,32 @@ def test_too_few_defaults_warn_and_the_first_version_is_registered(graph: Graph)
     facts = graph.lake.require(REGISTRY).manifest.metadata["facts"]
     assert (facts["promoted"], facts["gate_passed"]) == (True, False)
     assert facts["versions"]["validation"] == graph.lake.require(VALIDATION).version
+
+
+def published(
+    key: str, *, inputs: Mapping[str, str] | None = None, checks: list[CheckOutcome] | None = None
+) -> Version:
+    metadata = {"checks": [vars(check) for check in checks or []]}
+    return Version(Path(), Manifest(key, f"{key} 2", "code", dict(inputs or {}), {}, "2026-05-03", metadata))
+
+
+def test_a_check_stands_where_it_passed_or_was_allowed_by_name_and_one_not_made_does_not() -> None:
+    checks = [
+        CheckOutcome("passed", passed=True),
+        CheckOutcome("allowed", passed=False, severity="WARN"),
+        CheckOutcome("failed", passed=False),
+    ]
+    version = published("training/split_train", checks=checks)
+    found = {name: validation._stands(version, name) for name in ("passed", "allowed", "failed", "not made")}
+    assert found == {"passed": True, "allowed": True, "failed": False, "not made": False}
+
+
+def test_inputs_made_from_another_version_of_one_another_are_refused_by_name() -> None:
+    model = published(MODEL)
+    fresh, stale = (published(EVALUATION, inputs={MODEL: version}) for version in (model.version, "model/pd 1"))
+    require_one_lineage({MODEL: model, EVALUATION: fresh, REGISTRY: published(REGISTRY)})
+    with pytest.raises(RuntimeError, match=r"the model/evaluation published last .* version of model/pd .*model/pd 2"):
+        require_one_lineage({MODEL: model, EVALUATION: stale})
 
 
 class Strict:
