@@ -16,6 +16,7 @@ from creditrisk_assets.defs import (
     parity,
     policy,
     training,
+    validation,
 )
 from creditrisk_assets.defs.artefact import asset_of
 from creditrisk_assets.resources.duckdb import EmbeddedDuckDB
@@ -28,6 +29,7 @@ ARTEFACTS = (
     *training.ARTEFACTS,
     *evaluation.ARTEFACTS,
     *policy.ARTEFACTS,
+    *validation.ARTEFACTS,
     *monitoring.ARTEFACTS,
     *governance.ARTEFACTS,
 )

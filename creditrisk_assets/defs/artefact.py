@@ -255,6 +255,23 @@ def _check_results(key: str, checks: Sequence[CheckOutcome]) -> Iterator[dg.Asse
         )
 
 
+def require_one_lineage(inputs: Mapping[str, Version]) -> None:
+    """Refuse inputs of which one was made from another version of the other than is here, as after a run that stopped halfway.
+
+    Raises
+    ------
+    RuntimeError
+        It is so; the message names both and what to run.
+    """
+    for key, version in inputs.items():
+        for origin, used in version.manifest.inputs.items():
+            if origin in inputs and inputs[origin].version != used:
+                raise RuntimeError(
+                    f"the {key} published last was made from another version of {origin} than the present one"
+                    f" ({inputs[origin].version}); see why {key} was not made from it, then `creditrisk run`"
+                )
+
+
 def metadata_of(value: Any) -> dg.MetadataValue:
     """Render a JSON value: a list of like objects is a table."""
     if isinstance(value, bool):

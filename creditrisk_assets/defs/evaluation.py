@@ -193,8 +193,8 @@ def _opened_once(openings: Sequence[Opening]) -> CheckOutcome:
     return CheckOutcome("lockbox_opened_once", passed=len(openings) == 1, facts=facts, severity="WARN")
 
 
-def score_part(model: Bundle, part: Part) -> NDArray[np.float64]:
-    """Compute the PDs of a part by the bundle, as the service does."""
+def encode_part(model: Bundle, part: Part) -> NDArray[np.float64]:
+    """Turn a part into the bundle's matrix, (n, features)."""
     columns: dict[str, Any] = {}
     for feature in model.features:
         column = part.frame[feature.name]
@@ -204,7 +204,12 @@ def score_part(model: Bundle, part: Part) -> NDArray[np.float64]:
             ]
         else:
             columns[feature.name] = column.to_numpy()
-    return model.score(model.encode(columns))
+    return model.encode(columns)
+
+
+def score_part(model: Bundle, part: Part) -> NDArray[np.float64]:
+    """Compute the PDs of a part by the bundle, as the service does."""
+    return model.score(encode_part(model, part))
 
 
 def _headline(measured: Evaluation, *, synthetic: bool) -> str:
@@ -254,7 +259,7 @@ MODEL_EVALUATION = Artefact(
         grain="one evaluation; its tables: one row per decile, calibration group, score interval, grade",
         built_from="`model/pd`, `training/split_test`",
         known_at="when the test applicants' outcomes are",
-        consumed_by="`registry/version`, risk officers",
+        consumed_by="`model/validation`, `registry/version`, risk officers",
         fails_when="a PD is none, a table leaves its contract, or the opening of the test part cannot be written down",
         source="creditrisk_assets/modelling/evaluation.py",
     ),

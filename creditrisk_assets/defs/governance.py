@@ -12,12 +12,13 @@ from creditrisk_assets.contracts.check import check
 from creditrisk_assets.contracts.fingerprint import code_version
 from creditrisk_assets.contracts.registry import CONTRACT as REGISTRY_CONTRACT
 from creditrisk_assets.contracts.render.sql import parquet
-from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work
+from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work, require_one_lineage
 from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
 from creditrisk_assets.defs.evaluation import EVALUATION, open_test_part, rival_bundle, score_part
 from creditrisk_assets.defs.split import SPLIT_TEST
 from creditrisk_assets.defs.training import BUNDLE, MODEL
+from creditrisk_assets.defs.validation import VALIDATION
 from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.lake import Lake, Version, write_atomically
 from creditrisk_assets.modelling import bundle as bundles
@@ -41,6 +42,7 @@ RECORD = "registry_promotion.json"
 
 def _make_version(work: Work) -> Made:
     policy, settings = load_policy(work.settings.policy), work.settings
+    require_one_lineage(work.inputs)  # a model whose gates failed finds the validation of the one before
     connect(settings)
     model = work.inputs[MODEL]
     public = public_bytes(signing_key(settings.keys, settings.signing_key))
@@ -128,6 +130,7 @@ def _names(
         "champion_before": {"registry_version": champion.version, "model_version": champion.model_version}
         if champion
         else None,
+        "validation": work.inputs[VALIDATION].version,
         "mlflow_run_id": logged.run_id,
         "dagster_run_id": work.context.run.run_id,
     }
@@ -174,19 +177,28 @@ VERSION = Artefact(
     group="governance",
     kinds=frozenset({"mlflow", "parquet"}),
     describe=Describe(
-        what="The model in the MLflow registry: `candidate` always, `champion` at first or when it passes the policy's gate.",
+        what=(
+            "The model that passed its gates, in the MLflow registry: `candidate` always, `champion` at first or when it does not lose"
+            " to the present one."
+        ),
         grain="one row: the version registered",
-        built_from="`model/pd`, `model/evaluation`, the policy's gates",
-        known_at="after the evaluation",
+        built_from="`model/pd`, `model/evaluation`, `model/validation`, the policy",
+        known_at="after the validation",
         consumed_by="`serving/batch_scores` and the scoring API, which follow the published bundle",
-        fails_when="the registry cannot be reached, or the bundle does not verify; a missed gate is no failure: the champion stays",
+        fails_when=(
+            "the model's gates have not passed, the registry cannot be reached, or the bundle does not verify; a version that loses to"
+            " the champion is no failure: the champion stays"
+        ),
         source="creditrisk_assets/registry/promotion.py",
     ),
     code_version=code_version(promotion, versions, REGISTRY_CONTRACT),
     make=_make_version,
     show=_show_version,
-    deps=(MODEL, EVALUATION, SPLIT_TEST),
-    checks=CONTRACT | {"gate_passed": "The version passed every gate of the policy file."},
+    deps=(MODEL, EVALUATION, VALIDATION, SPLIT_TEST),
+    checks=CONTRACT
+    | {
+        "gate_passed": "The version has what a champion needs: enough test defaults, and no loss to the champion of this moment."
+    },
     advisory=frozenset({"gate_passed"}),
     also_from=lambda settings, _lake: {"policy": load_policy(settings.policy).digest},
     export=_export,

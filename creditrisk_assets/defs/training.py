@@ -289,7 +289,7 @@ PD_MODEL = Artefact(
         grain="one model",
         built_from="`training/split_train`, `model/out_of_fold`, `model.yaml`, the policy file",
         known_at="when its training applicants' outcomes are",
-        consumed_by="`model/evaluation`, `monitoring/drift`, `registry/version`",
+        consumed_by="`model/evaluation`, `model/validation`, `monitoring/drift`, `registry/version`",
         fails_when=(
             "TARGET has one class, no input carries information, a golden row is not reproduced, an input is prohibited, or the pipeline"
             " learns from a shuffled TARGET"

@@ -1,8 +1,8 @@
-"""Credit and model policy: grades, points, cut-offs, prohibited attributes, monotone constraints, gates, drift limits, retraining.
+"""Credit and model policy: grades, points, cut-offs, prohibited attributes, monotone constraints, gates, overrides, drift, retraining.
 
 What belongs here: the frozen models of `policy.yaml`, their hash, and the decision on a PD. What does not:
-hyper-parameters (`model.yaml`), how a gate's figures are measured (`evaluation`), which inputs have a prohibited
-lineage (`inputs`). The scoring service imports this module, so it depends on pydantic, yaml and numpy alone.
+hyper-parameters (`model.yaml`), what a gate claims (`gates`) and how it is judged (`validation`), which inputs have a
+prohibited lineage (`inputs`). The scoring service imports this module, so it depends on pydantic, yaml and numpy alone.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from creditrisk_assets.modelling.economics import Economics
+from creditrisk_assets.modelling.gates import BY_CODE
 from creditrisk_assets.modelling.score_points import ScorePoints
 
 DEFAULT_PATH = Path(__file__).with_name("policy.yaml")
@@ -128,7 +129,7 @@ class Direction(_Frozen):
 
 
 class Gates(_Frozen):
-    """What a candidate must reach on the test split to become champion."""
+    """The limits a version is judged by before it is registered; `gates.GATES` says what each is for."""
 
     minimum_auc: Annotated[float, Field(ge=0.5, le=1)]
     minimum_gini: Share
@@ -136,8 +137,40 @@ class Gates(_Frozen):
     maximum_brier_to_constant: Annotated[float, Field(gt=0, le=1)]
     minimum_calibration_slope: Annotated[float, Field(ge=0)]
     maximum_calibration_slope: Annotated[float, Field(gt=0)]
+    maximum_calibration_shift: Annotated[float, Field(ge=0)]  # of log-odds
+    minimum_grade_p: Annotated[float, Field(ge=0, lt=0.5)]
+    maximum_auc_gap: Share
+    maximum_fold_auc_gap: Share
+    minimum_recall: Share
     maximum_auc_loss: Share
+    maximum_lockbox_openings: Annotated[int, Field(ge=1)]
+    maximum_parity_difference: Annotated[float, Field(ge=0)]  # of PDs
+    maximum_leaves: Annotated[int, Field(ge=2)]
+    maximum_features: Annotated[int, Field(ge=1)]
     minimum_test_defaults: Annotated[int, Field(ge=1)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.minimum_calibration_slope > self.maximum_calibration_slope:
+            raise ValueError("minimum_calibration_slope must not lie above maximum_calibration_slope")
+        return self
+
+
+class Override(_Frozen):
+    """A gate set aside: by its code, with a reason, a person and an end."""
+
+    gate: Words
+    reason: Words
+    approver: Words
+    expires: date
+
+    @model_validator(mode="after")
+    def _may_be(self) -> Self:
+        if (gate := BY_CODE.get(self.gate)) is None:
+            raise ValueError(f"{self.gate} is no gate; there are {', '.join(BY_CODE)}")
+        if gate.never_overridden:
+            raise ValueError(f"{self.gate} may not be overridden: {gate.never_overridden}")
+        return self
 
 
 class DriftLimits(_Frozen):
@@ -178,6 +211,8 @@ class Policy(_Frozen):
     prohibited: Prohibited
     monotone: tuple[Direction, ...] = ()
     gates: Gates
+    # Said of a model version, so no part of what a version is: left out of the digest and of the bundle.
+    overrides: Annotated[tuple[Override, ...], Field(exclude=True)] = ()
     drift: DriftLimits
     retraining: RetrainPolicy
 
@@ -199,6 +234,17 @@ class Policy(_Frozen):
             raise ValueError(f"monotone: {', '.join(twice)} is there twice")
         return self
 
+    @model_validator(mode="after")
+    def _one_override_each(self) -> Self:
+        codes = [override.gate for override in self.overrides]
+        if twice := sorted({code for code in codes if codes.count(code) > 1}):
+            raise ValueError(f"overrides: {', '.join(twice)} is there twice")
+        return self
+
+    def overridden(self, today: date) -> dict[str, Override]:
+        """Return the overrides in force on a day, by the gate's code; one that expired sets nothing aside."""
+        return {override.gate: override for override in self.overrides if today < override.expires}
+
     @property
     def directions(self) -> dict[str, Direction]:
         """The monotone constraints by feature."""
@@ -206,7 +252,7 @@ class Policy(_Frozen):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the content, whatever the file's comments and layout."""
+        """SHA-256 of the content but the overrides, whatever the file's comments and layout."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def to_json(self) -> str:

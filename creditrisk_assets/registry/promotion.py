@@ -1,7 +1,8 @@
-"""Whether a candidate becomes champion: the policy's gate, as a pure function.
+"""Whether a registered version becomes champion, as a pure function.
 
-What belongs here: the figures the gate looks at, the decision and its reasons, the record auditors read. What does not:
-MLflow (`versions`), how figures are measured (`modelling.evaluation`), the limits (the policy).
+What belongs here: the figures a version is compared by, the decision and its reasons, the record auditors read. What does
+not: whether it may be registered at all (`modelling.validation`, which judged it before), MLflow (`versions`), how figures
+are measured (`modelling.evaluation`), the limits (the policy).
 """
 
 import json
@@ -16,7 +17,7 @@ from creditrisk_assets.modelling.policy import Policy
 
 @dataclass(frozen=True)
 class GateFigures:
-    """What the gate looks at, measured on the test part a version was evaluated on."""
+    """What a version is compared by, measured on the test part it was evaluated on."""
 
     auc: float
     gini: float
@@ -62,7 +63,7 @@ class GateFigures:
 
 @dataclass(frozen=True)
 class PromotionDecision:
-    """Whether a candidate becomes champion, whether it passed the gate, and every reason."""
+    """Whether a candidate becomes champion, whether it has all that takes, and every reason."""
 
     promote: bool
     gate_passed: bool
@@ -77,9 +78,9 @@ class PromotionDecision:
 def decide_promotion(candidate: GateFigures, champion: GateFigures | None, policy: Policy) -> PromotionDecision:
     """Decide whether a candidate becomes champion.
 
-    The first version becomes champion in any case, so that a new installation can score; where it misses a gate, the
-    reasons say so and `gate_passed` is false. Later ones must pass every gate, and must not lose more AUC to the
-    champion than the policy allows.
+    The candidate passed the gates of registration. The first version becomes champion in any case, so that a new
+    installation can score; where its test part has too few defaults to judge by, the reasons say so and `gate_passed` is
+    false. Later ones must have enough, and must not lose more AUC to the champion than the policy allows.
 
     Parameters
     ----------
@@ -88,9 +89,13 @@ def decide_promotion(candidate: GateFigures, champion: GateFigures | None, polic
     champion
         Figures of the present champion; None when there is none.
     policy
-        The gates.
+        The limits (gates CR-M12 and CR-M20).
     """
-    failures = _failures(candidate, policy)
+    failures = []
+    if candidate.test_defaults < policy.gates.minimum_test_defaults:
+        failures.append(
+            f"defaults in the test part {candidate.test_defaults} is below {policy.gates.minimum_test_defaults}"
+        )
     if champion is None or (champion.synthetic and not candidate.synthetic):
         words = "first version, no champion to compare with"
         if champion is not None:
@@ -100,13 +105,13 @@ def decide_promotion(candidate: GateFigures, champion: GateFigures | None, polic
     if candidate.synthetic and not champion.synthetic:
         failures.append("it was trained on the synthetic portfolio, the champion on real applicants")
     loss, limit = champion.auc - candidate.auc, policy.gates.maximum_auc_loss
-    if loss > limit:
+    if not loss <= limit:  # rather than `>`: a figure that is NaN replaces nothing
         failures.append(
             f"AUC {candidate.auc:.4f} is {loss:.4f} below the champion's {champion.auc:.4f} (limit {limit})"
         )
     if failures:
         return PromotionDecision(False, False, ("the champion stays", *failures))
-    words = f"every gate passed; AUC {candidate.auc:.4f} against the champion's {champion.auc:.4f}"
+    words = f"AUC {candidate.auc:.4f} against the champion's {champion.auc:.4f}"
     return PromotionDecision(True, True, (words,))
 
 
@@ -142,22 +147,3 @@ def promotion_record(
         "champion": None if champion is None else asdict(champion),
         "policy": {"sha256": policy.digest, "gates": policy.gates.model_dump(mode="json")},
     }
-
-
-def _failures(figures: GateFigures, policy: Policy) -> list[str]:
-    gates = policy.gates
-    floors = [
-        ("AUC", figures.auc, gates.minimum_auc),
-        ("Gini", figures.gini, gates.minimum_gini),
-        ("KS", figures.ks, gates.minimum_ks),
-        ("calibration slope", figures.calibration_slope, gates.minimum_calibration_slope),
-        ("defaults in the test part", figures.test_defaults, gates.minimum_test_defaults),
-    ]
-    ceilings = [
-        ("Brier score over that of the constant", figures.brier_to_constant, gates.maximum_brier_to_constant),
-        ("calibration slope", figures.calibration_slope, gates.maximum_calibration_slope),
-    ]
-    # `not >=` rather than `<`: a figure that is NaN passes nothing.
-    low = [f"{name} {value:.4g} is below {limit}" for name, value, limit in floors if not value >= limit]
-    high = [f"{name} {value:.4g} is above {limit}" for name, value, limit in ceilings if not value <= limit]
-    return low + high

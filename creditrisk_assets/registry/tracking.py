@@ -12,13 +12,17 @@ import os
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from creditrisk_assets.modelling.bundle import Bundle
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from creditrisk_assets.modelling.bundle import Bundle, BundleFeature
 from creditrisk_assets.modelling.evaluation import Evaluation
 from creditrisk_assets.modelling.inputs import InputChoice
 from creditrisk_assets.modelling.training import TrainedModel
@@ -31,7 +35,7 @@ TYPES = {"numeric": "double", "boolean": "boolean", "category": "string"}
 
 
 class TrackingError(RuntimeError):
-    """MLflow did not do what it was asked; the message says what it answered, without credentials."""
+    """MLflow did not do what it was asked, or does not hold what was logged; the message says so, without credentials."""
 
     def __init__(self, message: str, code: str = "") -> None:
         super().__init__(message)
@@ -114,6 +118,54 @@ def log_evaluation(run_id: str, evaluation: Evaluation, plots: Mapping[str, byte
             (Path(directory) / f"{name}.png").write_bytes(png)
         client.log_artifacts(run_id, directory, "plots")
         client.log_dict(run_id, evaluation.to_dict(), "evaluation.json")
+
+
+def logged_pds(model_uri: str, features: Sequence[BundleFeature], frame: pd.DataFrame) -> NDArray[np.float64]:
+    """Score features by a logged model, through MLflow and its signature, as anybody would who loads it.
+
+    Parameters
+    ----------
+    model_uri
+        Of the logged model.
+    features
+        The bundle's: which columns are categories and flags.
+    frame
+        (n, …) features as `tables.Part` holds them: numbers and flags as floats, categories as categoricals.
+
+    Returns
+    -------
+    ndarray
+        (n,) PDs.
+
+    Raises
+    ------
+    TrackingError
+        The model cannot be loaded.
+    """
+    import mlflow  # noqa: PLC0415 - seconds of imports, for MLflow's own model alone
+
+    columns = {feature.name: _as_signed(frame[feature.name], feature.kind) for feature in features}
+    try:
+        with quiet():
+            model = mlflow.pyfunc.load_model(model_uri)
+    except (TrackingError, OSError) as error:
+        raise TrackingError(
+            f"MLflow cannot load the model {model_uri} ({type(error).__name__}); see that its server answers, or delete model/pd"
+            " in the lake to train and log it again"
+        ) from error
+    answer = model.predict(pd.DataFrame(columns))
+    return np.asarray(answer["pd"], dtype=np.float64)
+
+
+def _as_signed(column: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
+    """Give a column the type of the signature; an unknown flag or category is None."""
+    if kind == "numeric":
+        return column.astype(np.float64)
+    kept = [
+        None if missing else bool(value) if kind == "boolean" else value
+        for value, missing in zip(column, column.isna(), strict=True)
+    ]
+    return pd.Series(kept, index=column.index, dtype=object)
 
 
 def parameters(model: TrainedModel) -> dict[str, Any]:

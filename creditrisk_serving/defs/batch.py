@@ -34,7 +34,7 @@ def champion(settings: Settings) -> Bundle:
     path = bundles.follow(settings.bundles)
     if path is None:
         raise LakeError(
-            "no champion is published; run `creditrisk run`, and see registry/version for why none passed the gate"
+            "no champion is published; run `creditrisk run`, and see model/validation for the gate that stopped it"
         )
     return Bundle.load(path, bundles.read_public_key(settings.keys))
 

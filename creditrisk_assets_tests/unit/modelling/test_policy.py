@@ -63,6 +63,7 @@ def test_the_policy_survives_its_json() -> None:
         (("bands",), [{"name": "A", "below": 0.1}, {"name": "A", "below": None}], "same name"),
         (("gates", "minimum_auc"), 0.4, r"gates\.minimum_auc"),
         (("gates", "minimum_luck"), 1, r"gates\.minimum_luck"),
+        (("gates", "minimum_calibration_slope"), 1.5, "minimum_calibration_slope must not lie above"),
         (("drift", "psi_warn"), 0.9, "psi_warn"),
         (("score", "points_to_double"), 0, r"score\.points_to_double"),
         (("master_scale", "minimum_share"), 0.7, r"master_scale"),
@@ -96,6 +97,45 @@ def test_an_allowance_needs_reason_approver_and_end(content: dict[str, Any], mis
     content["prohibited"]["allowances"] = [{key: value for key, value in given.items() if key != missing}]
     with pytest.raises(PolicyError, match=missing):
         parse_policy(content, where="test")
+
+
+def override(gate: str = "CR-M05", **changes: str) -> dict[str, str]:
+    return {"gate": gate, "reason": "r", "approver": "a", "expires": "2026-05-03", **changes}
+
+
+def test_an_override_ends_with_its_day(content: dict[str, Any]) -> None:
+    content["overrides"] = [override()]
+    policy = parse_policy(content, where="test")
+    assert set(policy.overridden(date(2026, 5, 2))) == {"CR-M05"}
+    assert policy.overridden(date(2026, 5, 3)) == {}
+
+
+def test_an_override_makes_no_other_policy(content: dict[str, Any]) -> None:
+    content["overrides"] = [override()]
+    policy = parse_policy(content, where="test")
+    assert policy.digest == load_policy().digest
+    assert "overrides" not in policy.to_json()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([override("CR-M99")], "CR-M99 is no gate; there are CR-M01, CR-M02"),
+        ([override("CR-M13")], "CR-M13 may not be overridden: a model that knows the outcome"),
+        ([override("CR-M14")], "CR-M14 may not be overridden: the law"),
+        ([override("CR-M17")], "CR-M17 may not be overridden: the figures of this report"),
+        ([override("CR-M12")], "CR-M12 may not be overridden: it does not keep a version out"),
+        ([override(), override()], "overrides: CR-M05 is there twice"),
+        ([override(approver=" ")], r"overrides\.0\.approver"),
+        ([{"gate": "CR-M05", "reason": "r", "approver": "a"}], r"overrides\.0\.expires"),
+    ],
+)
+def test_an_override_that_may_not_be_is_refused(
+    content: dict[str, Any], given: list[dict[str, str]], words: str
+) -> None:
+    content["overrides"] = given
+    with pytest.raises(PolicyError, match=words):
+        parse_policy(content, where="policy.yaml")
 
 
 def test_the_model_configuration_names_a_wrong_field(tmp_path: Path) -> None:

@@ -19,7 +19,15 @@ from creditrisk_assets.modelling.tables import Part
 from creditrisk_assets.modelling.training import Training
 from creditrisk_assets.registry import versions
 from creditrisk_assets.registry.promotion import GateFigures
-from creditrisk_assets.registry.tracking import LoggedTraining, data_tags, log_evaluation, log_training, quiet
+from creditrisk_assets.registry.tracking import (
+    LoggedTraining,
+    TrackingError,
+    data_tags,
+    log_evaluation,
+    log_training,
+    logged_pds,
+    quiet,
+)
 from creditrisk_assets_tests.unit.modelling.conftest import CHOICE, GENDER, draw_part, train_all
 
 NAME = "credit-risk-pd"
@@ -163,6 +171,21 @@ def test_the_registered_model_scores_as_the_bundle_and_holds_no_pickle(mlflow: M
     assert np.array_equal(answer["pd"], logged.training.model.predict(logged.part.frame.head(20)))
     assert set(answer["decision"]) <= {"approve", "refer", "decline"}
     assert not [path for path in local.rglob("*") if path.suffix in {".pkl", ".pickle", ".joblib"}]
+
+
+def test_the_logged_model_scores_a_part_as_the_bundle_unknown_values_and_all(logged: Logged) -> None:
+    part = logged.part.take(np.arange(50))
+    flags = part.frame["application__is_owner"].mask(part.frame.index % 7 == 0)
+    kinds = part.frame["application__kind_category"].mask(part.frame.index % 5 == 0)
+    frame = part.frame.assign(application__is_owner=flags, application__kind_category=kinds)
+    found = logged_pds(logged.where.model_uri, logged.bundle.features, frame)
+    assert np.array_equal(found, logged.training.model.predict(frame))
+    assert not np.array_equal(found, logged.training.model.predict(part.frame))
+
+
+def test_a_logged_model_that_is_gone_is_named_with_what_to_do(mlflow: ModuleType, logged: Logged) -> None:
+    with pytest.raises(TrackingError, match=r"cannot load the model models:/m-gone .* delete model/pd"):
+        logged_pds("models:/m-gone", logged.bundle.features, logged.part.frame)
 
 
 def test_nothing_is_printed(logged: Logged, capsys: pytest.CaptureFixture[str]) -> None:
