@@ -12,6 +12,7 @@ single values.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ class NumberReference:
     def __post_init__(self) -> None:
         if len(self.counts) != (2 * len(self.edges) + 1 if self.counts else 0):
             raise ValueError(f"{len(self.edges)} edges and {len(self.counts)} counts do not match")
-        if any(b <= a for a, b in zip(self.edges, self.edges[1:], strict=False)):
+        if any(high <= low for low, high in pairwise(self.edges)):
             raise ValueError("the edges do not ascend")
 
     @property
