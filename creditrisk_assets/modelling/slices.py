@@ -157,28 +157,37 @@ def strongest(inputs: Iterable[ModelInput], importance: Mapping[str, float], cou
 
 
 class _Ranking:
-    """The applicants in order of their PDs, sorted once: the AUC of a slice, and of the others, takes running sums alone."""
+    """The applicants in order of their PDs, sorted once: a slice and the others take running sums alone."""
 
     def __init__(self, target: Outcomes, pds: Numbers) -> None:
-        self._order = np.argsort(pds, kind="stable")
-        scores = pds[self._order]
-        self._from, self._to = np.searchsorted(scores, scores, "left"), np.searchsorted(scores, scores, "right")
-        self._bad = target[self._order] == 1
+        order = np.argsort(pds, kind="stable")
+        self._bad, self._good = order[target[order] == 1], order[target[order] == 0]
+        bad, good = pds[self._bad], pds[self._good]
+        # How many of the other outcome lie below each applicant, and how many with those whose PD is the same.
+        self._goods = np.searchsorted(good, bad, "left"), np.searchsorted(good, bad, "right")
+        self._bads = np.searchsorted(bad, good, "left"), np.searchsorted(bad, good, "right")
+        everybody = np.ones(len(pds), dtype=np.bool_)
+        self._all = self._below(everybody[self._good], self._goods), self._below(everybody[self._bad], self._bads)
 
-    def auc(self, inside: Rows) -> tuple[float, float]:
-        """Return the AUC among some applicants and DeLong's variance of it; both outcomes must occur twice."""
-        among = inside[self._order]
-        bad, good = among & self._bad, among & ~self._bad
-        over_good = self._mid(np.cumsum(good), np.flatnonzero(bad))
-        over_bad = self._mid(np.cumsum(bad), np.flatnonzero(good))
-        m, n = len(over_good), len(over_bad)
-        variance = np.var(over_good / n, ddof=1) / m + np.var(over_bad / m, ddof=1) / n
-        return float(over_good.mean() / n), float(variance)
+    def split(self, inside: Rows) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Return AUC and DeLong's variance of it among some applicants, and among the others; each needs both outcomes twice."""
+        bad, good = inside[self._bad], inside[self._good]
+        over_good, over_bad = self._below(good, self._goods), self._below(bad, self._bads)
+        among = _auc(over_good[bad], over_bad[good])
+        return among, _auc((self._all[0] - over_good)[~bad], (self._all[1] - over_bad)[~good])
 
-    def _mid(self, running: NDArray[np.int64], places: NDArray[np.int64]) -> Numbers:
-        """Count those below each place, ties half."""
-        sums = np.concatenate([[0], running])
-        return np.asarray((sums[self._from[places]] + sums[self._to[places]]) / 2)
+    @staticmethod
+    def _below(inside: Rows, bounds: tuple[NDArray[np.int64], NDArray[np.int64]]) -> Numbers:
+        """Count those inside below each applicant of the other outcome, ties half."""
+        sums = np.concatenate([[0], np.cumsum(inside)])
+        return np.asarray((sums[bounds[0]] + sums[bounds[1]]) / 2)
+
+
+def _auc(over_good: Numbers, over_bad: Numbers) -> tuple[float, float]:
+    """Compute AUC and variance: of each default, the others it outranks; of each other, the defaults it outranks."""
+    m, n = len(over_good), len(over_bad)
+    variance = np.var(over_good, ddof=1) / (m * n * n) + np.var(over_bad, ddof=1) / (n * m * m)
+    return float(over_good.mean() / n), float(variance)
 
 
 def _slices(
@@ -246,7 +255,7 @@ def _measure(target: Outcomes, pds: Numbers, inside: Rows, ranking: _Ranking, mi
     outside = int(target.sum()) - bad, len(target) - int(target.sum()) - good
     if min(bad, good, *outside) < minimum:
         return found
-    (auc, variance), (elsewhere, other) = ranking.auc(inside), ranking.auc(~inside)
+    (auc, variance), (elsewhere, other) = ranking.split(inside)
     reach, spread = float(norm.ppf(0.5 + LEVEL / 2)) * variance**0.5, (variance + other) ** 0.5
     return found | {
         "auc": auc,
