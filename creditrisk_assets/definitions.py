@@ -15,6 +15,8 @@ from creditrisk_assets.defs import (
     monitoring,
     parity,
     policy,
+    robustness,
+    slices,
     training,
     validation,
 )
@@ -30,6 +32,8 @@ ARTEFACTS = (
     *evaluation.ARTEFACTS,
     *policy.ARTEFACTS,
     *validation.ARTEFACTS,
+    *slices.ARTEFACTS,
+    *robustness.ARTEFACTS,
     *monitoring.ARTEFACTS,
     *governance.ARTEFACTS,
 )

@@ -17,8 +17,8 @@ def _count(description: str, *, minimum: int = 0, maximum: int | None = None) ->
     return pa.Field(ge=minimum, le=maximum, description=description, metadata={"unit": "count"})
 
 
-def _share(description: str) -> Any:
-    return pa.Field(ge=0, le=1, description=description, metadata={"unit": "share"})
+def _share(description: str, *, nullable: bool = False) -> Any:
+    return pa.Field(ge=0, le=1, nullable=nullable, description=description, metadata={"unit": "share"})
 
 
 class Deciles(DataFrameModel):
@@ -89,6 +89,33 @@ class Bands(DataFrameModel):
         unique = ("band",)
 
 
+class Confusion(DataFrameModel):
+    """Grain: one row per decision of the policy's cut-offs. Intervals are Wilson's, at 95 %; NULL: a rate among nobody."""
+
+    decision: dt.String = pa.Field(isin=["approve", "refer", "decline"], description="Decision")
+    applicants: dt.Int64 = _count("Test applicants with it")
+    defaults: dt.Int64 = _count("Defaults among them")
+    repaid: dt.Int64 = _count("Those among them who repaid")
+    share: dt.Float64 = _share("Their share of all")
+    share_low: dt.Float64 = _share("Lower end of its interval")
+    share_high: dt.Float64 = _share("Upper end of its interval")
+    bad_rate: dt.Float64 = _share("Defaults over applicants; of those declined: precision", nullable=True)
+    bad_rate_low: dt.Float64 = _share("Lower end of its interval", nullable=True)
+    bad_rate_high: dt.Float64 = _share("Upper end of its interval", nullable=True)
+    defaults_share: dt.Float64 = _share("Share of all defaults; of those declined: recall")
+    defaults_share_low: dt.Float64 = _share("Lower end of its interval")
+    defaults_share_high: dt.Float64 = _share("Upper end of its interval")
+    repaid_share: dt.Float64 = _share("Share of all who repaid; of those declined: false alarms")
+    repaid_share_low: dt.Float64 = _share("Lower end of its interval")
+    repaid_share_high: dt.Float64 = _share("Upper end of its interval")
+
+    class Config:
+        """Exactly these columns, and a key."""
+
+        strict = True
+        unique = ("decision",)
+
+
 class Importance(DataFrameModel):
     """Grain: one row per input of the model, most important first."""
 
@@ -110,6 +137,7 @@ EVALUATION: dict[str, TableContract] = {
         "calibration": Calibration,
         "score_distribution": ScoreDistribution,
         "bands": Bands,
+        "confusion": Confusion,
         "importance": Importance,
     }.items()
 }

@@ -2,8 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,28 +12,32 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandera.errors import SchemaError
 
+from creditrisk_assets.contracts.figures import FIGURES as FIGURES_CONTRACT
 from creditrisk_assets.contracts.fingerprint import code_version
 from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work, picture_of, table_of
+from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT
+from creditrisk_assets.defs.figures import export_files, write_figures
 from creditrisk_assets.defs.split import SPLIT_TEST
 from creditrisk_assets.defs.training import BUNDLE, COMPARISON, IMPORTANCE, MODEL, choose
 from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.features.families import FAMILIES
-from creditrisk_assets.lake import Version, write_atomically
+from creditrisk_assets.lake import Version
 from creditrisk_assets.modelling import (
     bundle,
     calibration_tests,
     comparison,
     evaluation,
+    figures,
     master_scale,
     plots,
 )
-from creditrisk_assets.modelling.bundle import Bundle, BundleError
+from creditrisk_assets.modelling.bundle import Bundle, BundleError, BundleFeature
 from creditrisk_assets.modelling.calibration_tests import CalibrationReport
 from creditrisk_assets.modelling.configuration import load_configuration
 from creditrisk_assets.modelling.evaluation import Evaluation
+from creditrisk_assets.modelling.figures import evaluation_figures
 from creditrisk_assets.modelling.master_scale import MasterScale
 from creditrisk_assets.modelling.policy import Policy, load_policy
 from creditrisk_assets.modelling.signing import public_bytes, signing_key
@@ -58,11 +62,7 @@ def _make_evaluation(work: Work) -> Made:
     pds = score_part(Bundle.load(model.path / BUNDLE, public), part)
     prohibited = model.path / COMPARISON
     with_prohibited = score_part(Bundle.load(prohibited, public), part) if prohibited.is_dir() else None
-    try:
-        measured = evaluation.evaluate(part.labels, pds, policy, with_prohibited=with_prohibited)
-    except SchemaError as error:
-        words = f"{error.schema.name}: {error.check}"
-        return Made({}, [CheckOutcome("contract", passed=False, facts={"description": words})])
+    measured = evaluation.evaluate(part.labels, pds, policy, with_prohibited=with_prohibited)
     grades = [policy.decide(one).band for one in pds.tolist()]
     report = calibration_tests.calibration_report(part.labels, pds, grades, segments_of(part, policy))
     scale = master_scale.master_scale(part.labels, pds, policy.bands, policy.master_scale)
@@ -83,6 +83,8 @@ def _make_evaluation(work: Work) -> Made:
     tracking.log_evaluation(model.manifest.metadata["facts"]["mlflow"]["run_id"], measured, pictures)
     predictions = pd.DataFrame({"sk_id_curr": part.ids, "target": part.labels, "pd": pds})
     predictions.to_parquet(work.draft.path / PREDICTIONS, index=False, compression="zstd")
+    tidy = evaluation_figures(measured, report, beside.get("figures", ()))
+    contract = write_figures(work, tidy, measured=MODEL)
     synthetic = bool(model.manifest.metadata["facts"]["synthetic"])
     facts = {
         "rows": measured.applicants,
@@ -93,8 +95,9 @@ def _make_evaluation(work: Work) -> Made:
         "champion": beside,
         "openings": len(openings),
     }
-    tables = CheckOutcome("contract", passed=True, facts={"description": "deciles, calibration, distribution, grades"})
-    return Made(facts, [tables, _pds_true(report), _grades_order(scale), _opened_once(openings)])
+    return Made(
+        facts, [replace(contract, name="contract"), _pds_true(report), _grades_order(scale), _opened_once(openings)]
+    )
 
 
 def open_test_part(work: Work, model_version: str, purpose: Purpose) -> tuple[Opening, ...]:
@@ -195,8 +198,18 @@ def _opened_once(openings: Sequence[Opening]) -> CheckOutcome:
 
 def encode_part(model: Bundle, part: Part) -> NDArray[np.float64]:
     """Turn a part into the bundle's matrix, (n, features)."""
+    return model.encode(columns_of(part, model.features))
+
+
+def score_part(model: Bundle, part: Part) -> NDArray[np.float64]:
+    """Compute the PDs of a part by the bundle, as the service does."""
+    return model.score(encode_part(model, part))
+
+
+def columns_of(part: Part, features: Iterable[BundleFeature]) -> dict[str, Any]:
+    """Return some columns of a part as an encoder takes them: numbers as arrays, categories as names and None."""
     columns: dict[str, Any] = {}
-    for feature in model.features:
+    for feature in features:
         column = part.frame[feature.name]
         if feature.kind == "category":
             columns[feature.name] = [
@@ -204,12 +217,7 @@ def encode_part(model: Bundle, part: Part) -> NDArray[np.float64]:
             ]
         else:
             columns[feature.name] = column.to_numpy()
-    return model.encode(columns)
-
-
-def score_part(model: Bundle, part: Part) -> NDArray[np.float64]:
-    """Compute the PDs of a part by the bundle, as the service does."""
-    return model.score(encode_part(model, part))
+    return columns
 
 
 def _headline(measured: Evaluation, *, synthetic: bool) -> str:
@@ -233,7 +241,7 @@ def _show_evaluation(version: Version) -> Mapping[str, dg.MetadataValue]:
         for name, value in facts["figures"].items()
         if math.isfinite(value)
     }
-    shown |= {name: table_of(tables[name]) for name in ("deciles", "bands")}
+    shown |= {name: table_of(tables[name]) for name in ("confusion", "deciles", "bands")}
     if facts["champion"]["compared"]:
         rows = [{**one, **one["difference"]} for one in facts["champion"]["figures"]]
         names = ("metric", "first", "second", "value", "low", "high", "p_value", "method", "verdict")
@@ -243,11 +251,7 @@ def _show_evaluation(version: Version) -> Mapping[str, dg.MetadataValue]:
 
 def export_evaluation(version: Version, reports: Path) -> None:
     """Copy the evaluation to the named exports."""
-    for name in version.manifest.files:
-        if name.endswith(".png"):
-            (reports / "evaluation").mkdir(parents=True, exist_ok=True)
-            (reports / "evaluation" / name).write_bytes((version.path / name).read_bytes())
-    write_atomically(reports / "evaluation" / FIGURES, (version.path / FIGURES).read_text("utf-8"))
+    export_files(version, reports, {name: name for name in version.manifest.files if name != PREDICTIONS})
 
 
 MODEL_EVALUATION = Artefact(
@@ -259,11 +263,13 @@ MODEL_EVALUATION = Artefact(
         grain="one evaluation; its tables: one row per decile, calibration group, score interval, grade",
         built_from="`model/pd`, `training/split_test`",
         known_at="when the test applicants' outcomes are",
-        consumed_by="`model/validation`, `registry/version`, risk officers",
-        fails_when="a PD is none, a table leaves its contract, or the opening of the test part cannot be written down",
+        consumed_by="`model/validation`, `registry/version`, risk officers; `figures.parquet` holds every figure in one shape",
+        fails_when="a PD is none, the table of figures leaves its contract, or the opening of the test part cannot be written down",
         source="creditrisk_assets/modelling/evaluation.py",
     ),
-    code_version=code_version(evaluation, calibration_tests, master_scale, comparison, plots),
+    code_version=code_version(
+        evaluation, calibration_tests, master_scale, comparison, figures, plots, FIGURES_CONTRACT
+    ),
     make=_make_evaluation,
     show=_show_evaluation,
     deps=(MODEL, SPLIT_TEST),
@@ -278,5 +284,6 @@ MODEL_EVALUATION = Artefact(
     },
     advisory=frozenset({"pds_agree_with_defaults", "grades_order_risk", "lockbox_opened_once"}),
     export=lambda settings, _lake, version: export_evaluation(version, settings.reports),
+    columns=schema_of(FIGURES_CONTRACT),
 )
 ARTEFACTS = (MODEL_EVALUATION,)

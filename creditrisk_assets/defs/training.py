@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 
 from creditrisk_assets.contracts.check import check
 from creditrisk_assets.contracts.fingerprint import code_version
@@ -28,17 +29,21 @@ from creditrisk_assets.modelling import (
     calibration,
     calibration_fitting,
     cross_validation,
+    fold_models,
     folds,
     leaks,
     pipeline,
+    reference,
     training,
 )
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.calibration import Calibrator
 from creditrisk_assets.modelling.configuration import ModelConfig, load_configuration
 from creditrisk_assets.modelling.cross_validation import OutOfFold
+from creditrisk_assets.modelling.fold_models import render_fold_models
 from creditrisk_assets.modelling.inputs import InputChoice, ModelInput, choose_inputs
 from creditrisk_assets.modelling.policy import Policy, load_policy
+from creditrisk_assets.modelling.reference import ScoreReference, reference_of, score_reference
 from creditrisk_assets.modelling.signing import public_bytes, signing_key
 from creditrisk_assets.modelling.tables import Part, read_part
 from creditrisk_assets.modelling.training import TrainedModel, TreeSearch
@@ -47,7 +52,7 @@ from creditrisk_assets.resources.mlflow import MlflowRun, connect
 from creditrisk_assets.settings import Settings
 
 OUT_OF_FOLD, MODEL = "model/out_of_fold", "model/pd"
-CALIBRATOR = "calibrator.json"
+CALIBRATOR, FOLD_MODELS = "calibrator.json", "fold_models.json"
 BUNDLE, COMPARISON, IMPORTANCE = "bundle", "comparison", "importance.json"
 MLFLOW_RUN_TAG = "mlflow_run_id"
 TOP_INPUTS = 20
@@ -62,6 +67,7 @@ def _make_out_of_fold(work: Work) -> Made:
     found = cross_validation.cross_validate(part, choice.allowed, config, threads=work.settings.threads)
     found.table.to_parquet(work.draft.data, index=False, compression="zstd")
     (work.draft.path / CALIBRATOR).write_text(found.calibration.calibrator.to_json())
+    (work.draft.path / FOLD_MODELS).write_text(render_fold_models(found.models), "utf-8")
     with work.connection() as con:
         contract = contract_outcomes(check(con, parquet(work.draft.data), OUT_OF_FOLD_CONTRACT))
     checks = [*contract, _once_per_repeat(found, part), _believable(found, config)]
@@ -104,7 +110,8 @@ def _make_model(work: Work) -> Made:
     calibrator = Calibrator.from_json((out_of_fold.path / CALIBRATOR).read_text("utf-8"))
     trained = training.train(part, choice, load_configuration(), search, calibrator, threads=work.settings.threads)
     synthetic = _is_synthetic(work.lake)
-    written = _write(work, trained.model, part, policy, BUNDLE, synthetic=synthetic)
+    scores = _scores_out_of_fold(out_of_fold, policy)
+    written = _write(work, trained.model, part, policy, BUNDLE, synthetic=synthetic, scores=scores)
     if trained.comparison is not None:
         _write(work, trained.comparison, part, policy, COMPARISON, synthetic=synthetic)
     (work.draft.path / IMPORTANCE).write_text(json.dumps(trained.model.importance, indent=1))
@@ -126,7 +133,21 @@ def _is_synthetic(lake: Lake) -> bool:
     return bool(lake.require(raw_key("application_train")).manifest.metadata["facts"]["synthetic"])
 
 
-def _write(work: Work, model: TrainedModel, part: Part, policy: Policy, name: str, *, synthetic: bool) -> Bundle:
+def _scores_out_of_fold(out_of_fold: Version, policy: Policy) -> ScoreReference:
+    table = pd.read_parquet(out_of_fold.data, columns=["repeat", "margin", "pd"]).query("repeat == 0")
+    return score_reference(table["margin"].to_numpy(), table["pd"].to_numpy(), policy)
+
+
+def _write(
+    work: Work,
+    model: TrainedModel,
+    part: Part,
+    policy: Policy,
+    name: str,
+    *,
+    synthetic: bool,
+    scores: ScoreReference | None = None,
+) -> Bundle:
     metrics = {
         "training_applicants": model.rows,
         "training_defaults": model.defaults,
@@ -143,6 +164,9 @@ def _write(work: Work, model: TrainedModel, part: Part, policy: Policy, name: st
         calibrator=model.calibrator,
         metrics=metrics,
         golden=model.golden(part),
+        reference=reference_of(
+            {i.name: i.kind for i in model.inputs}, {str(name): column for name, column in part.frame.items()}, scores
+        ),
         inputs={key: version.version for key, version in work.inputs.items()},
         code_version=MODEL_CODE,
     )
@@ -245,7 +269,7 @@ def _trained_on(settings: Settings, lake: Lake) -> Mapping[str, str]:
 
 
 FITTING_CODE = code_version(training, pipeline, folds)
-MODEL_CODE = code_version(FITTING_CODE, calibration, bundle, bundle_writer)
+MODEL_CODE = code_version(FITTING_CODE, calibration, bundle, bundle_writer, reference)
 OUT_OF_FOLD_PREDICTIONS = Artefact(
     key=OUT_OF_FOLD,
     group="training",
@@ -258,14 +282,14 @@ OUT_OF_FOLD_PREDICTIONS = Artefact(
         grain="one row per training applicant and repeat",
         built_from="`training/split_train`, `model.yaml`",
         known_at="when the training applicants' outcomes are",
-        consumed_by="`model/pd`",
+        consumed_by="`model/pd`, `model/policy_simulation`, `model/slices`, `model/robustness`",
         fails_when=(
             "an outcome has too few applicants for the folds, an applicant is not exactly once in each repeat, or the AUC is one nobody"
             " would believe"
         ),
         source="creditrisk_assets/modelling/cross_validation.py",
     ),
-    code_version=code_version(FITTING_CODE, cross_validation, calibration_fitting, OUT_OF_FOLD_CONTRACT),
+    code_version=code_version(FITTING_CODE, cross_validation, calibration_fitting, fold_models, OUT_OF_FOLD_CONTRACT),
     make=_make_out_of_fold,
     show=_show_out_of_fold,
     deps=(SPLIT_TRAIN,),
@@ -285,7 +309,10 @@ PD_MODEL = Artefact(
     group="training",
     kinds=frozenset({"lightgbm", "mlflow", "sklearn"}),
     describe=Describe(
-        what="The PD model as a signed bundle: LightGBM's text, calibrator, encoder, feature plan, policy, golden rows.",
+        what=(
+            "The PD model as a signed bundle: LightGBM's text, calibrator, encoder, feature plan, policy, golden rows, reference"
+            " distributions."
+        ),
         grain="one model",
         built_from="`training/split_train`, `model/out_of_fold`, `model.yaml`, the policy file",
         known_at="when its training applicants' outcomes are",

@@ -10,7 +10,7 @@ library alone, and never unpickles anything.
     model.txt        LightGBM's text         encoder.json   the model's features in order: categories, constraints
     plan.json        feature SQL and tables  policy.json    grades, cut-offs, gates
     calibrator.json  the map from margins to PDs      metrics.json   how the training went
-    golden.json      rows with the PDs they must get
+    golden.json      rows with the PDs they must get      reference.json     distributions of the training applicants
 """
 
 import base64
@@ -32,11 +32,21 @@ from numpy.typing import NDArray
 from creditrisk_assets.modelling.booster import Booster, BoosterError
 from creditrisk_assets.modelling.calibration import CalibrationError, Calibrator
 from creditrisk_assets.modelling.policy import Policy, PolicyError, Sign, parse_policy
+from creditrisk_assets.modelling.reference import Reference
 
-FORMAT = 2  # 1 had no calibrator: its PDs were the margins' sigmoid
+FORMAT = 3  # 1 had no calibrator: its PDs were the margins' sigmoid; 2 had no reference distributions
 MANIFEST = "manifest.json"
 SIGNATURE = "signature.json"
-FILES = ("calibrator.json", "encoder.json", "golden.json", "metrics.json", "model.txt", "plan.json", "policy.json")
+FILES = (
+    "calibrator.json",
+    "encoder.json",
+    "golden.json",
+    "metrics.json",
+    "model.txt",
+    "plan.json",
+    "policy.json",
+    "reference.json",
+)
 POINTER = "CURRENT"
 PUBLIC_KEY_FILE = "bundle_signing.pub"
 GOLDEN_TOLERANCE = 1e-12
@@ -70,6 +80,76 @@ class BundleFeature:
 
 
 @dataclass(frozen=True)
+class Encoder:
+    """Turns features into a model's matrix. Safe to share between threads."""
+
+    features: tuple[BundleFeature, ...]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The inputs, in the order of the matrix."""
+        return tuple(feature.name for feature in self.features)
+
+    def encode(self, columns: Mapping[str, Sequence[Any] | NDArray[Any]]) -> NDArray[np.float64]:
+        """Turn features into the model's matrix.
+
+        Parameters
+        ----------
+        columns
+            Feature name -> one value per applicant: numbers, booleans, category names, None or NaN where unknown.
+            Others are ignored.
+
+        Returns
+        -------
+        ndarray
+            (n, features) float64 holding float32 numbers, as in training. A category the training never saw is NaN,
+            like NULL.
+
+        Raises
+        ------
+        EncodingError
+            A feature is missing, its column has another length, or a value is of the wrong type or infinite.
+        """
+        try:
+            values = [columns[name] for name in self.names]
+        except KeyError:
+            missing = [name for name in self.names if name not in columns]
+            raise EncodingError(
+                f"{len(missing)} features of the model are missing, among them {', '.join(missing[:5])}"
+            ) from None
+        rows = len(values[0])
+        for name, column in zip(self.names, values, strict=True):
+            if len(column) != rows:
+                raise EncodingError(f"feature {name} has {len(column)} rows; {self.names[0]} has {rows}")
+        matrix = self._encode_few(values, rows) if rows < FEW_ROWS else self._encode_many(values, rows)
+        return round_to_float32(matrix, self.names)
+
+    def _encode_few(self, values: list[Any], rows: int) -> NDArray[np.float64]:
+        for place, feature in self._categories:
+            values[place] = _coded(feature, values[place])
+        try:
+            # One row is most of the service's work, and a flat list converts ten times as fast as a nested one.
+            flat = [column[0] for column in values] if rows == 1 else values
+            return np.array(flat, dtype=np.float64).reshape(len(values), rows).T
+        except (ValueError, TypeError):
+            for feature, column in zip(self.features, values, strict=True):
+                _numbers(feature, column)  # names the culprit
+            raise
+
+    def _encode_many(self, values: list[Any], rows: int) -> NDArray[np.float64]:
+        matrix = np.empty((rows, len(values)), dtype=np.float64)
+        for place, feature in self._categories:
+            values[place] = _coded(feature, values[place])
+        for place, feature in enumerate(self.features):
+            matrix[:, place] = _numbers(feature, values[place])
+        return matrix
+
+    @cached_property
+    def _categories(self) -> tuple[tuple[int, BundleFeature], ...]:
+        return tuple((place, f) for place, f in enumerate(self.features) if f.kind == "category")
+
+
+@dataclass(frozen=True)
 class Bundle:
     """One verified model version, ready to score. Safe to share between threads."""
 
@@ -80,6 +160,7 @@ class Bundle:
     features: tuple[BundleFeature, ...]
     metrics: Mapping[str, Any]
     calibrator: Calibrator
+    reference: Reference = field(repr=False)
     booster: Booster = field(repr=False, compare=False)
 
     @classmethod
@@ -109,9 +190,10 @@ class Bundle:
                 manifest=manifest,
                 plan=json.loads(contents["plan.json"]),
                 policy=parse_policy(json.loads(contents["policy.json"]), where=f"{path}/policy.json"),
-                features=_features(json.loads(contents["encoder.json"])),
+                features=parse_features(json.loads(contents["encoder.json"])),
                 metrics=json.loads(contents["metrics.json"]),
                 calibrator=Calibrator.from_json(contents["calibrator.json"].decode()),
+                reference=Reference.from_dict(json.loads(contents["reference.json"])),
                 booster=Booster(contents["model.txt"].decode()),
             )
             golden = json.loads(contents["golden.json"])["rows"]
@@ -124,41 +206,16 @@ class Bundle:
     @cached_property
     def feature_names(self) -> tuple[str, ...]:
         """The model's inputs, in the order of the matrix."""
-        return tuple(feature.name for feature in self.features)
+        return self.encoder.names
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """What turns features into the model's matrix."""
+        return Encoder(self.features)
 
     def encode(self, columns: Mapping[str, Sequence[Any] | NDArray[Any]]) -> NDArray[np.float64]:
-        """Turn features into the model's matrix.
-
-        Parameters
-        ----------
-        columns
-            Feature name -> one value per applicant: numbers, booleans, category names, None or NaN where unknown.
-            Others are ignored.
-
-        Returns
-        -------
-        ndarray
-            (n, features) float64 holding float32 numbers, as in training. A category the training never saw is NaN,
-            like NULL.
-
-        Raises
-        ------
-        EncodingError
-            A feature is missing, its column has another length, or a value is of the wrong type or infinite.
-        """
-        try:
-            values = [columns[name] for name in self.feature_names]
-        except KeyError:
-            missing = [name for name in self.feature_names if name not in columns]
-            raise EncodingError(
-                f"{len(missing)} features of the model are missing, among them {', '.join(missing[:5])}"
-            ) from None
-        rows = len(values[0])
-        for name, column in zip(self.feature_names, values, strict=True):
-            if len(column) != rows:
-                raise EncodingError(f"feature {name} has {len(column)} rows; {self.feature_names[0]} has {rows}")
-        matrix = self._encode_few(values, rows) if rows < FEW_ROWS else self._encode_many(values, rows)
-        return round_to_float32(matrix, self.feature_names)
+        """Turn features into the model's matrix, as `Encoder.encode` does."""
+        return self.encoder.encode(columns)
 
     def score(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """Compute PDs, one per row of an encoded matrix, on the calling thread alone.
@@ -170,36 +227,14 @@ class Bundle:
         """
         return self.calibrator.pds(self.booster.margins(matrix))
 
-    def _encode_few(self, values: list[Any], rows: int) -> NDArray[np.float64]:
-        for place, feature in self._categories:
-            values[place] = _coded(feature, values[place])
-        try:
-            # One row is most of the service's work, and a flat list converts ten times as fast as a nested one.
-            flat = [column[0] for column in values] if rows == 1 else values
-            return np.array(flat, dtype=np.float64).reshape(len(values), rows).T
-        except (ValueError, TypeError):
-            for feature, column in zip(self.features, values, strict=True):
-                _numbers(feature, column)  # names the culprit
-            raise
-
-    def _encode_many(self, values: list[Any], rows: int) -> NDArray[np.float64]:
-        matrix = np.empty((rows, len(values)), dtype=np.float64)
-        for place, feature in self._categories:
-            values[place] = _coded(feature, values[place])
-        for place, feature in enumerate(self.features):
-            matrix[:, place] = _numbers(feature, values[place])
-        return matrix
-
-    @cached_property
-    def _categories(self) -> tuple[tuple[int, BundleFeature], ...]:
-        return tuple((place, f) for place, f in enumerate(self.features) if f.kind == "category")
-
     def _check_shape(self, path: Path) -> None:
         counts = {len(self.features), self.booster.feature_count, self.manifest["feature_count"]}
         if len(counts) != 1:
             raise BundleError(
                 f"{path}: model, encoder and manifest disagree on the number of features: {sorted(counts)}"
             )
+        if self.reference.inputs.keys() != set(self.feature_names):
+            raise BundleError(f"{path}: reference.json is of other features than the encoder; train the version again")
 
     def _check_golden(self, path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         if not rows:
@@ -345,7 +380,8 @@ def _read(path: Path, name: str) -> bytes:
         raise BundleError(f"{path}: {name} cannot be read ({error.strerror}); publish the version again") from error
 
 
-def _features(encoder: Mapping[str, Any]) -> tuple[BundleFeature, ...]:
+def parse_features(encoder: Mapping[str, Any]) -> tuple[BundleFeature, ...]:
+    """Read the features from the content of `encoder.json`."""
     return tuple(
         BundleFeature(
             name=entry["name"],

@@ -34,6 +34,7 @@ from creditrisk_assets.modelling.bundle import (
 )
 from creditrisk_assets.modelling.calibration import Calibrator
 from creditrisk_assets.modelling.policy import Policy
+from creditrisk_assets.modelling.reference import Reference
 from creditrisk_assets.modelling.signing import public_bytes
 
 Row = Mapping[str, Any]
@@ -53,6 +54,7 @@ class BundleContent:
     calibrator: Calibrator
     metrics: Mapping[str, Any]  # no times of day or durations: they would make equal models differ
     golden: Sequence[Row]  # {"features": {name: value}, "pd": x}
+    reference: Reference
     inputs: Mapping[str, str]  # lake key -> version
     code_version: str
 
@@ -119,16 +121,18 @@ def write_bundle(
     files = _render(content)
     for name, text in files.items():
         (out / name).write_bytes(text)
-    hashes = {name: hashlib.sha256(text).hexdigest() for name, text in sorted(files.items())}
+    hashes = {name: _sha256(text) for name, text in sorted(files.items())}
     manifest = {
         "format": FORMAT,
         "name": content.name,
         "created_at": (created_at or datetime.now(UTC)).isoformat(timespec="seconds"),
-        "model_version": hashlib.sha256(_json(hashes)).hexdigest()[:16],
+        "model_version": _sha256(_json(hashes))[:16],
         "files": hashes,
         "inputs": dict(content.inputs),
         "code_version": content.code_version,
         "feature_count": len(content.features),
+        "contracts": {name: _sha256(_json(table)) for name, table in content.plan["tables"].items()},
+        "sql": {name: _sha256(family["sql"].encode()) for name, family in content.plan["families"].items()},
     }
     raw = _json(manifest)
     public = public_bytes(key)
@@ -223,7 +227,21 @@ def _sync(path: Path) -> None:
 
 
 def _render(content: BundleContent) -> dict[str, bytes]:
-    encoder = {
+    return {
+        "calibrator.json": content.calibrator.to_json().encode(),
+        "encoder.json": _json(render_features(content.features)),
+        "golden.json": _json({"rows": list(content.golden)}),
+        "metrics.json": _json(content.metrics),
+        "model.txt": content.model_text.encode(),
+        "plan.json": _json(content.plan),
+        "policy.json": content.policy.to_json().encode(),
+        "reference.json": _compact(content.reference.to_dict()),
+    }
+
+
+def render_features(features: Sequence[BundleFeature]) -> dict[str, Any]:
+    """Render features as `encoder.json` holds them; `bundle.parse_features` reads them."""
+    return {
         "features": [
             {
                 "name": feature.name,
@@ -232,18 +250,18 @@ def _render(content: BundleContent) -> dict[str, bytes]:
                 "categories": None if feature.categories is None else list(feature.categories),
                 "monotone": feature.monotone,
             }
-            for feature in content.features
+            for feature in features
         ]
     }
-    return {
-        "calibrator.json": content.calibrator.to_json().encode(),
-        "encoder.json": _json(encoder),
-        "golden.json": _json({"rows": list(content.golden)}),
-        "metrics.json": _json(content.metrics),
-        "model.txt": content.model_text.encode(),
-        "plan.json": _json(content.plan),
-        "policy.json": content.policy.to_json().encode(),
-    }
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _compact(value: Any) -> bytes:
+    """Render as JSON without blanks: tens of thousands of counts need no line each."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def _json(value: Any) -> bytes:

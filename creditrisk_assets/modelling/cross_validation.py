@@ -16,6 +16,7 @@ from creditrisk_assets.modelling.auc import Interval, auc_interval
 from creditrisk_assets.modelling.calibration import CalibrationError, prior_shift
 from creditrisk_assets.modelling.calibration_fitting import CalibrationFit, cross_fitted_pds, fit_calibrator
 from creditrisk_assets.modelling.configuration import ModelConfig
+from creditrisk_assets.modelling.fold_models import FoldModel
 from creditrisk_assets.modelling.folds import FoldError, make_folds
 from creditrisk_assets.modelling.inputs import ModelInput
 from creditrisk_assets.modelling.pipeline import resampled_rate
@@ -46,6 +47,7 @@ class OutOfFold:
     search: TreeSearch  # for the model on all rows
     calibration: CalibrationFit
     aucs: tuple[Interval, ...]  # of the PDs, for each repeat
+    models: tuple[FoldModel, ...]  # of the first repeat
 
     @property
     def auc(self) -> float:
@@ -86,7 +88,7 @@ def cross_validate(part: Part, inputs: Sequence[ModelInput], config: ModelConfig
         As `training.fit_model`, too few applicants of one outcome for the folds, or margins that cannot be calibrated.
     """
     target = checked_target(part)
-    accounts, tables = [], []
+    accounts, tables, models = [], [], []
     try:
         for fold in make_folds(part.ids, target, config.validation):
             model = fit_model(part.take(fold.fitted), inputs, config, threads=threads, fold=fold)
@@ -103,6 +105,8 @@ def cross_validate(part: Part, inputs: Sequence[ModelInput], config: ModelConfig
                     auc=auc_interval(target[fold.held_out], margins).value,
                 )
             )
+            if fold.repeat == 0:
+                models.append(FoldModel(fold.number, model.features, model.model_text))
             tables.append(_held_out(part, fold.held_out, fold.repeat, fold.number, margins))
     except FoldError as error:
         raise TrainingError(f"the training part cannot be cross-validated: {error}") from error
@@ -111,7 +115,7 @@ def cross_validate(part: Part, inputs: Sequence[ModelInput], config: ModelConfig
     calibration, pds = _calibrated(table, prior_shift(rate, resampled_rate(rate, config)))
     table["pd"] = pds
     aucs = [auc_interval(some["target"].to_numpy(), some["pd"].to_numpy()) for _, some in table.groupby("repeat")]
-    return OutOfFold(table, tuple(accounts), search_of(accounts, config), calibration, tuple(aucs))
+    return OutOfFold(table, tuple(accounts), search_of(accounts, config), calibration, tuple(aucs), tuple(models))
 
 
 def search_of(folds: Iterable[FoldAccount], config: ModelConfig) -> TreeSearch:

@@ -6,7 +6,7 @@ What belongs here: figures and tables of one set of PDs against what happened. W
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from scipy.stats import norm
 
 from creditrisk_assets.modelling.auc import LEVEL, Interval, auc_difference, auc_interval
 from creditrisk_assets.modelling.calibration_tests import CALIBRATION_GROUPS, SMALLEST_PD, calibration_figures
-from creditrisk_assets.modelling.policy import Policy
+from creditrisk_assets.modelling.policy import Decisions, Outcome, Policy
 
 TENTHS = 10
 SCORE_BINS = 40
@@ -53,6 +53,7 @@ class Evaluation:
     calibration: pd.DataFrame = field(repr=False, compare=False)
     score_distribution: pd.DataFrame = field(repr=False, compare=False)
     bands: pd.DataFrame = field(repr=False, compare=False)
+    confusion: pd.DataFrame = field(repr=False, compare=False)
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -76,7 +77,7 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """Render as JSON values: `metrics.json` of the bundle and `reports/evaluation`."""
         figures = {name: _plain(value) for name, value in vars(self).items() if not isinstance(value, pd.DataFrame)}
-        rows = {name: table.to_dict("records") for name, table in self.tables.items()}
+        rows = {name: _rows(table) for name, table in self.tables.items()}
         return {**figures, "brier_to_constant": self.brier_to_constant, "tables": rows}
 
 
@@ -137,6 +138,7 @@ def evaluate(
         calibration=calibration_table(target, pds),
         score_distribution=distribution_table(target, pds),
         bands=band_table(target, pds, policy),
+        confusion=confusion_table(target, pds, policy.decisions),
     )
 
 
@@ -215,6 +217,43 @@ def band_table(target: NDArray[np.int64], pds: NDArray[np.float64], policy: Poli
     return pd.DataFrame(rows)
 
 
+def confusion_table(target: NDArray[np.int64], pds: NDArray[np.float64], decisions: Decisions) -> pd.DataFrame:
+    """Count outcomes by decision at the policy's cut-offs, with Wilson intervals; every decision has a row.
+
+    Returns
+    -------
+    DataFrame
+        Of those declined, `bad_rate` is the precision (who would have defaulted among them) and `defaults_share` the recall (how many
+        of all defaults were declined). A rate among nobody is NaN.
+    """
+    places = np.array([decisions.approve_below, decisions.decline_from])
+    taken = np.searchsorted(places, pds, side="right")
+    everybody, bad = len(target), int(target.sum())
+    rows = []
+    for number, name in enumerate(get_args(Outcome)):
+        inside = taken == number
+        applicants, defaults = int(inside.sum()), int(target[inside].sum())
+        repaid = applicants - defaults
+        rows.append(
+            {
+                "decision": name,
+                "applicants": applicants,
+                "defaults": defaults,
+                "repaid": repaid,
+                **_rate("share", applicants, everybody),
+                **_rate("bad_rate", defaults, applicants),
+                **_rate("defaults_share", defaults, bad),
+                **_rate("repaid_share", repaid, everybody - bad),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _rate(name: str, hits: int, n: int) -> dict[str, float]:
+    low, high = _wilson(hits, n) if n else (np.nan, np.nan)
+    return {name: hits / n if n else np.nan, f"{name}_low": low, f"{name}_high": high}
+
+
 def _compare(
     target: NDArray[np.int64], pds: NDArray[np.float64], with_prohibited: NDArray[np.float64] | None
 ) -> ProhibitedComparison | None:
@@ -248,6 +287,14 @@ def _wilson(hits: int, n: int) -> tuple[float, float]:
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     reach = z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5 / (1 + z * z / n)
     return max(0.0, centre - reach), min(1.0, centre + reach)
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Render a table as JSON values: NaN, which JSON does not know, is null."""
+    return [
+        {str(name): None if pd.isna(value) else value for name, value in row.items()}
+        for row in table.to_dict("records")
+    ]
 
 
 def _plain(value: Any) -> Any:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from creditrisk_assets.modelling.inputs import ModelInput
 from creditrisk_assets.modelling.policy import DriftLimits
+from creditrisk_assets.modelling.reference import count_between, tenths
 from creditrisk_assets.modelling.tables import Part
 
 Status = Literal["stable", "moving", "drifted", "unknown"]
@@ -28,7 +29,6 @@ Status = Literal["stable", "moving", "drifted", "unknown"]
 SCORE = "score"
 MISSING = " is missing"
 SHOWN_GAP = 0.02  # difference of the shares missing
-BINS = 10
 NAMED_IN_WORDS = 5
 
 
@@ -224,14 +224,8 @@ def _counts(
         return first, second
     values = [side.to_numpy(dtype=np.float64, na_value=np.nan) for side in (reference, current)]
     known = [side[~np.isnan(side)] for side in values]
-    edges = np.unique(np.quantile(known[0], np.linspace(0, 1, BINS + 1)[1:-1])) if len(known[0]) else np.empty(0)
-    # Each edge and what lies between two are bins of their own, so that a value many applicants share is not split by
-    # rounding.
-    inner = [np.searchsorted(edges, k, "left") + np.searchsorted(edges, k, "right") for k in known]
-    bins = 2 * len(edges) + 1
-    counts = [
-        np.append(np.bincount(i, minlength=bins), len(v) - len(k)) for i, v, k in zip(inner, values, known, strict=True)
-    ]
+    edges = tenths(known[0])
+    counts = [np.append(count_between(edges, k), len(v) - len(k)) for v, k in zip(values, known, strict=True)]
     used = (counts[0] + counts[1]) > 0
     return np.asarray(counts[0][used], dtype=np.float64), np.asarray(counts[1][used], dtype=np.float64)
 

@@ -115,6 +115,7 @@ def with_rival(graph: Graph, bundle: Bundle, tmp_path: Path, monkeypatch: pytest
         calibrator=loud,
         metrics=bundle.metrics,
         golden=[{**row, "pd": pd} for row, pd in zip(golden, pds.tolist(), strict=True)],
+        reference=bundle.reference,
         inputs=bundle.manifest["inputs"],
         code_version="rival",
     )

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from creditrisk_assets.modelling.auc import auc_interval
-from creditrisk_assets.modelling.bundle import Bundle, BundleFeature
-from creditrisk_assets.modelling.calibration import uncalibrated
+from creditrisk_assets.modelling.bundle import BundleFeature, Encoder
 from creditrisk_assets.modelling.evaluation import evaluate
 from creditrisk_assets.modelling.pipeline import ApplicantEncoder
 from creditrisk_assets.modelling.policy import load_policy
@@ -73,7 +72,7 @@ def test_training_and_request_encode_alike(rows: list[tuple[float | bool | None,
     frame["c"] = frame["c"].astype("category")
     encoder = ApplicantEncoder().fit(frame)
     features = (BundleFeature("x", "f", "numeric"), BundleFeature("c", "f", "category", encoder.categories_["c"]))
-    bundle = Bundle("", {}, {}, POLICY, features, {}, uncalibrated(), None)  # type: ignore[arg-type]  # nothing is scored
+    bundle = Encoder(features)
     expected = encoder.transform(frame).astype(np.float64)
     bulk = bundle.encode({"x": numbers, "c": texts})
     single = [bundle.encode({"x": [number], "c": [text]})[0] for number, text in rows]

@@ -20,10 +20,11 @@ from creditrisk_assets.features.families import FAMILIES, PRESENCE, applicant_fe
 from creditrisk_assets.features.files import join_applicant
 from creditrisk_assets.features.plan import render_plan
 from creditrisk_assets.lake import Lake
-from creditrisk_assets.modelling.bundle import Bundle, BundleFeature
+from creditrisk_assets.modelling.bundle import Bundle, BundleFeature, Encoder
 from creditrisk_assets.modelling.bundle_writer import BundleContent, golden_rows, publish_bundle, write_bundle
-from creditrisk_assets.modelling.calibration import Calibrator, uncalibrated
+from creditrisk_assets.modelling.calibration import Calibrator
 from creditrisk_assets.modelling.policy import load_policy
+from creditrisk_assets.modelling.reference import reference_of
 from creditrisk_assets.modelling.signing import public_bytes, signing_key
 from creditrisk_serving.online.publish import publish_families
 from creditrisk_serving.online.store import OnlineStore, Snapshot
@@ -172,7 +173,7 @@ def train_bundle(
         for place, spec in enumerate(applicant_features())
         if place % 3 == 0 or spec.name in PRESENCE
     )
-    encoder = Bundle("", {}, {}, load_policy(), features, {}, uncalibrated(), None)  # type: ignore[arg-type] # it only encodes
+    encoder = Encoder(features)
     matrix = encoder.encode(columns)
     label = (np.random.default_rng(seed).random(len(matrix)) < 0.4).astype(float)
     booster = lightgbm.train(
@@ -205,6 +206,7 @@ def train_bundle(
         calibrator=calibrator,
         metrics={"auc": 0.5, "synthetic": True} if metrics is None else metrics,
         golden=golden,
+        reference=reference_of({feature.name: feature.kind for feature in features}, columns, None),
         inputs={"features/applicant": "test"},
         code_version="test",
     )

@@ -16,6 +16,7 @@ from creditrisk_assets.modelling.configuration import ModelConfig, load_configur
 from creditrisk_assets.modelling.cross_validation import cross_validate
 from creditrisk_assets.modelling.inputs import InputChoice, ModelInput
 from creditrisk_assets.modelling.policy import load_policy
+from creditrisk_assets.modelling.reference import reference_of
 from creditrisk_assets.modelling.signing import public_bytes
 from creditrisk_assets.modelling.tables import Part
 from creditrisk_assets.modelling.training import Training, train
@@ -102,6 +103,7 @@ def content(training: Training, part: Part) -> BundleContent:
         calibrator=training.model.calibrator,
         metrics={"auc": 0.75},
         golden=training.model.golden(part),
+        reference=reference_of({i.name: i.kind for i in training.model.inputs}, part.frame, None),
         inputs={"training/split_train": "abc"},
         code_version="code",
     )

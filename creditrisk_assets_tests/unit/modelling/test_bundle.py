@@ -1,7 +1,9 @@
 """The bundle: scores to the bit, refuses everything that is not as signed."""
 
+import hashlib
 import json
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from creditrisk_assets.lake import sha256_file
 from creditrisk_assets.modelling.booster import Booster, BoosterError
 from creditrisk_assets.modelling.bundle import FILES, MANIFEST, SIGNATURE, Bundle, BundleError, EncodingError, follow
-from creditrisk_assets.modelling.bundle_writer import UNSEEN, publish_bundle, write_bundle
+from creditrisk_assets.modelling.bundle_writer import UNSEEN, BundleContent, publish_bundle, write_bundle
 from creditrisk_assets.modelling.calibration import uncalibrated
 from creditrisk_assets.modelling.signing import public_bytes
 from creditrisk_assets.modelling.tables import Part
@@ -149,9 +151,10 @@ def test_a_missing_file_is_refused_by_name(written: Written, name: str) -> None:
         Bundle.load(written.path, written.public)
 
 
-def test_a_bundle_of_an_older_format_is_refused_with_what_to_do(written: Written) -> None:
-    resign(written, "calibrator.json", (written.path / "calibrator.json").read_text(), format=1)
-    with pytest.raises(BundleError, match=r"format 1 is not the one this release reads \(2\); train a version"):
+@pytest.mark.parametrize("older", [1, 2])
+def test_a_bundle_of_an_older_format_is_refused_with_what_to_do(written: Written, older: int) -> None:
+    resign(written, "calibrator.json", (written.path / "calibrator.json").read_text(), format=older)
+    with pytest.raises(BundleError, match=rf"format {older} is not the one this release reads \(3\); train a version"):
         Bundle.load(written.path, written.public)
 
 
@@ -203,12 +206,35 @@ def test_a_signed_model_that_scores_otherwise_is_refused(written: Written) -> No
         ("calibrator.json", "{}"),
         ("model.txt", "tree\n"),
         ("plan.json", "["),
+        ("reference.json", "{}"),
+        ("reference.json", '{"applicants": 1, "inputs": {}, "scores": null}'),
     ],
 )
 def test_a_signed_file_without_its_content_is_refused(written: Written, name: str, text: str) -> None:
     resign(written, name, text)
     with pytest.raises(BundleError, match=str(written.path)):
         Bundle.load(written.path, written.public)
+
+
+def test_the_reference_comes_back_as_it_was_counted(written: Written) -> None:
+    assert written.bundle.reference == written.content.reference
+    assert written.bundle.reference.inputs.keys() == set(written.bundle.feature_names)
+
+
+def test_the_manifest_names_the_sql_and_contracts_the_model_was_made_with(
+    content: BundleContent, tmp_path: Path
+) -> None:
+    def manifest(number: int, plan: dict[str, object]) -> dict[str, object]:
+        content_now = replace(content, plan=plan)
+        return dict(write_bundle(tmp_path / str(number), content_now, Ed25519PrivateKey.generate()).manifest)
+
+    column, other = {"name": "AMT_CREDIT", "type": "float"}, {"name": "AMT_CREDIT", "type": "int"}
+    one = manifest(0, {"families": {"bureau": {"sql": "select 1"}}, "tables": {"bureau": {"columns": [column]}}})
+    two = manifest(1, {"families": {"bureau": {"sql": "select 2"}}, "tables": {"bureau": {"columns": [column]}}})
+    three = manifest(2, {"families": {"bureau": {"sql": "select 1"}}, "tables": {"bureau": {"columns": [other]}}})
+    assert one["sql"] == {"bureau": hashlib.sha256(b"select 1").hexdigest()}
+    assert one["sql"] != two["sql"]
+    assert one["contracts"] == two["contracts"] != three["contracts"]
 
 
 def test_golden_rows_hold_the_edges_and_no_applicant(written: Written, part: Part) -> None:

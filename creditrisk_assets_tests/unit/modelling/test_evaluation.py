@@ -12,10 +12,15 @@ from sklearn import metrics
 
 from creditrisk_assets.contracts.check import check, parquet_relation
 from creditrisk_assets.contracts.evaluation import EVALUATION
+from creditrisk_assets.contracts.figures import FIGURES
 from creditrisk_assets.modelling.auc import auc_difference, auc_interval
-from creditrisk_assets.modelling.evaluation import Evaluation, evaluate
+from creditrisk_assets.modelling.calibration_tests import calibration_report
+from creditrisk_assets.modelling.comparison import compare
+from creditrisk_assets.modelling.evaluation import Evaluation, confusion_table, evaluate
+from creditrisk_assets.modelling.figures import evaluation_figures, figures_table
 from creditrisk_assets.modelling.plots import draw_all
 from creditrisk_assets.modelling.policy import load_policy
+from creditrisk_assets_tests.unit.modelling.tables import broken_rules
 
 POLICY = load_policy()
 Drawn = tuple[NDArray[np.int64], NDArray[np.float64]]
@@ -184,3 +189,54 @@ def test_the_drift_plot_draws_any_number_of_inputs() -> None:
         )
         table["drifted"] = table["statistic"] >= table["threshold"]
         assert draw_drift(table, "moving").startswith(b"\x89PNG")
+
+
+def test_the_confusion_counts_every_applicant_at_the_policy_s_cut_offs() -> None:
+    target, pds = np.array([0, 0, 1, 0, 1, 1]), np.array([0.01, 0.12, 0.119, 0.3, 0.29, 0.9])
+    table = confusion_table(target, pds, POLICY.decisions).set_index("decision")
+    assert table["applicants"].to_dict() == {"approve": 2, "refer": 2, "decline": 2}
+    assert table["defaults"].to_dict() == {"approve": 1, "refer": 1, "decline": 1}
+    decline = table.loc["decline"]
+    assert (decline["bad_rate"], decline["defaults_share"], decline["repaid_share"]) == (1 / 2, 1 / 3, 1 / 3)
+    low, high = wilson(1, 3)
+    assert np.isclose([decline["defaults_share_low"], decline["defaults_share_high"]], [low, high]).all()
+
+
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    from scipy.stats import binomtest
+
+    interval = binomtest(hits, n).proportion_ci(method="wilson")
+    return interval.low, interval.high
+
+
+def test_a_decision_nobody_gets_has_a_row_without_a_rate() -> None:
+    target, pds = np.array([0, 1, 0, 1]), np.array([0.01, 0.02, 0.03, 0.04])
+    found = evaluate(target, pds, POLICY)
+    decline = found.confusion.set_index("decision").loc["decline"]
+    assert (decline["applicants"], decline["defaults_share"]) == (0, 0)
+    assert np.isnan(decline["bad_rate"])
+    written = json.dumps(found.to_dict(), allow_nan=False)
+    assert json.loads(written)["tables"]["confusion"][2]["bad_rate"] is None
+
+
+def test_every_figure_is_in_the_tidy_table_once(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    random = np.random.default_rng(5)
+    pds = random.uniform(0.01, 0.6, 900)
+    target = (random.random(900) < pds).astype(np.int64)
+    measured = evaluate(target, pds, POLICY, with_prohibited=pds**2)
+    grades = [POLICY.decide(pd).band for pd in pds.tolist()]
+    report = calibration_report(target, pds, grades, {"sex": random.choice(["F", "M"], 900)})
+    beside = [one.to_dict() for one in compare(target, pds, pds**2, seed=1, resamples=100)]
+    found = evaluation_figures(measured, report, beside)
+    table = figures_table(found, source="model/evaluation", measured="model/pd", version="abc")
+    assert broken_rules(table, FIGURES, tmp_path) == []
+    values = table.set_index(["name", "slice"])
+    assert values.loc[("auc", "everybody"), ["value", "low", "high"]].tolist() == [
+        measured.auc.value,
+        measured.auc.low,
+        measured.auc.high,
+    ]
+    assert values.loc[("gini", "everybody"), "value"] == measured.gini
+    assert values.loc[("brier_less_champion", "everybody"), "n"] == 900
+    assert {"sex: F", "sex: M", "grade A", "sex: F and grade B", "decision refer", "tenth 1"} <= set(table["slice"])
+    assert set(table["measured_version"]) == {"abc"}

@@ -14,6 +14,7 @@ from creditrisk_assets.modelling.bundle_writer import BundleContent, write_bundl
 from creditrisk_assets.modelling.configuration import ModelConfig, load_configuration
 from creditrisk_assets.modelling.evaluation import evaluate
 from creditrisk_assets.modelling.policy import load_policy
+from creditrisk_assets.modelling.reference import reference_of
 from creditrisk_assets.modelling.signing import public_bytes
 from creditrisk_assets.modelling.tables import Part
 from creditrisk_assets.modelling.training import Training
@@ -68,11 +69,12 @@ class Logged:
             NAME,
             model.model_text,
             model.features,
-            {},
+            {"families": {}, "tables": {}},
             load_policy(),
             model.calibrator,
             {},
             model.golden(self.part),
+            reference_of({i.name: i.kind for i in model.inputs}, self.part.frame, None),
             {"training/x": "v"},
             "c",
         )
