@@ -127,6 +127,13 @@ class Direction(_Frozen):
         return 1 if self.pd == "rises" else -1
 
 
+class ServingBudget(_Frozen):
+    """How large a model may be that answers requests."""
+
+    maximum_features: Annotated[int, Field(ge=1)]
+    maximum_leaves: Annotated[int, Field(ge=1)]  # of all trees together
+
+
 class Gates(_Frozen):
     """What a candidate must reach on the test split to become champion."""
 
@@ -177,6 +184,7 @@ class Policy(_Frozen):
     economics: Economics
     prohibited: Prohibited
     monotone: tuple[Direction, ...] = ()
+    serving_budget: ServingBudget | None = None  # none: of any size
     gates: Gates
     drift: DriftLimits
     retraining: RetrainPolicy
