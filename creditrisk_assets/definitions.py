@@ -15,6 +15,8 @@ from creditrisk_assets.defs import (
     monitoring,
     parity,
     policy,
+    search,
+    selection,
     training,
 )
 from creditrisk_assets.defs.artefact import asset_of
@@ -28,6 +30,8 @@ ARTEFACTS = (
     *training.ARTEFACTS,
     *evaluation.ARTEFACTS,
     *policy.ARTEFACTS,
+    *selection.ARTEFACTS,
+    *search.ARTEFACTS,
     *monitoring.ARTEFACTS,
     *governance.ARTEFACTS,
 )

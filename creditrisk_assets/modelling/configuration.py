@@ -134,7 +134,7 @@ class ModelConfig(_Frozen):
             As `LightGBM.with_values`.
         """
         # not `model_copy`, which would copy a digest computed before
-        return type(self).model_validate({**dict(self), "lightgbm": self.lightgbm.with_values(values)})
+        return type(self).model_validate({**self.model_dump(), "lightgbm": self.lightgbm.with_values(values)})
 
     @cached_property
     def digest(self) -> str:

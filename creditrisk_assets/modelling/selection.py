@@ -158,8 +158,7 @@ def select(
     verdicts = _stable(verdicts, columns, target, slices, rules)
     verdicts = _distinct(verdicts, {i.name: i.kind for i in used}, columns, rules)
     verdicts = _affordable(verdicts, budget)
-    nothing = {"gain": 0.0, "gain_spread": 0.0, "null_gain": 0.0, "shuffles_beaten": 0.0}
-    rest = [Verdict(i.name, i.family, bool(i.monotone), **nothing) for i in inputs if i.name in constant]
+    rest = [Verdict(i.name, i.family, bool(i.monotone), 0.0, 0.0, 0.0, 0.0) for i in inputs if i.name in constant]
     dropped = [v if v.protected else replace(v, reason=CONSTANT, words=constant[v.feature]) for v in rest]
     return Selection((*verdicts, *dropped))
 

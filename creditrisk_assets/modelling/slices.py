@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
@@ -53,13 +54,13 @@ def effects(
     target : (n,)
         1 for a default, 0 otherwise.
     slices
-        Segment -> the value of each applicant; None is no slice.
+        Segment -> the value of each applicant; a missing one is no slice.
     fewest
         Known applicants of each outcome a slice needs; one with fewer is left out.
     """
     found, known = [], ~np.isnan(column)
     for segment, values in slices.items():
-        of_segment = np.array([None if value is None else str(value) for value in values], dtype=object)
+        of_segment = np.array([None if pd.isna(value) else str(value) for value in values], dtype=object)
         for value in sorted({value for value in of_segment.tolist() if value is not None}):
             rows = known & (of_segment == value)
             bad = int(target[rows].sum())
