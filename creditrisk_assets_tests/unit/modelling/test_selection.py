@@ -1,5 +1,6 @@
 """Selection: noise is dropped, signal is kept, and every feature has a verdict that can be checked."""
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -182,6 +183,22 @@ def test_a_killed_selection_goes_on_and_ends_the_same(
     assert {name for name in before if after[name] != before[name]} == {"shuffle-3.json"}
     assert len(after) == rules.seeds + rules.shuffles
     assert len(json.loads((tmp_path / "shuffle-3.json").read_text())) == len(INPUTS) - len(SAYS_NOTHING)
+
+
+def test_a_full_disk_ends_the_selection_and_keeps_what_was_found(
+    rules: SelectionRules, learner: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = selection.write_atomically
+
+    def full(path: Path, text: str) -> None:
+        if path.name == "shuffle-1.json":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write(path, text)
+
+    monkeypatch.setattr(selection, "write_atomically", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(rules, learner, checkpoints=tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["real-0.json", "real-1.json", "shuffle-0.json"]
 
 
 @pytest.mark.parametrize("outcome", [0, 1])
