@@ -19,7 +19,7 @@ class Verdicts(DataFrameModel):
     feature: dt.String = pa.Field(description="Feature of the store")
     family: dt.String = pa.Field(description="Feature family")
     protected: dt.Boolean = pa.Field(description="Constrained by the policy: dropped for redundancy alone")
-    gain: dt.Float64 = pa.Field(ge=0, description="Mean gain over the fits to the outcomes")
+    gain: dt.Float64 = pa.Field(ge=0, description="Median gain over the fits to the outcomes")
     gain_spread: dt.Float64 = pa.Field(ge=0, description="Standard deviation of the gain over these fits")
     null_gain: dt.Float64 = pa.Field(ge=0, description="The stated quantile of the gain over shuffled outcomes")
     shuffles_beaten: dt.Float64 = pa.Field(
