@@ -16,6 +16,8 @@ from creditrisk_assets.defs import (
     parity,
     policy,
     robustness,
+    search,
+    selection,
     slices,
     training,
     validation,
@@ -34,6 +36,8 @@ ARTEFACTS = (
     *validation.ARTEFACTS,
     *slices.ARTEFACTS,
     *robustness.ARTEFACTS,
+    *selection.ARTEFACTS,
+    *search.ARTEFACTS,
     *monitoring.ARTEFACTS,
     *governance.ARTEFACTS,
 )

@@ -160,6 +160,11 @@ class Settings(BaseSettings):
         return self.root / "lockbox.jsonl"
 
     @property
+    def research(self) -> Path:
+        """What research that is under way has found so far."""
+        return self.root / "research"
+
+    @property
     def mlflow_artifacts(self) -> Path:
         """MLflow's artefacts when no server is configured."""
         return self.root / "mlartifacts"

@@ -20,8 +20,8 @@ import dagster as dg
 import duckdb
 
 from creditrisk_assets.defs.usage import Usage, measured
-from creditrisk_assets.defs.vocabulary import OWNERS, VERIFIED_NIGHTLY, Describe
-from creditrisk_assets.lake import Draft, Lake, Version
+from creditrisk_assets.defs.vocabulary import OWNERS, RESEARCHED_QUARTERLY, VERIFIED_NIGHTLY, Describe
+from creditrisk_assets.lake import Draft, Lake, LakeError, Version
 from creditrisk_assets.resources.duckdb import EmbeddedDuckDB
 from creditrisk_assets.resources.platform import Platform
 from creditrisk_assets.settings import Settings
@@ -97,6 +97,8 @@ class Artefact:
         Turns a published version into metadata for the UI; also used when the version is reused.
     deps
         Keys of the artefacts it is made from.
+    uses
+        Keys of the artefacts it is made from where they are published; it is made without them where they are not.
     after
         Keys it is ordered after without being made from them: a new version of theirs alone does not make it anew.
     checks
@@ -121,6 +123,7 @@ class Artefact:
     make: Callable[[Work], Made]
     show: Callable[[Version], Mapping[str, dg.MetadataValue]] = lambda _: {}
     deps: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     feeds: tuple[str, ...] = ()
     checks: Mapping[str, str] = field(default_factory=dict)
@@ -146,12 +149,12 @@ def asset_of(artefact: Artefact) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=asset_key(artefact.key),
-        deps=[asset_key(key) for key in (*artefact.deps, *artefact.after, *artefact.feeds)],
+        deps=[asset_key(key) for key in (*artefact.deps, *artefact.uses, *artefact.after, *artefact.feeds)],
         group_name=artefact.group,
         kinds=set(artefact.kinds),
         owners=[OWNERS[artefact.group]],
         description=str(artefact.describe),
-        freshness_policy=VERIFIED_NIGHTLY,
+        freshness_policy=RESEARCHED_QUARTERLY if artefact.group == "research" else VERIFIED_NIGHTLY,
         code_version=artefact.code_version,
         output_required=False,
         metadata={"dagster/column_schema": artefact.columns} if artefact.columns else {},
@@ -189,7 +192,7 @@ def _exhausted(error: OSError | duckdb.Error) -> str | None:
 def _materialize(artefact: Artefact, context: dg.AssetExecutionContext) -> Events:
     platform: Platform = context.resources.platform
     settings, lake = platform.settings, platform.lake
-    inputs = {key: lake.require(key) for key in artefact.deps}
+    inputs = {key: lake.require(key) for key in artefact.deps} | _published(artefact.uses, lake)
     seen = artefact.observe(context)
     made_from = {key: version.version for key, version in inputs.items()}
     made_from |= {**artefact.also_from(settings, lake), **seen.fingerprints}
@@ -221,6 +224,21 @@ def _materialize(artefact: Artefact, context: dg.AssetExecutionContext) -> Event
     artefact.export(settings, lake, version)
     checks = [*made.checks, *artefact.today(context, version, seen.value)]
     yield from _report(artefact, version, checks, reused=False, why=why)
+
+
+def _published(keys: Sequence[str], lake: Lake) -> dict[str, Version]:
+    """Return the versions there are.
+
+    Raises
+    ------
+    LakeError
+        One of them is damaged: going on as if it were not there would change what is made from it without a word.
+    """
+    found = {key: version for key in keys if (version := lake.current(key)) is not None}
+    for key, version in found.items():
+        if (damaged := version.damage()) is not None:
+            raise LakeError(f"{key}: its file {damaged} was damaged; run `creditrisk run --select {key}`")
+    return found
 
 
 def _report(artefact: Artefact, version: Version, checks: Sequence[CheckOutcome], *, reused: bool, why: str) -> Events:

@@ -24,6 +24,7 @@ from creditrisk_assets.features.lineage import applicant_lineage
 from creditrisk_assets.features.plan import render_plan
 from creditrisk_assets.lake import Lake, Version
 from creditrisk_assets.modelling import (
+    adoption,
     bundle,
     bundle_writer,
     calibration,
@@ -36,6 +37,7 @@ from creditrisk_assets.modelling import (
     reference,
     training,
 )
+from creditrisk_assets.modelling.adoption import Adopted, FoundParameters, FrozenSelection
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.calibration import Calibrator
 from creditrisk_assets.modelling.configuration import ModelConfig, load_configuration
@@ -52,14 +54,18 @@ from creditrisk_assets.resources.mlflow import MlflowRun, connect
 from creditrisk_assets.settings import Settings
 
 OUT_OF_FOLD, MODEL = "model/out_of_fold", "model/pd"
-CALIBRATOR, FOLD_MODELS = "calibrator.json", "fold_models.json"
+SELECTION, SEARCH = "model/selection", "model/search"  # research, taken over where it is published and holds
+SELECTION_FILE, SEARCH_FILE = "selection.json", "search.json"
+CALIBRATOR, ADOPTED, FOLD_MODELS = "calibrator.json", "adopted.json", "fold_models.json"
 BUNDLE, COMPARISON, IMPORTANCE = "bundle", "comparison", "importance.json"
 MLFLOW_RUN_TAG = "mlflow_run_id"
 TOP_INPUTS = 20
 
 
 def _make_out_of_fold(work: Work) -> Made:
-    choice, config = choose(work.settings), load_configuration()
+    adopted = adopt_published(work)
+    choice, config = adopted.choice(choose(work.settings)), adopted.configuration(load_configuration())
+    work.context.log.info(f"selection: {adopted.selection_words}; parameters: {adopted.search_words}")
     part = read_part(work.inputs[SPLIT_TRAIN].data, choice.allowed)
     plan = config.validation
     words = f"{plan.repeats} × {plan.folds} folds of {len(part):,} applicants with {len(choice.allowed)} inputs"
@@ -67,11 +73,34 @@ def _make_out_of_fold(work: Work) -> Made:
     found = cross_validation.cross_validate(part, choice.allowed, config, threads=work.settings.threads)
     found.table.to_parquet(work.draft.data, index=False, compression="zstd")
     (work.draft.path / CALIBRATOR).write_text(found.calibration.calibrator.to_json())
+    (work.draft.path / ADOPTED).write_text(adopted.to_json())
     (work.draft.path / FOLD_MODELS).write_text(render_fold_models(found.models), "utf-8")
     with work.connection() as con:
         contract = contract_outcomes(check(con, parquet(work.draft.data), OUT_OF_FOLD_CONTRACT))
     checks = [*contract, _once_per_repeat(found, part), _believable(found, config)]
-    return Made({"rows": len(found.table), "defaults": int(part.labels.sum()), **found.facts()}, checks)
+    facts = {"rows": len(found.table), "defaults": int(part.labels.sum()), **found.facts()}
+    return Made({**facts, "research": _account(adopted)}, checks)
+
+
+def adopt_published(work: Work) -> Adopted:
+    """Decide what a model is made with, by what research has published and what holds of it today."""
+    selection, search = work.inputs.get(SELECTION), work.inputs.get(SEARCH)
+    return adoption.adopt(
+        choose(work.settings),
+        meaning(work.settings),
+        load_configuration().digest,
+        (selection.version, FrozenSelection.model_validate_json((selection.path / SELECTION_FILE).read_text("utf-8")))
+        if selection
+        else None,
+        (search.version, FoundParameters.model_validate_json((search.path / SEARCH_FILE).read_text("utf-8")))
+        if search
+        else None,
+    )
+
+
+def _account(adopted: Adopted) -> dict[str, Any]:
+    """Say which research a model rests on, and why not on more."""
+    return {**adopted.versions, "selection_words": adopted.selection_words, "search_words": adopted.search_words}
 
 
 def _once_per_repeat(found: OutOfFold, part: Part) -> CheckOutcome:
@@ -97,26 +126,38 @@ def _show_out_of_fold(version: Version) -> Mapping[str, dg.MetadataValue]:
         "auc": dg.MetadataValue.float(round(facts["auc"], 6)),
         "trees": dg.MetadataValue.text(f"{facts['search']['trees']} ({facts['search']['reason']})"),
         "calibrator": dg.MetadataValue.text(f"{calibration['calibrator']['kind']}: {calibration['reason']}"),
+        **_show_research(facts["research"]),
         "folds": table_of([{name: fold[name] for name in shown} for fold in facts["folds"]]),
+    }
+
+
+def _show_research(account: Mapping[str, str]) -> dict[str, dg.MetadataValue]:
+    return {
+        name: dg.MetadataValue.text(f"{account[name]} ({account[f'{name}_words']})") for name in ("selection", "search")
     }
 
 
 def _make_model(work: Work) -> Made:
     connect(work.settings)  # a tracking server that does not answer is to be known before the fit, not after it
-    policy, choice = load_policy(work.settings.policy), choose(work.settings)
-    part, out_of_fold = read_part(work.inputs[SPLIT_TRAIN].data, choice.all), work.inputs[OUT_OF_FOLD]
+    policy, out_of_fold = load_policy(work.settings.policy), work.inputs[OUT_OF_FOLD]
+    # what was cross-validated is what is trained, whatever research has published since
+    adopted = Adopted.from_json((out_of_fold.path / ADOPTED).read_text("utf-8"))
+    choice, config = adopted.choice(choose(work.settings)), adopted.configuration(load_configuration())
+    part = read_part(work.inputs[SPLIT_TRAIN].data, choice.all)
     work.context.log.info(f"training on {len(part):,} applicants with {len(choice.allowed)} inputs")
     search = TreeSearch(**out_of_fold.manifest.metadata["facts"]["search"])
     calibrator = Calibrator.from_json((out_of_fold.path / CALIBRATOR).read_text("utf-8"))
-    trained = training.train(part, choice, load_configuration(), search, calibrator, threads=work.settings.threads)
+    trained = training.train(part, choice, config, search, calibrator, threads=work.settings.threads)
     synthetic = _is_synthetic(work.lake)
+    origin = {"synthetic": synthetic, "research": adopted.versions}
     scores = _scores_out_of_fold(out_of_fold, policy)
-    written = _write(work, trained.model, part, policy, BUNDLE, synthetic=synthetic, scores=scores)
+    written = _write(work, trained.model, part, policy, BUNDLE, origin, scores)
     if trained.comparison is not None:
-        _write(work, trained.comparison, part, policy, COMPARISON, synthetic=synthetic)
+        _write(work, trained.comparison, part, policy, COMPARISON, origin)
     (work.draft.path / IMPORTANCE).write_text(json.dumps(trained.model.importance, indent=1))
-    checks = [*_model_checks(written, choice), _shuffled(part, choice, work.settings)]
+    checks = [*_model_checks(written, choice), _shuffled(part, choice, config, work.settings)]
     facts = _model_facts(trained.model, choice, written, synthetic=synthetic)
+    facts["research"] = {**_account(adopted), "features": list(adopted.features)}
     facts["out_of_fold_auc"] = out_of_fold.manifest.metadata["facts"]["auc"]
     if not any(check.blocks for check in checks):
         facts["mlflow"] = _log(work, trained.model, choice, written)
@@ -144,8 +185,7 @@ def _write(
     part: Part,
     policy: Policy,
     name: str,
-    *,
-    synthetic: bool,
+    origin: Mapping[str, Any],
     scores: ScoreReference | None = None,
 ) -> Bundle:
     metrics = {
@@ -153,7 +193,7 @@ def _write(
         "training_defaults": model.defaults,
         "trees": model.search.trees,
         "validation_auc": model.search.validation_auc,
-        "synthetic": synthetic,
+        **origin,
     }
     content = bundle_writer.BundleContent(
         name=work.settings.registered_model if name == BUNDLE else f"{work.settings.registered_model}-{name}",
@@ -223,8 +263,7 @@ def _model_checks(written: Bundle, choice: InputChoice) -> list[CheckOutcome]:
     ]
 
 
-def _shuffled(part: Part, choice: InputChoice, settings: Settings) -> CheckOutcome:
-    config = load_configuration()
+def _shuffled(part: Part, choice: InputChoice, config: ModelConfig, settings: Settings) -> CheckOutcome:
     learner = leaks.configured_learner(choice.allowed, config, threads=settings.threads)
     return leak_outcome(leaks.a_shuffled_target_teaches_nothing(part, learner, config.leaks))
 
@@ -243,6 +282,7 @@ def _show_model(version: Version) -> Mapping[str, dg.MetadataValue]:
         "mlflow_run_id": dg.MetadataValue.text(facts["mlflow"]["run_id"]),
         "features": dg.MetadataValue.int(facts["features"]),
         "trees": dg.MetadataValue.text(f"{facts['trees']} ({facts['trees_reason']})"),
+        **_show_research(facts["research"]),
         "top_inputs": table_of(top),
     }
     if left_out:
@@ -250,16 +290,20 @@ def _show_model(version: Version) -> Mapping[str, dg.MetadataValue]:
     return shown
 
 
-def _learned_from(settings: Settings, _lake: Lake) -> Mapping[str, str]:
-    """Fingerprint what margins depend on besides tables and code: configuration, allowances in force, feature definitions."""
+def meaning(settings: Settings) -> Mapping[str, str]:
+    """Fingerprint what the inputs are and mean: what is prohibited, allowed and constrained today, feature definitions."""
     policy = load_policy(settings.policy)
     return {
-        "configuration": load_configuration().digest,
         "prohibited": code_version(policy.prohibited.model_dump(mode="json")),
         "monotone": code_version([direction.model_dump() for direction in policy.monotone]),
         "allowances": ",".join(sorted(policy.prohibited.allowed(datetime.now(UTC).date()))),
         **{f"definition of {name}": family.definition for name, family in FAMILIES.items()},
     }
+
+
+def _learned_from(settings: Settings, _lake: Lake) -> Mapping[str, str]:
+    """Fingerprint what margins depend on besides tables and code: configuration and meaning of the inputs."""
+    return {"configuration": load_configuration().digest, **meaning(settings)}
 
 
 def _trained_on(settings: Settings, lake: Lake) -> Mapping[str, str]:
@@ -280,7 +324,7 @@ OUT_OF_FOLD_PREDICTIONS = Artefact(
             " of `model/pd` are found on."
         ),
         grain="one row per training applicant and repeat",
-        built_from="`training/split_train`, `model.yaml`",
+        built_from="`training/split_train`, `model.yaml`; `model/selection` and `model/search` where they are published and hold",
         known_at="when the training applicants' outcomes are",
         consumed_by="`model/pd`, `model/policy_simulation`, `model/slices`, `model/robustness`",
         fails_when=(
@@ -289,10 +333,13 @@ OUT_OF_FOLD_PREDICTIONS = Artefact(
         ),
         source="creditrisk_assets/modelling/cross_validation.py",
     ),
-    code_version=code_version(FITTING_CODE, cross_validation, calibration_fitting, fold_models, OUT_OF_FOLD_CONTRACT),
+    code_version=code_version(
+        FITTING_CODE, adoption, cross_validation, calibration_fitting, fold_models, OUT_OF_FOLD_CONTRACT
+    ),
     make=_make_out_of_fold,
     show=_show_out_of_fold,
     deps=(SPLIT_TRAIN,),
+    uses=(SELECTION, SEARCH),
     checks=CONTRACT
     | {
         "each_applicant_once_per_repeat": "Each training applicant has exactly one prediction in each repeat, and nobody else has one.",

@@ -15,7 +15,7 @@ OWNERS = {
     "monitoring": "team:model-risk",
     "serving": "team:credit-decisions",
 }
-KINDS = frozenset({"duckdb", "parquet", "lightgbm", "mlflow", "evidently", "fastapi", "sklearn", "sqlite"})
+KINDS = frozenset({"duckdb", "parquet", "lightgbm", "mlflow", "evidently", "fastapi", "optuna", "sklearn", "sqlite"})
 
 
 def feed_key(table: str) -> str:
@@ -35,6 +35,8 @@ def quarantine_key(table: str) -> str:
 
 # the nightly schedule renews every asset, so a day and a half without is a missed night
 VERIFIED_NIGHTLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
+# no schedule renews research: what it found is looked at anew each quarter
+RESEARCHED_QUARTERLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=100), warn_window=timedelta(days=93))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ What belongs here: what is tuned, and from when a training is not to be believed
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -57,6 +58,16 @@ class LightGBM(_Frozen):
     max_bin: Annotated[int, Field(ge=15, le=255)]
     subsample_for_bin: Annotated[int, Field(ge=10_000)]
     path_smooth: NotNegative
+
+    def with_values(self, values: Mapping[str, float]) -> Self:
+        """Return these parameters with other values of some.
+
+        Raises
+        ------
+        ValueError
+            A name is no parameter of this section, or a value is out of range.
+        """
+        return type(self).model_validate({**self.model_dump(), **values})
 
 
 class Validation(FoldPlan):
@@ -113,6 +124,17 @@ class ModelConfig(_Frozen):
     validation: Validation
     trees: Trees
     leaks: LeakLimits
+
+    def with_lightgbm(self, values: Mapping[str, float]) -> Self:
+        """Return the configuration with other values of some of LightGBM's parameters, and all else as it is.
+
+        Raises
+        ------
+        ValueError
+            As `LightGBM.with_values`.
+        """
+        # not `model_copy`, which would copy a digest computed before
+        return type(self).model_validate({**self.model_dump(), "lightgbm": self.lightgbm.with_values(values)})
 
     @cached_property
     def digest(self) -> str:

@@ -216,7 +216,7 @@ GATES: tuple[Gate, ...] = (
     Gate(
         code="CR-M18",
         title="The trees fit the serving budget",
-        limits=("maximum_leaves",),
+        limits=("serving_budget.maximum_leaves",),
         owner=ENGINEERING,
         rationale="time and memory of a request grow with the leaves of all trees",
         remedy="fewer leaves or a larger learning rate in model.yaml; raise the limit after a measurement (`make bench`)",
@@ -224,10 +224,10 @@ GATES: tuple[Gate, ...] = (
     Gate(
         code="CR-M19",
         title="The inputs fit the serving budget",
-        limits=("maximum_features",),
+        limits=("serving_budget.maximum_features",),
         owner=ENGINEERING,
         rationale="every input is computed, stored and explained for every applicant",
-        remedy="leave out inputs without gain; raise the limit after a measurement (`make bench`)",
+        remedy="materialize model/selection, which leaves out inputs without gain; raise the limit after a measurement (`make bench`)",
     ),
     Gate(
         code="CR-M20",

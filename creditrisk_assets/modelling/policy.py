@@ -128,6 +128,13 @@ class Direction(_Frozen):
         return 1 if self.pd == "rises" else -1
 
 
+class ServingBudget(_Frozen):
+    """How large a model may be that answers requests."""
+
+    maximum_features: Annotated[int, Field(ge=1)]
+    maximum_leaves: Annotated[int, Field(ge=1)]  # of all trees together
+
+
 class Gates(_Frozen):
     """The limits a version is judged by before it is registered; `gates.GATES` says what each is for."""
 
@@ -145,8 +152,6 @@ class Gates(_Frozen):
     maximum_auc_loss: Share
     maximum_lockbox_openings: Annotated[int, Field(ge=1)]
     maximum_parity_difference: Annotated[float, Field(ge=0)]  # of PDs
-    maximum_leaves: Annotated[int, Field(ge=2)]
-    maximum_features: Annotated[int, Field(ge=1)]
     minimum_test_defaults: Annotated[int, Field(ge=1)]
 
     @model_validator(mode="after")
@@ -210,6 +215,7 @@ class Policy(_Frozen):
     economics: Economics
     prohibited: Prohibited
     monotone: tuple[Direction, ...] = ()
+    serving_budget: ServingBudget | None = None  # none: of any size
     gates: Gates
     # Said of a model version, so no part of what a version is: left out of the digest and of the bundle.
     overrides: Annotated[tuple[Override, ...], Field(exclude=True)] = ()

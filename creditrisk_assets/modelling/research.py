@@ -5,29 +5,86 @@ What belongs here: budgets, and who is looked at. What does not: the model in us
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from creditrisk_assets.modelling.configuration import ConfigurationError
+from creditrisk_assets.modelling.configuration import ConfigurationError, load_configuration
 from creditrisk_assets.modelling.folds import assign_folds
 from creditrisk_assets.modelling.tables import Part
 
 DEFAULT_PATH = Path(__file__).with_name("research.yaml")
 
 
-class ResearchConfig(BaseModel):
-    """The budgets as one value; equal content has one `digest`."""
-
+class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SelectionRules(_Frozen):
+    """From when a feature is not worth its place; `selection` measures it."""
+
+    shuffles: Annotated[int, Field(ge=20)]
+    seeds: Annotated[int, Field(ge=1)]
+    trees: Annotated[int, Field(ge=1)]
+    null_quantile: Annotated[float, Field(ge=0.5, lt=1)]
+    redundant_correlation: Annotated[float, Field(gt=0.5, le=1)]
+    slice_minimum: Annotated[int, Field(ge=10)]
+    slice_significance: Annotated[float, Field(gt=0, lt=0.5)]
+    slice_rest_share: Annotated[float, Field(ge=0, lt=1)]
+    minimum_defaults: Annotated[int, Field(ge=2)]
+    maximum_auc_loss: Annotated[float, Field(ge=0, lt=0.5)]
+
+
+class Range(_Frozen):
+    """Where one parameter is looked for; whole numbers where both ends are."""
+
+    low: int | float
+    high: int | float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError("low must lie below high")
+        if self.log and self.low <= 0:
+            raise ValueError("a logarithmic range begins above 0")
+        return self
+
+    def holds(self, value: float) -> bool:
+        """Tell whether a value lies in it."""
+        return self.low <= value <= self.high
+
+
+class SearchPlan(_Frozen):
+    """Which of LightGBM's parameters are looked for where, and how much that may cost."""
+
+    trials: Annotated[int, Field(ge=1)]
+    seconds: Annotated[float, Field(gt=0)]
+    startup_trials: Annotated[int, Field(ge=1)]
+    space: Annotated[Mapping[str, Range], Field(min_length=1)]
+
+    @field_validator("space")
+    @classmethod
+    def _lightgbm_takes_both_ends(cls, space: Mapping[str, Range]) -> Mapping[str, Range]:
+        known = load_configuration().lightgbm
+        for end in ("low", "high"):
+            known.with_values({name: getattr(interval, end) for name, interval in space.items()})
+        return space
+
+
+class ResearchConfig(_Frozen):
+    """The budgets as one value; equal content has one `digest`."""
 
     version: Annotated[int, Field(ge=1)]
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     applicants: Annotated[int, Field(ge=1000)]
+    selection: SelectionRules
+    search: SearchPlan
 
     @cached_property
     def digest(self) -> str:

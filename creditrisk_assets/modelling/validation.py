@@ -311,12 +311,17 @@ def _parity(evidence: Evidence, policy: Policy) -> Finding:
     return _ceiling("largest difference of PDs between bundle and logged model", evidence.parity_difference, limit)
 
 
+_NO_BUDGET = Finding(None, "none", None, "the policy sets no serving budget")
+
+
 def _leaves(evidence: Evidence, policy: Policy) -> Finding:
-    return _ceiling("leaves of all trees:", evidence.leaves, policy.gates.maximum_leaves)
+    budget = policy.serving_budget
+    return _NO_BUDGET if budget is None else _ceiling("leaves of all trees:", evidence.leaves, budget.maximum_leaves)
 
 
 def _features(evidence: Evidence, policy: Policy) -> Finding:
-    return _ceiling("inputs:", evidence.features, policy.gates.maximum_features)
+    budget = policy.serving_budget
+    return _NO_BUDGET if budget is None else _ceiling("inputs:", evidence.features, budget.maximum_features)
 
 
 def _enough(evidence: Evidence, policy: Policy) -> Finding:

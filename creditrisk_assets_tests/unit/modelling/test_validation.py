@@ -116,8 +116,8 @@ FAILING: dict[str, Callable[[], Evidence]] = {
     "CR-M15": lambda: replace(GOOD, steps_against={**GOOD.steps_against, "pos_cash__x": 1e-9}),
     "CR-M16": lambda: replace(GOOD, openings=4),
     "CR-M17": lambda: replace(GOOD, parity_difference=2e-9),
-    "CR-M18": lambda: replace(GOOD, leaves=25_001),
-    "CR-M19": lambda: replace(GOOD, features=1_201),
+    "CR-M18": lambda: replace(GOOD, leaves=24_001),
+    "CR-M19": lambda: replace(GOOD, features=1_001),
     "CR-M20": lambda: with_figures(defaults=49),
 }
 
@@ -240,6 +240,13 @@ def test_an_override_in_force_lets_a_version_through_and_says_who_why_and_until_
     assert found.passed
     assert result.words.endswith("overridden by Ada Officer until 2026-05-04: few branches report")
     assert result.to_dict()["override"]["approver"] == "Ada Officer"
+
+
+def test_without_a_serving_budget_a_model_may_be_of_any_size() -> None:
+    policy = POLICY.model_copy(update={"serving_budget": None})
+    assert {status(replace(GOOD, leaves=10**6, features=10**4), code, policy) for code in ("CR-M18", "CR-M19")} == {
+        "not applicable"
+    }
 
 
 def test_an_override_ends_with_its_day() -> None:
