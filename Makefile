@@ -1,6 +1,6 @@
 # Every target sets up what it needs; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format status doctor ui serve bench drill azurite lock docs clean
+.PHONY: help setup run research test check format status doctor ui serve bench drill azurite lock docs clean
 
 PYTHON ?= python3
 VENV   := .venv
@@ -24,6 +24,9 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 
 run: setup ## the whole graph: a sample portfolio (SCALE=0.05; 1 is full size) or your data (SOURCE=directory or address), then remembered
 	@$(BIN)/creditrisk run $(if $(SOURCE),--source "$(SOURCE)",$(if $(SCALE),--scale $(SCALE)))
+
+research: setup ## challengers, rebalancing: every table beside the model in use (hours at full size)
+	@$(BIN)/creditrisk research
 
 test: check ## every check and every test
 	@$(BIN)/pytest -q -n 2 --dist loadfile
@@ -51,9 +54,10 @@ ui: setup ## the Dagster UI with its daemon on http://127.0.0.1:3000
 serve: setup ## the scoring API on http://127.0.0.1:8000
 	@$(BIN)/creditrisk serve
 
-bench: setup ## every stage beside the floor; the feature store beside a floor and pandas (SCALE=0.05)
+bench: setup ## every stage beside the floor; the feature store beside pandas; the model beside XGBoost and its ancestor (SCALE=0.05)
 	@$(BIN)/python -m creditrisk_assets_tests.benchmarks.stages --scale $(or $(SCALE),0.05)
 	@$(BIN)/python -m creditrisk_assets_tests.benchmarks.features --scale $(or $(SCALE),0.05)
+	@$(BIN)/python -m creditrisk_assets_tests.benchmarks.model --scale $(or $(SCALE),0.05)
 
 drill: setup ## long soaks and fault drills
 	@$(BIN)/pytest -q -m drill

@@ -79,6 +79,18 @@ def run(
 
 
 @app.command()
+def research(as_json: Json = False) -> None:
+    """Try what stands beside the model in use: challengers and rebalancing. Hours at full size; a killed run goes on."""
+    from creditrisk_assets import terminal  # noqa: PLC0415
+
+    result, summary = terminal.run_research(Settings(), quiet=as_json)
+    if as_json:
+        _print_json(summary)
+    if not result.succeeded:
+        raise typer.Exit(1)
+
+
+@app.command()
 def freshness(
     fail_on_stale: Annotated[
         bool, typer.Option("--fail-on-stale", help="Exit with 1 when a feed is stale or missing (for CI).")

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from creditrisk_assets.defs import (
+    challengers,
     evaluation,
     features,
     feeds,
@@ -15,6 +16,8 @@ from creditrisk_assets.defs import (
     monitoring,
     parity,
     policy,
+    rebalancing,
+    research,
     robustness,
     search,
     selection,
@@ -38,6 +41,8 @@ ARTEFACTS = (
     *robustness.ARTEFACTS,
     *selection.ARTEFACTS,
     *search.ARTEFACTS,
+    *challengers.ARTEFACTS,
+    *rebalancing.ARTEFACTS,
     *monitoring.ARTEFACTS,
     *governance.ARTEFACTS,
 )
@@ -58,7 +63,7 @@ def build_defs(
     return dg.Definitions(
         assets=[*feeds.FEEDS, *(asset_of(artefact) for artefact in ARTEFACTS), *ingestion.QUARANTINES],
         asset_checks=parity.CHECKS,
-        jobs=[*jobs.JOBS, *parity.JOBS],
+        jobs=[*jobs.JOBS, *research.JOBS, *parity.JOBS],
         schedules=[*jobs.SCHEDULES, *parity.SCHEDULES],
         sensors=[*feeds.SENSORS, *monitoring.SENSORS],
         resources={"platform": Platform(), "duckdb": EmbeddedDuckDB(), "mlflow": mlflow_run, **(resources or {})},

@@ -24,6 +24,7 @@ from rich.table import Table
 
 from creditrisk_assets import running
 from creditrisk_assets.defs.alerts import watch
+from creditrisk_assets.defs.split import SPLIT_TRAIN
 from creditrisk_assets.ingestion.disk import require_free_space
 from creditrisk_assets.ingestion.sources import (
     normal_source,
@@ -115,6 +116,14 @@ def run_graph(settings: Settings, source: str, select: str, *, quiet: bool) -> t
     return result, summary
 
 
+def run_research(settings: Settings, *, quiet: bool) -> tuple[RunResult, dict[str, Any]]:
+    """Materialize the group that `*` leaves out, after what it is made from where that is not there yet."""
+    group = f"group:{running.APART}"
+    known = Lake(settings.lake).current(SPLIT_TRAIN) is not None
+    source = choose_source(settings, None, None, quiet=quiet)
+    return run_graph(settings, source, group if known else f"+{group}", quiet=quiet)
+
+
 @contextmanager
 def _asset_lines(quiet: bool) -> Iterator[running.Listener]:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
@@ -165,7 +174,18 @@ def _summary(settings: Settings, result: RunResult, select: str) -> dict[str, An
         "registry": facts_of(lake, "registry/version").get("headline"),
         "drift": facts_of(lake, "monitoring/drift").get("headline"),
         "applicant": applicant,
+        "research": _research(result.assets, lake),
+        "reports": str(settings.reports),
     }
+
+
+def _research(assets: Sequence[AssetResult], lake: Lake) -> dict[str, str]:
+    """Return what each asset of this run's research found, in a sentence."""
+    from creditrisk_assets.definitions import ARTEFACTS  # noqa: PLC0415 - seconds of imports, which a run has made by now
+
+    apart = {artefact.key for artefact in ARTEFACTS if artefact.group == running.APART}
+    found = {asset.key: facts_of(lake, asset.key) for asset in assets if asset.key in apart}
+    return {key: facts["headline"] for key, facts in found.items() if "headline" in facts}
 
 
 def _stages(assets: Sequence[AssetResult]) -> list[dict[str, Any]]:
@@ -231,6 +251,10 @@ def _print_summary(summary: Mapping[str, Any]) -> None:
     for name in ("model", "registry", "champion", "drift"):
         if summary[name]:
             console.print(f"  [bold]{name:<10}[/] {escape(summary[name])}")
+    for key, words in summary["research"].items():
+        console.print(f"  [bold]{key}[/] {escape(words)}")
+    if summary["research"]:
+        console.print(f"  the tables are in {escape(summary['reports'])}/{running.APART} and in the UI")
     if summary["applicant"]:
         console.print(f"  [bold]applicant [/] {_applicant_words(summary['applicant'])}")
     console.print(f"\n  finished in {summary['seconds']:.1f} s; everything is in {escape(summary['home'])}")

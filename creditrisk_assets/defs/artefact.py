@@ -20,7 +20,7 @@ import dagster as dg
 import duckdb
 
 from creditrisk_assets.defs.usage import Usage, measured
-from creditrisk_assets.defs.vocabulary import OWNERS, RESEARCHED_QUARTERLY, VERIFIED_NIGHTLY, Describe
+from creditrisk_assets.defs.vocabulary import FRESHNESS, OWNERS, Describe
 from creditrisk_assets.lake import Draft, Lake, LakeError, Version
 from creditrisk_assets.resources.duckdb import EmbeddedDuckDB
 from creditrisk_assets.resources.platform import Platform
@@ -154,7 +154,7 @@ def asset_of(artefact: Artefact) -> dg.AssetsDefinition:
         kinds=set(artefact.kinds),
         owners=[OWNERS[artefact.group]],
         description=str(artefact.describe),
-        freshness_policy=RESEARCHED_QUARTERLY if artefact.group == "research" else VERIFIED_NIGHTLY,
+        freshness_policy=FRESHNESS[artefact.group],
         code_version=artefact.code_version,
         output_required=False,
         metadata={"dagster/column_schema": artefact.columns} if artefact.columns else {},

@@ -26,7 +26,7 @@ from creditrisk_assets.defs.training import (
 )
 from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.lake import Lake, Version
-from creditrisk_assets.modelling import adoption, comparison, cross_validation, research_plots, search
+from creditrisk_assets.modelling import adoption, comparison, cross_validation, search, selection_plots
 from creditrisk_assets.modelling.adoption import FoundParameters, search_conditions
 from creditrisk_assets.modelling.configuration import load_configuration
 from creditrisk_assets.modelling.policy import load_policy
@@ -63,7 +63,7 @@ def _make_search(work: Work) -> Made:
     conditions = search_conditions(meaning(work.settings), config.digest, adopted.selection)
     outcome = FoundParameters(parameters=best, better=better, words=words, conditions=conditions)
     (work.draft.path / SEARCH_FILE).write_text(outcome.model_dump_json(indent=1))
-    pictures = {"history": research_plots.draw_history(found), "parameters": research_plots.draw_parameters(found)}
+    pictures = {"history": selection_plots.draw_history(found), "parameters": selection_plots.draw_parameters(found)}
     for name, picture in pictures.items():
         (work.draft.path / f"{name}.png").write_bytes(picture)
     with work.connection() as con:
@@ -135,7 +135,7 @@ PARAMETER_SEARCH = Artefact(
         fails_when="an outcome has too few applicants for the folds, no trial fits the serving budget, or trials cannot be written",
         source="creditrisk_assets/modelling/search.py",
     ),
-    code_version=code_version(SEARCH_CODE, research_plots),
+    code_version=code_version(SEARCH_CODE, selection_plots),
     make=_make_search,
     show=_show_search,
     deps=(SPLIT_TRAIN,),

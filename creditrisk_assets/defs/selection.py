@@ -23,8 +23,8 @@ from creditrisk_assets.modelling import (
     comparison,
     cross_validation,
     redundancy,
-    research_plots,
     selection,
+    selection_plots,
     slices,
 )
 from creditrisk_assets.modelling.adoption import FrozenSelection
@@ -79,8 +79,8 @@ def _make_selection(work: Work) -> Made:
 
 def _pictures(found: selection.Selection) -> dict[str, bytes]:
     return {
-        "null_importance": research_plots.draw_null_importance(found),
-        "kept": research_plots.draw_kept(found),
+        "null_importance": selection_plots.draw_null_importance(found),
+        "kept": selection_plots.draw_kept(found),
     }
 
 
@@ -178,7 +178,7 @@ FEATURE_SELECTION = Artefact(
         ),
         source="creditrisk_assets/modelling/selection.py",
     ),
-    code_version=code_version(SELECTION_CODE, research_plots),
+    code_version=code_version(SELECTION_CODE, selection_plots),
     make=_make_selection,
     show=_show_selection,
     deps=(SPLIT_TRAIN,),

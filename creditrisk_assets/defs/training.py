@@ -301,7 +301,7 @@ def meaning(settings: Settings) -> Mapping[str, str]:
     }
 
 
-def _learned_from(settings: Settings, _lake: Lake) -> Mapping[str, str]:
+def learned_from(settings: Settings, _lake: Lake) -> Mapping[str, str]:
     """Fingerprint what margins depend on besides tables and code: configuration and meaning of the inputs."""
     return {"configuration": load_configuration().digest, **meaning(settings)}
 
@@ -309,7 +309,7 @@ def _learned_from(settings: Settings, _lake: Lake) -> Mapping[str, str]:
 def _trained_on(settings: Settings, lake: Lake) -> Mapping[str, str]:
     """Fingerprint what a bundle depends on besides: the whole policy, which it carries, and the signing key."""
     signer = public_bytes(signing_key(settings.keys, settings.signing_key)).hex()
-    return {**_learned_from(settings, lake), "policy": load_policy(settings.policy).digest, "signing_key": signer}
+    return {**learned_from(settings, lake), "policy": load_policy(settings.policy).digest, "signing_key": signer}
 
 
 FITTING_CODE = code_version(training, pipeline, folds)
@@ -349,7 +349,7 @@ OUT_OF_FOLD_PREDICTIONS = Artefact(
         ),
     },
     columns=schema_of(OUT_OF_FOLD_CONTRACT),
-    also_from=_learned_from,
+    also_from=learned_from,
 )
 PD_MODEL = Artefact(
     key=MODEL,

@@ -37,7 +37,7 @@ class _Frozen(BaseModel):
 class Resampling(_Frozen):
     """What is done to the classes before the fit, inside the training folds only."""
 
-    method: Literal["none", "undersample", "smote", "smote_undersample"]
+    method: Literal["none", "weighted", "undersample", "smote", "smote_undersample"]
     minority_share: Annotated[float, Field(gt=0, le=0.5)]
     smote_share: Annotated[float, Field(gt=0, le=0.5)]
     neighbours: Count

@@ -19,6 +19,7 @@ from creditrisk_assets.modelling.bundle import FLOAT32_LIMIT, EncodingError
 from creditrisk_assets.modelling.configuration import ModelConfig
 
 Matrix = NDArray[np.float32]
+BALANCED = 0.5  # share of the defaults in the weight of all rows, where classes are weighted
 
 
 class ApplicantEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -147,6 +148,7 @@ def classifier(config: ModelConfig, trees: int, threads: int, monotone: Sequence
         force_col_wise=True,  # each tree looks at a part of the inputs: half the time of row-wise, the same model
         verbosity=-1,
         monotone_constraints=list(monotone) if any(monotone) else None,
+        class_weight="balanced" if config.resampling.method == "weighted" else None,
         **config.lightgbm.model_dump(),
     )
 
@@ -154,7 +156,7 @@ def classifier(config: ModelConfig, trees: int, threads: int, monotone: Sequence
 def resampling_steps(config: ModelConfig) -> list[tuple[str, Any]]:
     """Make the resampling steps; imbalanced-learn applies them in `fit` alone."""
     chosen = config.resampling
-    if chosen.method == "none":
+    if chosen.method in {"none", "weighted"}:
         return []
     from imblearn import FunctionSampler  # noqa: PLC0415 - only where configured
 
@@ -169,8 +171,10 @@ def resampling_steps(config: ModelConfig) -> list[tuple[str, Any]]:
 
 
 def resampled_rate(rate: float, config: ModelConfig) -> float:
-    """Compute the default rate of the rows the classifier is fitted on, given that of the rows before resampling."""
+    """Compute the default rate, by weight, of the rows the classifier is fitted on, given that of the rows before resampling."""
     chosen = config.resampling
+    if chosen.method == "weighted":
+        return BALANCED
     if chosen.method in {"smote", "smote_undersample"}:
         rate = max(rate, chosen.smote_share)
     if chosen.method in {"undersample", "smote_undersample"}:

@@ -1,4 +1,4 @@
-"""What the research job tries: the frozen form of `research.yaml`, and the applicants it looks at.
+"""What the research job tries: the frozen form of `research.yaml`, the applicants it looks at and their folds.
 
 What belongs here: budgets, and who is looked at. What does not: the model in use (`configuration`), what is tried (a module for each).
 """
@@ -14,15 +14,68 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from creditrisk_assets.modelling.configuration import ConfigurationError, load_configuration
-from creditrisk_assets.modelling.folds import assign_folds
+from creditrisk_assets.modelling.configuration import ConfigurationError, ModelConfig, load_configuration
+from creditrisk_assets.modelling.folds import Fold, FoldError, assign_folds, make_folds
 from creditrisk_assets.modelling.tables import Part
+from creditrisk_assets.modelling.training import TrainingError, checked_target
 
 DEFAULT_PATH = Path(__file__).with_name("research.yaml")
+
+Count = Annotated[int, Field(ge=1)]
+Correlation = Annotated[float, Field(gt=0, le=1)]
+InformationValue = Annotated[float, Field(ge=0)]
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HistogramBudget(_Frozen):
+    """Of scikit-learn's histogram gradient boosting; sizes are the default model's."""
+
+    trees: Count
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    stop_after: Count
+
+
+class ScorecardBudget(_Frozen):
+    """Of the scorecard: which inputs may be on it, and how finely they are binned."""
+
+    inputs: Count
+    smallest_information_value: InformationValue
+    largest_correlation: Correlation
+    bins: Annotated[int, Field(ge=2, le=20)]
+    smallest_bin_share: Annotated[float, Field(gt=0, lt=0.5)]
+    seconds_per_input: Count
+
+
+class GlassBoxBudget(_Frozen):
+    """Of the explainable boosting machine."""
+
+    applicants: Annotated[int, Field(ge=1000)]
+    inputs: Annotated[int, Field(ge=1, le=40)]
+    smallest_information_value: InformationValue
+    largest_correlation: Correlation
+    bins: Annotated[int, Field(ge=8, le=1024)]
+    bags: Count
+    interactions: Annotated[int, Field(ge=0)]
+
+
+class AncestorBudget(_Frozen):
+    """Of the ancestor's recipe: exact splits of every row make it slow."""
+
+    applicants: Annotated[int, Field(ge=1000)]
+    trees: Count
+    depth: Count
+
+
+class ChallengerBudgets(_Frozen):
+    """What each standing challenger may spend."""
+
+    histogram: HistogramBudget
+    scorecard: ScorecardBudget
+    glass_box: GlassBoxBudget
+    ancestor: AncestorBudget
 
 
 class SelectionRules(_Frozen):
@@ -85,6 +138,7 @@ class ResearchConfig(_Frozen):
     applicants: Annotated[int, Field(ge=1000)]
     selection: SelectionRules
     search: SearchPlan
+    challengers: ChallengerBudgets
 
     @cached_property
     def digest(self) -> str:
@@ -125,3 +179,18 @@ def research_part(part: Part, config: ResearchConfig) -> Part:
     pieces = 1000
     piece = assign_folds(part.ids, part.labels, pieces, f"research/{config.seed}")
     return part.take(np.flatnonzero(piece < round(pieces * config.applicants / len(part))))
+
+
+def research_folds(part: Part, config: ModelConfig) -> list[Fold]:
+    """Return the folds everything in research is compared on: the first repeat of those the model is cross-validated by.
+
+    Raises
+    ------
+    TrainingError
+        No applicants, or too few of one outcome for the folds.
+    """
+    target = checked_target(part)
+    try:
+        return list(make_folds(part.ids, target, config.validation.model_copy(update={"repeats": 1})))
+    except FoldError as error:
+        raise TrainingError(f"the applicants cannot be cross-validated: {error}") from error

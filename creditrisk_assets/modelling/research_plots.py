@@ -1,80 +1,60 @@
-"""Pictures of a selection and a search, as PNG bytes.
+"""Pictures of what research found, as PNG bytes.
 
-What belongs here: drawing. What does not: computing (`selection`, `search`), pictures of an evaluation (`plots`, whose look these share).
+What belongs here: drawing. What does not: computing (`contest`, `rebalancing`), pictures of an evaluation (`plots`, whose
+look these share).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from creditrisk_assets.modelling.plots import BLUE, GREY, ORANGE, TOP_FEATURES, _figure, _png
-from creditrisk_assets.modelling.search import COMPLETE, Found
-from creditrisk_assets.modelling.selection import KEPT, NULL_IMPORTANCE, Selection, Verdict
+from creditrisk_assets.modelling.auc import Interval
+from creditrisk_assets.modelling.evaluation import calibration_table
+from creditrisk_assets.modelling.plots import BLUE, GREEN, GREY, ORANGE, _figure, _percent, _png
 
-
-def draw_null_importance(selection: Selection) -> bytes:
-    """Draw each feature's gain against the quantile of its shuffles: what lies above the line says something."""
-    shown = [v for v in selection.verdicts if v.gain > 0 and v.null_gain > 0]
-    beaten = sum(v.gain > v.null_gain for v in shown)
-    figure, axes = _figure(
-        f"Gain from the outcomes and from shuffled ones: {beaten} of {len(shown)} features gain more"
-    )
-
-    def points(some: Sequence[Verdict], colour: str, label: str) -> None:
-        axes.scatter([v.null_gain for v in some], [v.gain for v in some], s=14, color=colour, alpha=0.7, label=label)
-
-    points([v for v in shown if v.reason == NULL_IMPORTANCE], GREY, "dropped: no more than by chance")
-    points([v for v in shown if v.reason not in {KEPT, NULL_IMPORTANCE}], ORANGE, "dropped for another reason")
-    points([v for v in shown if v.reason == KEPT], BLUE, "kept")
-    ends = [v.null_gain for v in shown]
-    if ends:
-        axes.plot([min(ends), max(ends)], [min(ends), max(ends)], color=GREY, linestyle="--", linewidth=1.2)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlabel("gain from shuffled outcomes (stated quantile)", color=GREY)
-    axes.set_ylabel("gain from the outcomes", color=GREY)
-    return _png(figure, axes)
+COLOURS = (GREY, GREEN, BLUE, "#CC79A7", ORANGE)
 
 
-def draw_kept(selection: Selection) -> bytes:
-    """Draw the features kept that gain most, each with the quantile of its shuffles."""
-    top = [v for v in selection.verdicts if v.reason == KEPT][:TOP_FEATURES][::-1]
-    figure, axes = _figure(f"The first {len(top)} of {len(selection.features)} features kept")
-    places = np.arange(len(top))
-    axes.barh(places, [v.gain for v in top], color=BLUE, label="gain")
-    axes.plot([v.null_gain for v in top], places, "|", color=ORANGE, markersize=9, markeredgewidth=2, label="by chance")
-    axes.set_yticks(places, [v.feature for v in top], fontsize=7)
-    axes.set_xlabel("gain", color=GREY)
-    return _png(figure, axes)
+def draw_differences(differences: Mapping[str, Interval], title: str, words: str) -> bytes:
+    """Draw differences with their intervals beside no difference.
 
-
-def draw_history(found: Found) -> bytes:
-    """Draw the log loss of every trial and the best so far."""
-    best = found.best
-    figure, axes = _figure(f"{found.ended}: best log loss {best.log_loss:.5f}")
-    complete = [(place, trial.log_loss) for place, trial in enumerate(found.trials) if trial.outcome == COMPLETE]
-    others = [(place, trial.log_loss) for place, trial in enumerate(found.trials) if trial.outcome != COMPLETE]
-    if others:
-        at, lost = zip(*others, strict=True)
-        axes.scatter(at, lost, s=16, color=GREY, alpha=0.6, label="given up, by the folds it saw")
-    places, losses = zip(*complete, strict=True)
-    axes.scatter(places, losses, s=22, color=BLUE, label="complete")
-    axes.step(places, np.minimum.accumulate(losses), where="post", color=ORANGE, linewidth=1.8, label="best so far")
-    spread = max(losses) - min(losses) or 1e-4
-    axes.set_ylim(min(losses) - 0.1 * spread, max(losses) + 0.5 * spread)
-    axes.set_xlabel("trial", color=GREY)
-    axes.set_ylabel("mean log loss out of fold", color=GREY)
-    return _png(figure, axes)
-
-
-def draw_parameters(found: Found) -> bytes:
-    """Draw how much each parameter tells good trials from the others."""
-    shares = sorted(found.importance.items(), key=lambda pair: (pair[1], pair[0]))
-    figure, axes = _figure(
-        "Which parameters matter" if shares else "Too few complete trials to tell which parameters matter"
-    )
-    places = np.arange(len(shares))
-    axes.barh(places, [share for _, share in shares], color=BLUE)
-    axes.set_yticks(places, [name for name, _ in shares], fontsize=9)
-    axes.set_xlabel("share (PED-ANOVA)", color=GREY)
+    Parameters
+    ----------
+    differences
+        Name -> difference, from top to bottom.
+    title, words
+        Above the picture; below its axis.
+    """
+    figure, axes = _figure(title)
+    names = list(differences)[::-1]
+    for place, name in enumerate(names):
+        one = differences[name]
+        colour = GREY if one.low <= 0 <= one.high else (BLUE if one.value > 0 else ORANGE)
+        reach = [[one.value - one.low], [one.high - one.value]]
+        axes.errorbar(one.value, place, xerr=reach, fmt="o", color=colour, elinewidth=1.6, capsize=3, markersize=6)
+        axes.annotate(
+            f"{one.value:+.4f}", (one.value, place), (0, 7), textcoords="offset points", ha="center", fontsize=8
+        )
+    axes.axvline(0, color=GREY, linestyle="--", linewidth=1.2)
+    axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+    axes.set_ylim(-0.6, len(names) - 0.3)
+    axes.set_xlabel(words, color=GREY)
+    axes.grid(axis="y", visible=False)
     return _png(figure, axes, legend=False)
+
+
+def draw_reliability(target: NDArray[np.int64], pds: Mapping[str, Sequence[float] | NDArray[Any]], title: str) -> bytes:
+    """Draw the default rate over the mean PD of groups of neighbouring PDs, a line for each set of PDs."""
+    figure, axes = _figure(title)
+    top = 0.0
+    for (name, some), colour in zip(pds.items(), COLOURS * len(pds), strict=False):
+        table = calibration_table(target, np.asarray(some, dtype=np.float64))
+        axes.plot(table["mean_pd"], table["bad_rate"], color=colour, marker="o", markersize=4, label=name)
+        top = max(top, float(table["mean_pd"].max()), float(table["bad_rate"].max()))
+    axes.plot([0, top], [0, top], color=GREY, linestyle="--", linewidth=1.2, label="PD = bad rate")
+    _percent(axes, "mean predicted PD", "bad rate")
+    axes.set_xlim(0, top * 1.05)
+    axes.set_ylim(0, None)
+    return _png(figure, axes)

@@ -207,7 +207,8 @@ def stop_early(
 ) -> tuple[TreeSearch, Any]:
     """Fit on all but the first inner fold of a part, and stop where the log-loss on that fold was best.
 
-    The encoder and the resampling are fitted on the other rows alone.
+    The encoder and the resampling are fitted on the other rows alone. What rebalancing did to the margins is taken back on the
+    inner fold: its default rate is the true one, and a log-loss of shifted PDs would stop elsewhere.
 
     Returns
     -------
@@ -235,6 +236,9 @@ def stop_early(
     stop = early_stopping(rules.stop_after, first_metric_only=True, verbose=False)
     # The log-loss is smoother than the AUC, whose best tree of a few hundred defaults is luck; the AUC is for the record.
     watched = {"eval_X": x_validation, "eval_y": target[inner.held_out], "eval_metric": ["binary_logloss", "auc"]}
+    rate = float(target[inner.fitted].mean())
+    if shift := prior_shift(rate, resampled_rate(rate, config)):
+        watched["eval_init_score"] = [np.full(len(inner.held_out), shift)]
     model.fit(x, y, callbacks=[stop], **watched)
     best = int(model.best_iteration_)
     reason = f"early stopping: best log-loss on {len(inner.held_out)} rows of an inner fold at {best} trees"

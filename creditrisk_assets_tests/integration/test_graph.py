@@ -16,8 +16,7 @@ from creditrisk_assets.settings import Settings
 from creditrisk_assets_tests.integration.conftest import Graph
 from creditrisk_serving.definitions import ARTEFACTS as SERVING_ARTEFACTS
 
-# research is apart: asked for by name
-KEYS = {artefact.key for artefact in (*ARTEFACTS, *SERVING_ARTEFACTS) if artefact.group != "research"}
+KEYS = {artefact.key for artefact in (*ARTEFACTS, *SERVING_ARTEFACTS) if artefact.group != running.APART}
 
 
 def test_everything_is_built_and_published(graph: Graph) -> None:
@@ -57,7 +56,7 @@ def test_a_second_run_skips_everything_and_says_why(in_graph: Graph) -> None:
 def test_a_selection_touches_nothing_else(in_graph: Graph) -> None:
     only = running.materialize(in_graph.settings, "raw/bureau,features/bureau")
     assert {asset.key for asset in only.assets} == {"raw/bureau", "features/bureau"}
-    downstream = running.materialize(in_graph.settings, 'key:"training/split_train"+ and not group:"research"')
+    downstream = running.materialize(in_graph.settings, 'key:"training/split_train"+ and not group:research')
     assert {"training/split_train", "training/split_test"} <= {asset.key for asset in downstream.assets}
 
 

@@ -1,198 +1,130 @@
-"""Research and the everyday graph: a selection and a search are taken over once and then reused, and let go of when they do not hold."""
+"""The research job: apart from the everyday graph, resumable, and visible to a person."""
 
 import json
-import os
-import shutil
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pandas as pd
 import pytest
+import yaml
+from threadpoolctl import threadpool_limits
+from typer.testing import CliRunner
 
-from creditrisk_assets import running
-from creditrisk_assets.defs import search as search_defs
-from creditrisk_assets.defs import selection as selection_defs
-from creditrisk_assets.defs.artefact import Artefact, Made, asset_of
-from creditrisk_assets.defs.training import BUNDLE, MODEL, OUT_OF_FOLD, SEARCH, SELECTION, SELECTION_FILE, choose
-from creditrisk_assets.defs.vocabulary import Describe
+from creditrisk_assets import running, terminal
+from creditrisk_assets.cli import app
+from creditrisk_assets.definitions import ARTEFACTS, build_defs
+from creditrisk_assets.defs import challengers, rebalancing
 from creditrisk_assets.lake import Lake
-from creditrisk_assets.modelling.bundle import Bundle, read_public_key
+from creditrisk_assets.modelling import research
+from creditrisk_assets.modelling.challengers import ancestor, scorecard
 from creditrisk_assets.modelling.research import load_research
-from creditrisk_assets.resources.duckdb import EmbeddedDuckDB
-from creditrisk_assets.resources.platform import Platform
+from creditrisk_assets.modelling.training import TrainingError
 from creditrisk_assets.running import RunResult
 from creditrisk_assets.settings import Settings
-from creditrisk_assets_tests.integration.conftest import Graph
+from creditrisk_assets_tests.unit.modelling.challengers.test_standing import NAMES, small_budgets
+from creditrisk_assets_tests.unit.modelling.conftest import CHOICE, INPUTS, draw_part
 
-EVERYDAY = f"{OUT_OF_FOLD},{MODEL}"
-
-
-def outcomes(result: RunResult) -> dict[str, str]:
-    return {asset.key: asset.outcome for asset in result.assets}
+OWN = ("model/challengers", "model/rebalancing")
+APART = {artefact.key for artefact in ARTEFACTS if artefact.group == running.APART}
 
 
-def facts(key: str) -> dict:
-    return Lake(Settings().lake).require(key).manifest.metadata["facts"]
-
-
-@dataclass(frozen=True)
-class Researched:
-    """A copy of the graph's home in which a small selection, a small search, and then everyday models ran."""
-
-    home: Path
-    refused: RunResult
-    selection: RunResult
-    search: RunResult
-    first: RunResult
-    second: RunResult
-
-
-@pytest.fixture(scope="module")
-def researched(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Researched:
-    shipped = load_research()
-    few = {"shuffles": 20, "seeds": 1, "trees": 15, "minimum_defaults": 20, "maximum_auc_loss": 0.4}
-    selection = shipped.selection.model_copy(update=few)
-    search = shipped.search.model_copy(update={"trials": 2})
-    small = shipped.model_copy(update={"selection": selection, "search": search})
-    home = tmp_path_factory.mktemp("researched") / "home"
-    shutil.copytree(graph.settings.root, home, symlinks=True)
-    before = dict(os.environ)
-    os.environ["CREDITRISK_HOME"] = str(home)
-    try:
-        refused = running.materialize(Settings(), SELECTION)
-        with pytest.MonkeyPatch.context() as patch:
-            for module in (selection_defs, search_defs):
-                patch.setattr(module, "load_research", lambda: small)
-            return Researched(
-                home=home,
-                refused=refused,
-                selection=running.materialize(Settings(), SELECTION),
-                search=running.materialize(Settings(), SEARCH),
-                first=running.materialize(Settings(), EVERYDAY),
-                second=running.materialize(Settings(), f"{EVERYDAY},{SELECTION},{SEARCH}"),
-            )
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+def publish_split(settings: Settings, *, seed: int = 0) -> None:
+    part, lake = draw_part(900, seed), Lake(settings.lake)
+    table = part.frame.assign(sk_id_curr=part.ids, target=part.labels)
+    with lake.draft("training/split_train") as draft:
+        table.to_parquet(draft.data, index=False)
+        lake.publish(draft, code_version="drawn", inputs={})
 
 
 @pytest.fixture
-def in_home(researched: Researched, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setenv("CREDITRISK_HOME", str(researched.home))
-    return Settings()
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A home with a training part of few applicants and few inputs, and budgets to match."""
+    budgets = load_research().model_copy(update={"challengers": small_budgets()})
+    path = tmp_path / "research.yaml"
+    path.write_text(yaml.safe_dump(budgets.model_dump(mode="json")))
+    monkeypatch.setattr(research, "DEFAULT_PATH", path)
+    monkeypatch.setattr(ancestor, "FEATURES", tuple(i.name for i in INPUTS))
+    for module in (challengers, rebalancing):
+        monkeypatch.setattr(module, "choose", lambda _settings: CHOICE)
+    found = Settings()
+    publish_split(found)
+    return found
 
 
-def test_without_research_the_model_says_so(graph: Graph) -> None:
-    account = graph.lake.require(MODEL).manifest.metadata["facts"]["research"]
-    assert (account["selection"], account["search"]) == ("none", "none")
-    assert account["features"] == [item.name for item in choose(graph.settings).allowed]
-    bundle = Bundle.load(graph.lake.require(MODEL).path / BUNDLE, read_public_key(graph.settings.keys))
-    assert bundle.metrics["research"] == {"selection": "none", "search": "none"}
+def test_a_run_that_failed_goes_on_and_its_tables_are_shown_exported_and_reused(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, finished = Lake(settings.lake), settings.root / "research" / "challengers"
+    with threadpool_limits(limits=1):
+        with monkeypatch.context() as broken:
+            broken.setattr(scorecard, "fit", refuse)
+            failed = running.materialize(settings, OWN[0])
+        assert failed.failures == [f"{OWN[0]}: scorecard cannot be fitted: the memory of this test is full"]
+        assert lake.current(OWN[0]) is None
+        before = {path.name: path.stat().st_mtime_ns for path in finished.iterdir()}
+        assert {name.split("-")[0] for name in before} == {"default", "histogram"}
+        built = running.materialize(settings, ",".join(OWN))
+        again = running.materialize(settings, ",".join(OWN))
+    assert {asset.outcome for asset in built.assets} == {"built"}
+    assert {asset.outcome for asset in again.assets} == {"reused"}
+    assert before.items() <= {path.name: path.stat().st_mtime_ns for path in finished.iterdir()}.items()
+    table = pd.read_parquet(lake.require(OWN[0]).data)
+    assert tuple(table["challenger"]) == NAMES
+    assert table["applicants"].unique().tolist() == [900]
+    assert len(pd.read_parquet(lake.require(OWN[1]).data)) == 15
+    reports = settings.reports / "research"
+    assert sorted(path.name for path in reports.iterdir()) == ["challengers.json", "rebalancing.json", "scorecard.json"]
+    card = json.loads((reports / "scorecard.json").read_text())
+    assert {row["input"] for row in card["bins"]} <= {i.name for i in INPUTS}
+    summary = terminal._summary(settings, built, ",".join(OWN))
+    assert set(summary["research"]) == set(OWN)
+    assert "price of interpretability" in summary["research"][OWN[0]]
 
 
-def test_the_whole_graph_runs_no_research(graph: Graph) -> None:
-    assert not {SELECTION, SEARCH} & set(outcomes(graph.result))
+def refuse(*_: Any, **__: Any) -> Any:
+    raise TrainingError("the memory of this test is full")
 
 
-def test_too_few_defaults_select_nothing_and_say_what_to_do(researched: Researched) -> None:
-    (words,) = researched.refused.failures
-    assert "too few to tell a feature from luck" in words
-    assert "Everyday runs go on without a selection" in words
+def test_the_job_holds_the_group_and_no_other_job_does() -> None:
+    steps = {key.replace("/", "__") for key in APART}
+    assert set(OWN) <= APART
+    for job in build_defs().resolve_all_job_defs():
+        expected = steps if job.name in {"research_model", "__ASSET_JOB"} else set()
+        assert steps & set(job.graph.node_dict) == expected, job.name
 
 
-def test_a_selection_makes_the_model_anew_once(researched: Researched) -> None:
-    assert outcomes(researched.selection) == {SELECTION: "built"}
-    assert outcomes(researched.search) == {SEARCH: "built"}
-    assert outcomes(researched.first) == {OUT_OF_FOLD: "built", MODEL: "built"}
-    assert set(outcomes(researched.second).values()) == {"reused"}
+def test_research_may_be_older_than_a_night() -> None:
+    graph = build_defs().resolve_asset_graph()
+    nightly, apart = (graph.get(dg.AssetKey(key.split("/"))).freshness_policy for key in ("model/pd", OWN[1]))
+    assert apart.fail_window.to_timedelta() > 30 * nightly.fail_window.to_timedelta()
 
 
-def test_the_model_is_made_of_the_list_and_says_where_it_comes_from(in_home: Settings) -> None:
-    lake = Lake(in_home.lake)
-    listed = json.loads((lake.require(SELECTION).path / SELECTION_FILE).read_text())["features"]
-    assert 0 < len(listed) < len(choose(in_home).allowed)
-    account = facts(MODEL)["research"]
-    assert set(account["features"]) == set(listed)
-    assert account["selection"] == lake.require(SELECTION).version
-    bundle = Bundle.load(lake.require(MODEL).path / BUNDLE, read_public_key(in_home.keys))
-    assert set(bundle.feature_names) <= set(listed)
-    assert bundle.metrics["research"]["selection"] == account["selection"]
+@pytest.mark.parametrize(("known", "select"), [(True, "group:research"), (False, "+group:research")])
+def test_the_command_makes_what_research_is_made_from_only_where_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool, select: str
+) -> None:
+    asked: list[str] = []
+
+    def run_graph(_settings: Settings, _source: str, select: str, *, quiet: bool) -> Any:
+        asked.append(select)
+        return RunResult(failures=[] if known else ["no source"]), {"quiet": quiet}
+
+    monkeypatch.setattr(terminal, "run_graph", run_graph)
+    monkeypatch.setattr(terminal, "choose_source", lambda *_, **__: "sample:0.05")
+    if known:
+        publish_split(Settings())
+    answer = CliRunner().invoke(app, ["research", "--json"])
+    assert asked == [select]
+    assert json.loads(answer.stdout) == {"quiet": True}
+    assert answer.exit_code == (0 if known else 1)
 
 
-def test_the_parameters_are_those_of_the_search_if_it_is_better_else_of_model_yaml(in_home: Settings) -> None:
-    found, made_with = facts(SEARCH), facts(MODEL)["configuration"]["lightgbm"]
-    expected = {name: found["best"][name] for name in found["in_use"]} if found["better"] else found["in_use"]
-    assert {name: made_with[name] for name in expected} == expected
-    assert found["selection"] == Lake(in_home.lake).require(SELECTION).version
-
-
-def test_every_feature_has_a_verdict_in_the_table(in_home: Settings) -> None:
-    table = pd.read_parquet(Lake(in_home.lake).require(SELECTION).data)
-    assert sorted(table["feature"]) == sorted(item.name for item in choose(in_home).allowed)
-    assert (table["reason"] == "kept").sum() == facts(SELECTION)["kept"]
-    assert table.loc[table["reason"] != "kept", "words"].str.len().min() > 0
-    dropped = table[table["protected"] & (table["reason"] != "kept")]
-    assert set(dropped["reason"]) <= {"redundant"}
-
-
-def test_nothing_in_dagster_is_out_of_date_without_research(in_graph: Graph) -> None:
-    """An optional dependency that was never made must not show what depends on it as out of date for ever."""
-    os.environ["DAGSTER_HOME"] = str(in_graph.settings.dagster_home)
-    with dg.DagsterInstance.get() as instance:
-        (made,) = instance.fetch_materializations(dg.AssetKey(OUT_OF_FOLD.split("/")), limit=1).records
-    tags = made.asset_materialization.tags
-    # INITIAL, and NULL at present, is the one pair of versions that Dagster takes for unchanged
-    assert tags[f"dagster/input_data_version/{SELECTION}"] == "INITIAL"
-
-
-DESCRIBE = Describe("What.", "one", "nothing", "now", "nobody", "never", "creditrisk_assets/lake.py")
-
-
-def text_artefact(key: str, text: str, uses: tuple[str, ...] = ()) -> Artefact:
-    def make(work) -> Made:
-        seen = ",".join(sorted(work.inputs))
-        (work.draft.path / "text.txt").write_text(f"{text} of {seen or 'nothing'}")
-        return Made({"rows": 1})
-
-    return Artefact(
-        key=key, group="training", kinds=frozenset({"parquet"}), describe=DESCRIBE, code_version=text, make=make, uses=uses
-    )  # fmt: skip
-
-
-def run(*artefacts: Artefact) -> bool:
-    """Materialize the last; return whether it was reused, or raise what failed."""
-    assets = [asset_of(artefact) for artefact in artefacts]
-    resources = {"platform": Platform(), "duckdb": EmbeddedDuckDB()}
-    keys = [dg.AssetKey(artefacts[-1].key.split("/"))]
-    done = dg.materialize(assets, resources=resources, selection=dg.AssetSelection.assets(*keys))
-    (event,) = [event for event in done.get_asset_materialization_events() if event.asset_key == keys[0]]
-    return event.materialization.metadata["reused"].value
-
-
-def test_what_an_artefact_uses_counts_where_it_is_published_and_is_not_missed_where_it_is_not() -> None:
-    one, other = text_artefact("model/one", "a"), text_artefact("model/other", "b", uses=("model/one",))
-    lake = Lake(Settings().lake)
-    assert run(one, other) is False
-    assert run(one, other) is True
-    assert lake.require("model/other").manifest.inputs == {}
-    run(one)
-    assert run(one, other) is False
-    assert lake.require("model/other").manifest.inputs == {"model/one": lake.require("model/one").version}
-    assert run(one, other) is True
-
-
-def test_a_damaged_version_that_is_used_is_named_and_not_passed_over() -> None:
-    one, other = text_artefact("model/one", "a"), text_artefact("model/other", "b", uses=("model/one",))
-    run(one)
-    (Lake(Settings().lake).require("model/one").path / "text.txt").write_text("else")
-    with pytest.raises(dg.Failure, match=r"model/one: its file text.txt was damaged; run `creditrisk run --select"):
-        run(one, other)
-
-
-def test_a_version_published_and_then_gone_is_let_go_of() -> None:
-    one, other = text_artefact("model/one", "a"), text_artefact("model/other", "b", uses=("model/one",))
-    run(one)
-    run(one, other)
-    shutil.rmtree(Path(Settings().lake) / "model" / "one")
-    assert run(one, other) is False
+def test_both_selections_of_the_command_are_understood() -> None:
+    locations = {"assets": build_defs()}
+    names = {key.to_user_string() for key in running._select("group:research", locations)["assets"]}
+    assert names == APART
+    upstream = {key.to_user_string() for key in running._select("+group:research", locations)["assets"]}
+    assert {"raw/bureau", "training/split_train"} < upstream
+    assert upstream >= APART
+    assert "registry/version" not in upstream

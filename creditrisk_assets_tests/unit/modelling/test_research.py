@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
-from creditrisk_assets.modelling.configuration import ConfigurationError
-from creditrisk_assets.modelling.research import load_research, research_part
+from creditrisk_assets.modelling.configuration import ConfigurationError, load_configuration
+from creditrisk_assets.modelling.folds import make_folds
+from creditrisk_assets.modelling.research import load_research, research_folds, research_part
 from creditrisk_assets.modelling.tables import Part
 
 
@@ -46,3 +48,24 @@ def test_a_wrong_budget_is_named(tmp_path: Path, text: str, word: str) -> None:
     with pytest.raises(ConfigurationError, match=word) as raised:
         load_research(path)
     assert str(path) in str(raised.value)
+
+
+def test_everything_is_compared_on_the_first_repeat_of_the_models_own_folds() -> None:
+    config = load_configuration()
+    repeated = config.model_copy(update={"validation": config.validation.model_copy(update={"repeats": 3})})
+    whole = part(2000)
+    own = [fold for fold in make_folds(whole.ids, whole.labels, repeated.validation) if fold.repeat == 0]
+    found = research_folds(whole, repeated)
+    assert [fold.held_out.tolist() for fold in found] == [fold.held_out.tolist() for fold in own]
+
+
+@pytest.mark.parametrize(
+    ("budget", "field", "value"), [("scorecard", "bins", 1), ("glass_box", "inputs", 41), ("ancestor", "trees", 0)]
+)
+def test_a_budget_out_of_bounds_is_named(tmp_path: Path, budget: str, field: str, value: int) -> None:
+    content = load_research().model_dump(mode="json")
+    content["challengers"][budget][field] = value
+    path = tmp_path / "research.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigurationError, match=rf"challengers\.{budget}\.{field}"):
+        load_research(path)

@@ -1,0 +1,1 @@
+"""Standing challengers of the default model: one module each, one protocol."""
