@@ -12,6 +12,7 @@ from creditrisk_assets.defs import (
     governance,
     ingestion,
     jobs,
+    ladder,
     monitoring,
     parity,
     policy,
@@ -28,6 +29,7 @@ ARTEFACTS = (
     *training.ARTEFACTS,
     *evaluation.ARTEFACTS,
     *policy.ARTEFACTS,
+    *ladder.ARTEFACTS,
     *monitoring.ARTEFACTS,
     *governance.ARTEFACTS,
 )

@@ -20,6 +20,33 @@ from creditrisk_assets.modelling.tables import Part
 DEFAULT_PATH = Path(__file__).with_name("research.yaml")
 
 
+class LearnedBudget(BaseModel):
+    """What features that are fitted may spend (`modelling.learned`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folds: Annotated[int, Field(ge=2, le=20)]
+    neighbours: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+    smallest_group: Annotated[int, Field(ge=1)]
+    smoothing: Annotated[float, Field(gt=0)]
+    trees: Annotated[int, Field(ge=1)]
+    leaves: Annotated[int, Field(ge=2)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    rows_per_leaf: Annotated[int, Field(ge=1)]
+    history_rows: Annotated[int, Field(ge=1000)]
+
+
+class LadderBudget(BaseModel):
+    """How the models of the ablation ladder are fitted (`modelling.ladder`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    learning_rate: Annotated[float, Field(gt=0)]
+    maximum_trees: Annotated[int, Field(ge=1)]
+    stop_after: Annotated[int, Field(ge=1)]
+    learned: LearnedBudget
+
+
 class ResearchConfig(BaseModel):
     """The budgets as one value; equal content has one `digest`."""
 
@@ -28,6 +55,7 @@ class ResearchConfig(BaseModel):
     version: Annotated[int, Field(ge=1)]
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     applicants: Annotated[int, Field(ge=1000)]
+    ladder: LadderBudget
 
     @cached_property
     def digest(self) -> str:
