@@ -20,7 +20,17 @@ from creditrisk_assets.features.lineage import applicant_lineage
 from creditrisk_assets.lake import Lake, Version
 from creditrisk_assets.modelling import calibration_fitting, ladder, ladder_plot
 from creditrisk_assets.modelling.configuration import load_configuration
-from creditrisk_assets.modelling.learned import crossfit, encoding, groups, history, kinds, lookup, neighbours, scores
+from creditrisk_assets.modelling.learned import (
+    control,
+    crossfit,
+    encoding,
+    groups,
+    history,
+    kinds,
+    lookup,
+    neighbours,
+    scores,
+)
 from creditrisk_assets.modelling.learned.history import History
 from creditrisk_assets.modelling.learned.kinds import Material
 from creditrisk_assets.modelling.policy import load_policy
@@ -117,7 +127,7 @@ def _researched_from(settings: Settings, lake: Lake) -> Mapping[str, str]:
 
 
 CLIMBING_CODE = code_version(
-    FITTING_CODE, crossfit, encoding, groups, history, kinds, lookup, neighbours, scores, ladder
+    FITTING_CODE, control, crossfit, encoding, groups, history, kinds, lookup, neighbours, scores, ladder
 )
 ABLATION_LADDER = Artefact(
     key=LADDER,

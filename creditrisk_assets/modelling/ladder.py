@@ -29,6 +29,7 @@ from creditrisk_assets.modelling.comparison import compare_auc
 from creditrisk_assets.modelling.configuration import ModelConfig
 from creditrisk_assets.modelling.folds import FoldError, make_folds
 from creditrisk_assets.modelling.inputs import Lineage, ModelInput
+from creditrisk_assets.modelling.learned.crossfit import LearnedError
 from creditrisk_assets.modelling.learned.kinds import KINDS, SCORES, Material, learned_columns
 from creditrisk_assets.modelling.research import ResearchConfig
 from creditrisk_assets.modelling.training import TrainingError, checked_target, fit_model
@@ -154,7 +155,7 @@ def climb(rung: Rung, material: Material, config: ModelConfig, research: Researc
                 inputs = (*rung.inputs, *new)
             model = fit_model(fitted, inputs, config, threads=threads, fold=fold)
             margins[fold.held_out] += model.margins(held_out.frame)
-    except (FoldError, TrainingError) as error:
+    except (FoldError, LearnedError, TrainingError) as error:
         raise LadderError(f"rung {rung.name} cannot be climbed: {error}") from error
     return Climbed(margins / config.validation.repeats, len(inputs), time.process_time() - begin)
 

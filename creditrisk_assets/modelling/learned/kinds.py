@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from creditrisk_assets.modelling.bundle import FLOAT32_LIMIT
 from creditrisk_assets.modelling.inputs import Lineage, ModelInput
-from creditrisk_assets.modelling.learned.crossfit import LearnedError
+from creditrisk_assets.modelling.learned.control import Copies
+from creditrisk_assets.modelling.learned.crossfit import CrossFitted, LearnedError
 from creditrisk_assets.modelling.learned.encoding import ExcessRate
 from creditrisk_assets.modelling.learned.groups import GroupRelative
 from creditrisk_assets.modelling.learned.history import History, HistoryModel
@@ -142,7 +143,7 @@ def learned_columns(
     inputs = []
     for learner in kind.learners(fitted, budget, seed):
         transformer, rows = learner.transformer, learner.look(fitted)
-        given = {"ids": fitted.part.ids} if hasattr(transformer, "folds") else {}
+        given = {"ids": fitted.part.ids} if isinstance(transformer, CrossFitted) else {}
         columns = transformer.fit_transform(rows, fitted.part.labels, **given)
         new = transformer.transform(learner.look(others))
         for place, name in enumerate(transformer.get_feature_names_out()):
@@ -163,6 +164,10 @@ def _with(part: Part, columns: Mapping[str, Any]) -> Part:
 def _float32(values: NDArray[np.float64]) -> NDArray[np.float32]:
     rounded: NDArray[np.float32] = np.clip(values, -FLOAT32_LIMIT, FLOAT32_LIMIT).astype(np.float32)
     return rounded
+
+
+def _control(_: Material, _budget: LearnedBudget, _seed: int) -> tuple[Learner, ...]:
+    return (Learner(Copies(2), lambda material: material.frame(list(SCORES))),)
 
 
 def _neighbours(_: Material, budget: LearnedBudget, seed: int) -> tuple[Learner, ...]:
@@ -217,6 +222,7 @@ def _small_model(budget: LearnedBudget, seed: int) -> dict[str, Any]:
 
 
 KINDS: dict[str, Kind] = {
+    "control": Kind("nothing new: the external scores twice more", _control, exports=False),
     "neighbours": Kind("default rate of the nearest by external scores and term", _neighbours, exports=False),
     "group_relative": Kind("amounts and scores against the median of the group", _group_relative, exports=True),
     "target_encoding": Kind("default rates of categories, smoothed", _target_encoding, exports=True),
