@@ -1,6 +1,6 @@
 """Cross-fitting by applicant: no applicant's training value is made with that applicant's own outcome.
 
-What belongs here: who is left out when, the checks every fitted feature makes, numbers and texts of a data frame. What does not: what is
+What belongs here: who is left out when, the checks every fitted feature makes, numbers of a data frame. What does not: what is
 learned (a module per kind beside this one).
 
 `fit_transform` and `fit` then `transform` differ, as with scikit-learn's `TargetEncoder`: the first gives each training applicant a value

@@ -187,3 +187,10 @@ def test_infinity_is_refused_and_named_without_a_value_of_anybody() -> None:
     with pytest.raises(LearnedError, match="feature a__kind takes numbers") as raised:
         numbers_of(pd.DataFrame({"a__kind": ["secret"]}))
     assert "secret" not in str(raised.value)
+
+
+def test_a_category_that_everybody_has_tells_no_fold_from_another() -> None:
+    """As rates and not differences, values would be lowest in the fold with most defaults, and rank by it."""
+    frame = pd.DataFrame({"a__kind": ["x"] * 1000})
+    values = ExcessRate([("a__kind",)]).fit_transform(frame, draw_target(1000, 0), ids=np.arange(1000))
+    assert values == pytest.approx(np.zeros((1000, 1)), abs=1e-12)
