@@ -13,6 +13,7 @@ from creditrisk_assets.defs import (
     governance,
     ingestion,
     jobs,
+    ladder,
     monitoring,
     parity,
     policy,
@@ -43,6 +44,7 @@ ARTEFACTS = (
     *search.ARTEFACTS,
     *challengers.ARTEFACTS,
     *rebalancing.ARTEFACTS,
+    *ladder.ARTEFACTS,
     *monitoring.ARTEFACTS,
     *governance.ARTEFACTS,
 )

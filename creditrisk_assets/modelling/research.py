@@ -30,6 +30,29 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class LearnedBudget(_Frozen):
+    """What features that are fitted may spend (`modelling.learned`)."""
+
+    folds: Annotated[int, Field(ge=2, le=20)]
+    neighbours: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+    smallest_group: Annotated[int, Field(ge=1)]
+    smoothing: Annotated[float, Field(gt=0)]
+    trees: Annotated[int, Field(ge=1)]
+    leaves: Annotated[int, Field(ge=2)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    rows_per_leaf: Annotated[int, Field(ge=1)]
+    history_rows: Annotated[int, Field(ge=1000)]
+
+
+class LadderBudget(_Frozen):
+    """How the models of the ablation ladder are fitted (`modelling.ladder`)."""
+
+    learning_rate: Annotated[float, Field(gt=0)]
+    maximum_trees: Annotated[int, Field(ge=1)]
+    stop_after: Annotated[int, Field(ge=1)]
+    learned: LearnedBudget
+
+
 class HistogramBudget(_Frozen):
     """Of scikit-learn's histogram gradient boosting; sizes are the default model's."""
 
@@ -139,6 +162,7 @@ class ResearchConfig(_Frozen):
     selection: SelectionRules
     search: SearchPlan
     challengers: ChallengerBudgets
+    ladder: LadderBudget
 
     @cached_property
     def digest(self) -> str:
