@@ -50,7 +50,10 @@ def _make_version(work: Work) -> Made:
     logged = LoggedTraining(**model.manifest.metadata["facts"]["mlflow"])
     figures = _gate_figures(work.inputs[EVALUATION])
     champion = versions.by_alias(settings.registered_model, versions.CHAMPION)
+    overridden = _overridden(work.inputs[VALIDATION])
     tags = {**tracking.data_tags(bundle), "dagster_run_id": work.context.run.run_id}
+    if overridden:
+        tags["overridden_gates"] = ", ".join(overridden)
     registered = versions.register(settings.registered_model, logged, figures, tags)
     rival = _on_the_same_applicants(champion, work, policy) if champion else None
     decision = _decide(registered, champion, figures, rival, policy)
@@ -64,11 +67,20 @@ def _make_version(work: Work) -> Made:
         decision, figures, rival,
         versions=_names(registered, champion, logged, work), policy=policy, at=datetime.now(UTC),
     )  # fmt: skip
+    record["overridden_gates"] = overridden
     (work.draft.path / RECORD).write_text(json.dumps(record, indent=1))
     gate = CheckOutcome(
         "gate_passed", passed=decision.gate_passed, facts={"description": decision.words}, severity="WARN"
     )
-    return Made({"rows": 1, "headline": _headline(registered, champion, decision), **record}, [*contract, gate])
+    headline = _headline(registered, champion, decision)
+    if overridden:
+        headline += f"; overridden: {', '.join(overridden)}"
+    return Made({"rows": 1, "headline": headline, **record}, [*contract, gate])
+
+
+def _overridden(validation: Version) -> list[str]:
+    """Name the gates that a person set aside for this version."""
+    return [gate["code"] for gate in validation.manifest.metadata["facts"]["gates"] if gate["status"] == "overridden"]
 
 
 def _on_the_same_applicants(champion: RegisteredVersion, work: Work, policy: Policy) -> GateFigures:

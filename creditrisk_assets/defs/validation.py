@@ -110,7 +110,7 @@ def _parity(work: Work, bundle: Bundle, part: Part) -> float:
 def _outcome(result: GateResult) -> CheckOutcome:
     gate, facts = result.gate, result.to_dict()
     shown = ("code", "status", "measured", "limit", "owner", "rationale")
-    described = f"{gate.title}: {result.status}; {result.words}"
+    described = f"{gate.title}: {result.status}; {result.words} (limit: {result.finding.limit})"
     if result.status == "fail":
         described += f". What to do: {gate.remedy} (docs/validation.md#{gate.code.lower()})"
     advisory = gate.stops == "promotion" or result.status == "overridden"

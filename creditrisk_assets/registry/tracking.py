@@ -153,7 +153,8 @@ def logged_pds(model_uri: str, features: Sequence[BundleFeature], frame: pd.Data
             f"MLflow cannot load the model {model_uri} ({type(error).__name__}); see that its server answers, or delete model/pd"
             " in the lake to train and log it again"
         ) from error
-    answer = model.predict(pd.DataFrame(columns))
+    with quiet():
+        answer = model.predict(pd.DataFrame(columns))
     return np.asarray(answer["pd"], dtype=np.float64)
 
 

@@ -146,7 +146,11 @@ def test_a_failing_gate_registers_nothing_until_somebody_answers_for_it(strict: 
     check = checks_of(lake)["CR_M01"]
     assert (check["passed"], check["severity"]) == (True, "WARN")
     assert f"overridden by Ada Officer until {TODAY + timedelta(days=1)}: a drill" in check["facts"]["description"]
+    assert check["facts"]["description"].endswith("(limit: at least 0.99)")
     assert strict.registered() == (model, model)
+    facts = lake.require(REGISTRY).manifest.metadata["facts"]
+    assert facts["overridden_gates"] == failing
+    assert facts["headline"].endswith(f"; overridden: {', '.join(failing)}")
 
     strict.override(failing, TODAY)
     expired = running.materialize(settings, MODEL_TO_REGISTRY)
