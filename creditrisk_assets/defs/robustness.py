@@ -25,17 +25,16 @@ from creditrisk_assets.features.families import FAMILIES, PRESENCE
 from creditrisk_assets.features.plan import render_plan
 from creditrisk_assets.features.request import APPLICATION, APPLICATION_KEY, RequestFeatures
 from creditrisk_assets.features.statement import quoted
-from creditrisk_assets.lake import Version
+from creditrisk_assets.lake import Draft, Version
 from creditrisk_assets.modelling import evaluation_plots, figures, fold_models, robustness
-from creditrisk_assets.modelling.bundle import BundleFeature
 from creditrisk_assets.modelling.calibration import Calibrator
 from creditrisk_assets.modelling.configuration import load_configuration
 from creditrisk_assets.modelling.figures import drill_figures
-from creditrisk_assets.modelling.fold_models import FoldModel, parse_fold_models
+from creditrisk_assets.modelling.fold_models import HeldOut, parse_fold_models
 from creditrisk_assets.modelling.inputs import ModelInput
 from creditrisk_assets.modelling.policy import load_policy
-from creditrisk_assets.modelling.robustness import Families, Sample, drill, scenarios
-from creditrisk_assets.modelling.tables import Part, sample_part
+from creditrisk_assets.modelling.robustness import Drill, Families, Sample, drill, scenarios
+from creditrisk_assets.modelling.tables import sample_part
 from creditrisk_assets.settings import Settings
 
 DRILL = "model/robustness"
@@ -46,39 +45,20 @@ SAMPLE = 5_000  # applicants: a change of the AUC by a few thousandths is told a
 EXACT = 1e-9  # of margins: a feature that differs in its last bit moves none, or moves it far
 
 
-class _Models:
-    """The models of the folds, each for the applicants its fold held out."""
-
-    def __init__(self, models: Sequence[FoldModel], folds: NDArray[np.int64]) -> None:
-        self._models = {model.fold: model for model in models}
-        self._rows = {fold: np.flatnonzero(folds == fold) for fold in sorted(set(folds.tolist()))}
-        self._size = len(folds)
-
-    @property
-    def features(self) -> tuple[BundleFeature, ...]:
-        """Every feature that any of them reads."""
-        return tuple({f.name: f for model in self._models.values() for f in model.features}.values())
-
-    def margins(self, columns: Mapping[str, Any]) -> NDArray[np.float64]:
-        arrays = {feature.name: np.asarray(columns[feature.name]) for feature in self.features}
-        margins = np.empty(self._size)
-        for fold, rows in self._rows.items():
-            margins[rows] = self._models[fold].margins({name: column[rows] for name, column in arrays.items()})
-        return margins
-
-
 def _make_drill(work: Work) -> Made:
     policy, kept = load_policy(work.settings.policy), work.inputs[OUT_OF_FOLD]
-    fold_texts = parse_fold_models((kept.path / FOLD_MODELS).read_text("utf-8"))
-    inputs = {f.name: ModelInput(f.name, f.family, f.kind) for model in fold_texts for f in model.features}
+    by_fold = parse_fold_models((kept.path / FOLD_MODELS).read_text("utf-8"))
+    inputs = {f.name: ModelInput(f.name, f.family, f.kind) for model in by_fold for f in model.features}
     seed = load_configuration().seed
     with work.connection() as con:
         part = sample_part(con, work.inputs[SPLIT_TRAIN].data, tuple(inputs.values()), rows=SAMPLE, seed=seed)
     predicted = pd.read_parquet(kept.data).query("repeat == 0").set_index("sk_id_curr").loc[part.ids.tolist()]
-    models = _Models(fold_texts, predicted["fold"].to_numpy().astype(np.int64))
+    models = HeldOut(by_fold, predicted["fold"].to_numpy().astype(np.int64))
     calibrator = Calibrator.from_json((kept.path / CALIBRATOR).read_text("utf-8"))
-    applications, features = _applications(work, part), columns_of(part, models.features)
-    request = RequestFeatures(render_plan({APPLICATION: FAMILIES[APPLICATION]}))
+    plan = render_plan({APPLICATION: FAMILIES[APPLICATION]})
+    columns = {column["name"]: column["type"] for column in plan["tables"][APPLICATION]["columns"]}
+    applications, features = _applications(work, part.ids.tolist(), list(columns)), columns_of(part, models.features)
+    request = RequestFeatures(plan)
     margins = models.margins({**features, **request.compute_application(applications)})
     families = Families(
         {name: [feature.name for feature in family.features] for name, family in FAMILIES.items()},
@@ -88,20 +68,11 @@ def _make_drill(work: Work) -> Made:
     found = drill(
         Sample(part.labels, applications, features),
         families,
-        scenarios(FAMILIES, _categories()),
+        scenarios(FAMILIES, [name for name, kind in columns.items() if kind == "str"]),
         lambda columns: calibrator.pds(models.margins(columns)),
         policy,
     )
-    found.table.to_parquet(work.draft.data, index=False, compression="zstd")
-    found.migration.to_parquet(work.draft.path / MIGRATION, index=False, compression="zstd")
-    pictures = {
-        "auc_tornado": evaluation_plots.draw_tornado(found.table, "auc_change", "AUC", percent=False),
-        "approval_tornado": evaluation_plots.draw_tornado(
-            found.table, "approval_rate_change", "approval rate", percent=True
-        ),
-    }
-    for name, picture in pictures.items():
-        (work.draft.path / f"{name}.png").write_bytes(picture)
+    _write(found, work.draft)
     with work.connection() as con:
         contract = contract_outcomes(check(con, parquet(work.draft.data), ROBUSTNESS))
         (migration,) = contract_outcomes(check(con, parquet(work.draft.path / MIGRATION), GRADE_MIGRATION))
@@ -111,28 +82,29 @@ def _make_drill(work: Work) -> Made:
     return Made(facts, [*contract, replace(migration, name="contract_of_grade_migration"), tidy, _unshocked(gaps)])
 
 
-def _applications(work: Work, part: Part) -> list[dict[str, Any]]:
-    """Read the raw applications of a part, in its order."""
+def _write(found: Drill, draft: Draft) -> None:
+    """Write the tables and the pictures."""
+    found.table.to_parquet(draft.data, index=False, compression="zstd")
+    found.migration.to_parquet(draft.path / MIGRATION, index=False, compression="zstd")
+    rate = evaluation_plots.draw_tornado(found.table, "approval_rate_change", "approval rate", percent=True)
+    auc = evaluation_plots.draw_tornado(found.table, "auc_change", "AUC", percent=False)
+    for name, picture in zip(PLOTS, (auc, rate), strict=True):
+        (draft.path / f"{name}.png").write_bytes(picture)
+
+
+def _applications(work: Work, ids: Sequence[int], columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Read raw applications, in the order of the ids."""
+    chosen = ", ".join(quoted(name) for name in columns)
     table = parquet(work.inputs[APPLICATIONS].data)
-    names = [
-        column["name"] for column in render_plan({APPLICATION: FAMILIES[APPLICATION]})["tables"][APPLICATION]["columns"]
-    ]
-    query = (
-        f"select {', '.join(quoted(name) for name in names)} from {table} where {APPLICATION_KEY} in (select unnest(?))"  # noqa: S608
-    )
+    query = f"select {chosen} from {table} where {APPLICATION_KEY} in (select unnest(?))"  # noqa: S608 - quoted names
     with work.connection() as con:
-        rows = [dict(zip(names, row, strict=True)) for row in con.execute(query, [part.ids.tolist()]).fetchall()]
+        rows = [dict(zip(columns, row, strict=True)) for row in con.execute(query, [list(ids)]).fetchall()]
     by_id = {row[APPLICATION_KEY]: row for row in rows}
-    if missing := sum(applicant not in by_id for applicant in part.ids.tolist()):
+    if missing := sum(applicant not in by_id for applicant in ids):
         raise ValueError(
             f"{missing} training applicants are not in {APPLICATIONS} any more; materialize training/split_train again"
         )
-    return [by_id[applicant] for applicant in part.ids.tolist()]
-
-
-def _categories() -> list[str]:
-    columns = render_plan({APPLICATION: FAMILIES[APPLICATION]})["tables"][APPLICATION]["columns"]
-    return [column["name"] for column in columns if column["type"] == "str"]
+    return [by_id[applicant] for applicant in ids]
 
 
 def _unshocked(gaps: NDArray[np.float64]) -> CheckOutcome:

@@ -43,6 +43,49 @@ class FoldModel:
         return Booster(self.model_text)
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """Some training applicants, each scored by the model of the fold that held them out.
+
+    Attributes
+    ----------
+    models
+        Of the folds.
+    folds : (n,)
+        The fold of each applicant in the first repeat.
+
+    Raises
+    ------
+    FoldModelError
+        An applicant's fold has no model.
+    """
+
+    models: tuple[FoldModel, ...]
+    folds: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if strangers := sorted(set(self.folds.tolist()) - {model.fold for model in self.models}):
+            raise FoldModelError(
+                f"no model was kept of folds {strangers}; delete the version of model/out_of_fold and run again"
+            )
+
+    @cached_property
+    def features(self) -> tuple[BundleFeature, ...]:
+        """Every feature that any of the models reads, by name and kind; their categories differ."""
+        return tuple({feature.name: feature for model in self.models for feature in model.features}.values())
+
+    def margins(self, columns: Mapping[str, Sequence[Any] | NDArray[Any]]) -> NDArray[np.float64]:
+        """Compute the margins of all of them; columns as for `Encoder.encode`."""
+        arrays = {feature.name: np.asarray(columns[feature.name]) for feature in self.features}
+        margins = np.empty(len(self.folds))
+        for model in self.models:
+            rows = np.flatnonzero(self.folds == model.fold)
+            if len(rows):
+                names = (feature.name for feature in model.features)
+                margins[rows] = model.margins({name: arrays[name][rows] for name in names})
+        return margins
+
+
 def render_fold_models(models: Iterable[FoldModel]) -> str:
     """Render models as JSON; equal models give equal texts."""
     rows = [{"fold": m.fold, **render_features(m.features), "model_text": m.model_text} for m in models]

@@ -309,4 +309,5 @@ def _cut_category(column: "pd.Series[Any]", most: int) -> tuple[NDArray[np.int64
     names = tuple(value for _, value in seen[:most])
     place = {name: code for code, name in enumerate(names)}
     coded = column.astype(object).map(lambda value: place.get(str(value), len(names)), na_action="ignore")
-    return coded.fillna(len(names) + 1).to_numpy(dtype=np.int64), (*names, OTHER, MISSING)
+    labels = [f"{name} (a category)" if name in {OTHER, MISSING} else name for name in names]
+    return coded.fillna(len(names) + 1).to_numpy(dtype=np.int64), (*labels, OTHER, MISSING)

@@ -16,7 +16,6 @@ from creditrisk_assets.defs.split import SPLIT_TRAIN
 from creditrisk_assets.defs.training import BUNDLE, MODEL, OUT_OF_FOLD
 from creditrisk_assets.features.families import FAMILIES
 from creditrisk_assets.modelling.bundle import Bundle, read_public_key
-from creditrisk_assets.modelling.tables import Part
 from creditrisk_assets_tests.integration.conftest import Graph
 
 
@@ -108,8 +107,9 @@ def test_a_training_applicant_whose_application_is_gone_ends_the_drill(graph: Gr
             yield con
 
     work = SimpleNamespace(inputs={APPLICATIONS: graph.lake.require(APPLICATIONS)}, connection=connection)
-    ids = pd.read_parquet(graph.lake.require(SPLIT_TRAIN).data, columns=["sk_id_curr"])["sk_id_curr"].to_numpy()
-    known = _applications(work, Part(ids[:3], None, pd.DataFrame(index=range(3))))
-    assert [row["SK_ID_CURR"] for row in known] == ids[:3].tolist()
+    ids = pd.read_parquet(graph.lake.require(SPLIT_TRAIN).data, columns=["sk_id_curr"])["sk_id_curr"]
+    wanted = ids.iloc[[2, 0, 1]].tolist()
+    known = _applications(work, wanted, ["SK_ID_CURR", "AMT_CREDIT"])
+    assert [row["SK_ID_CURR"] for row in known] == wanted
     with pytest.raises(ValueError, match="1 training applicants are not in raw/application_train any more"):
-        _applications(work, Part(np.append(ids[:2], -1), None, pd.DataFrame(index=range(3))))
+        _applications(work, [*ids.iloc[:2].tolist(), -1], ["SK_ID_CURR"])

@@ -180,6 +180,11 @@ def test_every_applicant_lies_in_one_named_bin(values: list[float | None]) -> No
     assert (bins.max().to_numpy()[:-1] <= bins.min().to_numpy()[1:]).all()
 
 
+def test_a_category_that_is_called_missing_is_not_taken_for_a_missing_one() -> None:
+    one = cut(KIND, pd.Series(pd.Categorical(["missing", None, "missing"])), 5, 2)
+    assert [one.labels[code] for code in one.codes] == ["missing (a category)", MISSING, "missing (a category)"]
+
+
 def test_rare_categories_are_one_slice() -> None:
     column = pd.Series(pd.Categorical(["a", "a", "a", "b", "b", "c", "d", None]))
     one = cut(KIND, column, 5, 2)
