@@ -15,10 +15,8 @@ from creditrisk_assets.modelling.selection import KEPT, NULL_IMPORTANCE, Selecti
 def draw_null_importance(selection: Selection) -> bytes:
     """Draw each feature's gain against the quantile of its shuffles: what lies above the line says something."""
     shown = [v for v in selection.verdicts if v.gain > 0 and v.null_gain > 0]
-    beaten = sum(v.gain > v.null_gain for v in shown)
-    figure, axes = _figure(
-        f"Gain from the outcomes and from shuffled ones: {beaten} of {len(shown)} features gain more"
-    )
+    beaten = sum(v.gain > v.null_gain for v in selection.verdicts)
+    figure, axes = _figure(f"{beaten} of {len(selection.verdicts)} features gain more than by chance")
 
     def points(some: Sequence[Verdict], colour: str, label: str) -> None:
         axes.scatter([v.null_gain for v in some], [v.gain for v in some], s=14, color=colour, alpha=0.7, label=label)
