@@ -25,7 +25,7 @@ from creditrisk_assets.features.families import PRESENCE
 from creditrisk_assets.lake import write_atomically
 from creditrisk_assets.modelling.auc import auc_interval
 from creditrisk_assets.modelling.calibration_fitting import cross_fitted_pds, fit_calibrator
-from creditrisk_assets.modelling.comparison import compare_auc
+from creditrisk_assets.modelling.comparison import Comparison, compare_auc
 from creditrisk_assets.modelling.configuration import ModelConfig
 from creditrisk_assets.modelling.folds import FoldError, make_folds
 from creditrisk_assets.modelling.inputs import Lineage, ModelInput
@@ -34,7 +34,7 @@ from creditrisk_assets.modelling.learned.kinds import KINDS, SCORES, Material, l
 from creditrisk_assets.modelling.research import ResearchConfig
 from creditrisk_assets.modelling.training import TrainingError, checked_target, fit_model
 
-EXTERNAL, RECENCY = "external_scores", "recency"
+EXTERNAL, RECENCY, CONTROL = "external_scores", "recency", "control"
 FAMILY_WORDS = {
     "application": "the rest of the application: amounts, affordability, person, building",
     "bureau": "credits at other lenders",
@@ -216,6 +216,19 @@ def tabulate(
         calibrated out of fold.
     """
     return pd.DataFrame(list(_rows(rungs, climbed, material, config)))
+
+
+def beside_control(rungs: Sequence[Rung], climbed: Mapping[str, Climbed], material: Material) -> dict[str, Comparison]:
+    """Compare each kind of learned features with the control, which has more columns and says nothing new.
+
+    Returns
+    -------
+    dict
+        Rung -> the comparison of AUCs, paired. A gain over the rung below that is none over the control is the columns' and not the kind's.
+    """
+    target, control = material.part.labels, climbed[CONTROL].margins
+    kinds = [rung.name for rung in rungs if rung.learned is not None and rung.learned != CONTROL]
+    return {name: compare_auc(target, climbed[name].margins, control) for name in kinds}
 
 
 def _rows(

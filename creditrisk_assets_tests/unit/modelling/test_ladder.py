@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 
+from creditrisk_assets.contracts.check import check
+from creditrisk_assets.contracts.ladder import LADDER
+from creditrisk_assets.contracts.render.sql import parquet
 from creditrisk_assets.features.families import FAMILIES, applicant_features
 from creditrisk_assets.features.lineage import applicant_lineage
 from creditrisk_assets.modelling import ladder
@@ -17,7 +21,16 @@ from creditrisk_assets.modelling.auc import auc_interval
 from creditrisk_assets.modelling.comparison import compare_auc
 from creditrisk_assets.modelling.configuration import ModelConfig, load_configuration
 from creditrisk_assets.modelling.inputs import Lineage, ModelInput
-from creditrisk_assets.modelling.ladder import Climbed, LadderError, Rung, climb, climb_all, make_rungs, tabulate
+from creditrisk_assets.modelling.ladder import (
+    Climbed,
+    LadderError,
+    Rung,
+    beside_control,
+    climb,
+    climb_all,
+    make_rungs,
+    tabulate,
+)
 from creditrisk_assets.modelling.ladder_plot import draw_ladder
 from creditrisk_assets.modelling.learned.crossfit import LearnedError
 from creditrisk_assets.modelling.learned.kinds import KINDS, NEAR_BY, SCORES, Material, learned_columns, predictors
@@ -128,6 +141,26 @@ def test_the_table_measures_each_rung_against_the_one_it_stands_on(
     assert table.loc["low", ["against", "gain", "p_value", "verdict"]].isna().all()
     rate = target.mean()
     assert (table["brier"] < rate * (1 - rate)).all()
+
+
+def test_learned_features_are_held_beside_the_control(climbed: Mapping[str, Climbed], material: Material) -> None:
+    rungs = (*RUNGS, Rung("control", "nothing new", INPUTS, "high", "control"))
+    found = beside_control(rungs, {**climbed, "control": climbed["high"]}, material)
+    assert list(found) == ["neighbours"]
+    target = material.part.labels
+    assert found["neighbours"] == compare_auc(target, climbed["neighbours"].margins, climbed["high"].margins)
+
+
+def test_the_table_keeps_its_contract(
+    climbed: Mapping[str, Climbed],
+    material: Material,
+    config: ModelConfig,
+    con: duckdb.DuckDBPyConnection,
+    tmp_path: Path,
+) -> None:
+    tabulate(RUNGS, climbed, material, config).to_parquet(tmp_path / "data.parquet", index=False)
+    report = check(con, parquet(tmp_path / "data.parquet"), LADDER)
+    assert report.passed, report
 
 
 def test_every_rung_is_drawn(climbed: Mapping[str, Climbed], material: Material, config: ModelConfig) -> None:
