@@ -17,7 +17,7 @@ from creditrisk_assets.defs import selection as selection_defs
 from creditrisk_assets.defs import training
 from creditrisk_assets.defs.artefact import Artefact, Made, asset_of
 from creditrisk_assets.defs.training import BUNDLE, MODEL, OUT_OF_FOLD, SEARCH, SELECTION, SELECTION_FILE, choose
-from creditrisk_assets.defs.vocabulary import Describe
+from creditrisk_assets.defs.vocabulary import RESEARCHED_QUARTERLY, Describe
 from creditrisk_assets.lake import Lake
 from creditrisk_assets.modelling.bundle import Bundle, read_public_key
 from creditrisk_assets.modelling.configuration import load_configuration
@@ -162,6 +162,12 @@ def test_a_model_is_within_the_serving_budget_or_not_published(features, leaves,
     assert outcome.passed is passed
     assert outcome.blocks is not passed
     assert "5 features, 10 trees of 16 leaves: 160" in outcome.facts["description"]
+
+
+def test_research_is_not_overdue_because_a_night_did_not_renew_it() -> None:
+    for artefact in (*selection_defs.ARTEFACTS, *search_defs.ARTEFACTS):
+        (spec,) = asset_of(artefact).specs
+        assert spec.freshness_policy == RESEARCHED_QUARTERLY
 
 
 DESCRIBE = Describe("What.", "one", "nothing", "now", "nobody", "never", "creditrisk_assets/lake.py")
