@@ -72,7 +72,7 @@ def test_pds_agree_with_what_happened(out_of_fold: OutOfFold, part: Part) -> Non
     assert 0.65 < out_of_fold.auc < 0.75
 
 
-@pytest.mark.parametrize("method", ["undersample", "smote", "smote_undersample"])
+@pytest.mark.parametrize("method", ["weighted", "undersample", "smote", "smote_undersample"])
 def test_rebalancing_leaves_pds_that_agree_with_what_happened(part: Part, config: ModelConfig, method: str) -> None:
     shares = {"method": method, "smote_share": 0.4, "minority_share": 0.5}
     resampled = config.model_copy(update={"resampling": config.resampling.model_copy(update=shares)})

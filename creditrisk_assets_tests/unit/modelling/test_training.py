@@ -127,7 +127,7 @@ def test_inputs_that_all_say_nothing_train_nothing(part: Part, config: ModelConf
         fit_model(part, [i for i in INPUTS if i.name.endswith(("constant", "empty"))], config, threads=1)
 
 
-@pytest.mark.parametrize("method", ["undersample", "smote", "smote_undersample"])
+@pytest.mark.parametrize("method", ["weighted", "undersample", "smote", "smote_undersample"])
 def test_resampling_changes_the_fit_and_not_the_encoding_of_a_request(
     part: Part, training: Training, config: ModelConfig, method: str
 ) -> None:
