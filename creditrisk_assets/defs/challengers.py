@@ -19,13 +19,14 @@ from creditrisk_assets.defs.split import SPLIT_TRAIN
 from creditrisk_assets.defs.training import choose, learned_from
 from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.lake import Lake, Version
-from creditrisk_assets.modelling import calibration_fitting, comparison, contest, research_plots
-from creditrisk_assets.modelling.challengers import scorecard, standing
-from creditrisk_assets.modelling.challengers.standing import SCORECARD
+from creditrisk_assets.modelling import calibration_fitting, comparison
 from creditrisk_assets.modelling.configuration import ModelConfig, load_configuration
-from creditrisk_assets.modelling.contest import Standing
 from creditrisk_assets.modelling.policy import Policy, load_policy
-from creditrisk_assets.modelling.research import ResearchConfig, load_research
+from creditrisk_assets.modelling.research import contest, plots
+from creditrisk_assets.modelling.research.budgets import ResearchConfig, load_research
+from creditrisk_assets.modelling.research.challengers import scorecard, standing
+from creditrisk_assets.modelling.research.challengers.standing import SCORECARD
+from creditrisk_assets.modelling.research.contest import Standing
 from creditrisk_assets.settings import Settings
 
 KEY = "model/challengers"
@@ -71,7 +72,7 @@ def _make(work: Work) -> Made:
     pd.DataFrame(rows).to_parquet(work.draft.data, index=False, compression="zstd")
     (work.draft.path / CARD).write_text(card.to_json())
     differences = {one.name: one.beside.difference for one in standings[1:]}
-    picture = research_plots.draw_differences(
+    picture = plots.draw_differences(
         differences, "Challengers: AUC less the default model's", "difference of AUC, 95 % paired interval (DeLong)"
     )
     (work.draft.path / PLOT).write_bytes(picture)
@@ -162,9 +163,9 @@ CHALLENGERS = Artefact(
         known_at="when the training applicants' outcomes are",
         consumed_by="risk officers, `reports/research`",
         fails_when="a model cannot be fitted, or the table leaves its contract; a challenger that is clearly better warns",
-        source="creditrisk_assets/modelling/contest.py",
+        source="creditrisk_assets/modelling/research/contest.py",
     ),
-    code_version=code_version(contest, comparison, calibration_fitting, research_plots, CONTRACT_OF_TABLE),
+    code_version=code_version(contest, comparison, calibration_fitting, plots, CONTRACT_OF_TABLE),
     make=_make,
     show=_show,
     deps=(SPLIT_TRAIN,),

@@ -18,9 +18,12 @@ from creditrisk_assets.defs.training import FITTING_CODE, choose, learned_from
 from creditrisk_assets.defs.vocabulary import Describe, raw_key
 from creditrisk_assets.features.lineage import applicant_lineage
 from creditrisk_assets.lake import Lake, Version
-from creditrisk_assets.modelling import calibration_fitting, ladder, ladder_plot
+from creditrisk_assets.modelling import calibration_fitting
 from creditrisk_assets.modelling.configuration import load_configuration
-from creditrisk_assets.modelling.learned import (
+from creditrisk_assets.modelling.policy import load_policy
+from creditrisk_assets.modelling.research import ladder, ladder_plot
+from creditrisk_assets.modelling.research.budgets import ResearchConfig, load_research, research_part
+from creditrisk_assets.modelling.research.learned import (
     control,
     crossfit,
     encoding,
@@ -31,10 +34,8 @@ from creditrisk_assets.modelling.learned import (
     neighbours,
     scores,
 )
-from creditrisk_assets.modelling.learned.history import History
-from creditrisk_assets.modelling.learned.kinds import Material
-from creditrisk_assets.modelling.policy import load_policy
-from creditrisk_assets.modelling.research import ResearchConfig, load_research, research_part
+from creditrisk_assets.modelling.research.learned.history import History
+from creditrisk_assets.modelling.research.learned.kinds import Material
 from creditrisk_assets.modelling.tables import Part, read_part
 from creditrisk_assets.settings import Settings
 
@@ -158,7 +159,7 @@ ABLATION_LADDER = Artefact(
         known_at="when the training applicants' outcomes are",
         consumed_by="whoever decides which features the model uses (docs/ladder.md)",
         fails_when="an outcome has too few applicants for the folds, or a learned feature looks at a column the policy prohibits",
-        source="creditrisk_assets/modelling/ladder.py",
+        source="creditrisk_assets/modelling/research/ladder.py",
     ),
     code_version=code_version(CLIMBING_CODE, ladder, calibration_fitting, ladder_plot, CONTRACT_OF_TABLE),
     make=_make_ladder,

@@ -18,10 +18,11 @@ from creditrisk_assets.defs.split import SPLIT_TRAIN
 from creditrisk_assets.defs.training import FITTING_CODE, choose, learned_from
 from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.lake import Lake, Version
-from creditrisk_assets.modelling import calibration_fitting, comparison, rebalancing, research_plots
+from creditrisk_assets.modelling import calibration_fitting, comparison
 from creditrisk_assets.modelling.configuration import load_configuration
-from creditrisk_assets.modelling.rebalancing import Beside, Method
-from creditrisk_assets.modelling.research import load_research
+from creditrisk_assets.modelling.research import plots, rebalancing
+from creditrisk_assets.modelling.research.budgets import load_research
+from creditrisk_assets.modelling.research.rebalancing import Beside, Method
 from creditrisk_assets.settings import Settings
 
 KEY = "model/rebalancing"
@@ -43,7 +44,7 @@ def _make(work: Work) -> Made:
     pd.DataFrame(rows).to_parquet(work.draft.data, index=False, compression="zstd")
     for stage in PLOTS:
         pds = {method.name.replace("_", " "): method.stages[stage] for method in methods}
-        picture = research_plots.draw_reliability(part.labels, pds, f"Rebalancing, {stage}: PDs and what happened")
+        picture = plots.draw_reliability(part.labels, pds, f"Rebalancing, {stage}: PDs and what happened")
         (work.draft.path / f"{stage}.png").write_bytes(picture)
     facts: dict[str, Any] = {
         "rows": len(rows),
@@ -125,11 +126,9 @@ REBALANCING = Artefact(
         known_at="when the training applicants' outcomes are",
         consumed_by="whoever sets `resampling` in `model.yaml`, `reports/research`",
         fails_when="a method cannot be fitted, or the table leaves its contract; a method clearly better than the one in use warns",
-        source="creditrisk_assets/modelling/rebalancing.py",
+        source="creditrisk_assets/modelling/research/rebalancing.py",
     ),
-    code_version=code_version(
-        FITTING_CODE, rebalancing, calibration_fitting, comparison, research_plots, CONTRACT_OF_TABLE
-    ),
+    code_version=code_version(FITTING_CODE, rebalancing, calibration_fitting, comparison, plots, CONTRACT_OF_TABLE),
     make=_make,
     show=_show,
     deps=(SPLIT_TRAIN,),

@@ -18,10 +18,9 @@ from creditrisk_assets.contracts.fingerprint import code_version
 from creditrisk_assets.defs.artefact import Work
 from creditrisk_assets.defs.split import SPLIT_TRAIN
 from creditrisk_assets.lake import write_atomically
-from creditrisk_assets.modelling import research
 from creditrisk_assets.modelling.inputs import ModelInput
-from creditrisk_assets.modelling.research import ResearchConfig
-from creditrisk_assets.modelling.results import Results
+from creditrisk_assets.modelling.research.budgets import ResearchConfig, research_part
+from creditrisk_assets.modelling.research.results import Results
 from creditrisk_assets.modelling.tables import Part, read_part
 
 GROUP = "research"
@@ -37,7 +36,7 @@ JOBS = (research_model,)
 
 def applicants_looked_at(work: Work, inputs: tuple[ModelInput, ...], config: ResearchConfig) -> Part:
     """Read the part of the training applicants that research looks at."""
-    return research.research_part(read_part(work.inputs[SPLIT_TRAIN].data, inputs), config)
+    return research_part(read_part(work.inputs[SPLIT_TRAIN].data, inputs), config)
 
 
 def results_of(work: Work, name: str, config: ResearchConfig) -> Results:
@@ -46,7 +45,7 @@ def results_of(work: Work, name: str, config: ResearchConfig) -> Results:
         "table": work.inputs[SPLIT_TRAIN].version,
         "applicants": config.applicants,
         "seed": config.seed,
-        "drawn_by": code_version(research.research_part),
+        "drawn_by": code_version(research_part),
     }
     return Results(work.settings.root / RESULTS / name, made_from)
 

@@ -26,11 +26,12 @@ from creditrisk_assets.defs.training import (
 )
 from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.lake import Lake, Version
-from creditrisk_assets.modelling import adoption, comparison, cross_validation, search, selection_plots
+from creditrisk_assets.modelling import adoption, comparison, cross_validation
 from creditrisk_assets.modelling.adoption import FoundParameters, search_conditions
 from creditrisk_assets.modelling.configuration import load_configuration
 from creditrisk_assets.modelling.policy import load_policy
-from creditrisk_assets.modelling.research import load_research, research_part
+from creditrisk_assets.modelling.research import search, selection_plots
+from creditrisk_assets.modelling.research.budgets import load_research, research_part
 from creditrisk_assets.modelling.tables import read_part
 from creditrisk_assets.settings import Settings
 
@@ -133,7 +134,7 @@ PARAMETER_SEARCH = Artefact(
         known_at="when the training applicants' outcomes are",
         consumed_by="`model/out_of_fold`, through it `model/pd`",
         fails_when="an outcome has too few applicants for the folds, no trial fits the serving budget, or trials cannot be written",
-        source="creditrisk_assets/modelling/search.py",
+        source="creditrisk_assets/modelling/research/search.py",
     ),
     code_version=code_version(SEARCH_CODE, selection_plots),
     make=_make_search,

@@ -18,20 +18,14 @@ from creditrisk_assets.defs.split import SPLIT_TRAIN
 from creditrisk_assets.defs.training import FITTING_CODE, SELECTION, SELECTION_FILE, choose, meaning
 from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.lake import Lake, Version
-from creditrisk_assets.modelling import (
-    comparison,
-    redundancy,
-    selection,
-    selection_evidence,
-    selection_plots,
-    slices,
-)
+from creditrisk_assets.modelling import comparison, slices
 from creditrisk_assets.modelling.adoption import FrozenSelection
 from creditrisk_assets.modelling.configuration import load_configuration
 from creditrisk_assets.modelling.inputs import ModelInput
 from creditrisk_assets.modelling.policy import load_policy
-from creditrisk_assets.modelling.research import SelectionRules, load_research, research_part
-from creditrisk_assets.modelling.selection_evidence import Evidence
+from creditrisk_assets.modelling.research import redundancy, selection, selection_evidence, selection_plots
+from creditrisk_assets.modelling.research.budgets import SelectionRules, load_research, research_part
+from creditrisk_assets.modelling.research.selection_evidence import Evidence
 from creditrisk_assets.modelling.tables import Part, read_part
 from creditrisk_assets.modelling.training import MINIMUM_DEFAULTS
 from creditrisk_assets.settings import Settings
@@ -183,7 +177,7 @@ FEATURE_SELECTION = Artefact(
             "defaults are too few for evidence, no feature beats its shuffles, the constrained features pass the serving budget, or the"
             " list certainly costs more AUC than research.yaml admits"
         ),
-        source="creditrisk_assets/modelling/selection.py",
+        source="creditrisk_assets/modelling/research/selection.py",
     ),
     code_version=code_version(SELECTION_CODE, selection_plots),
     make=_make_selection,

@@ -31,14 +31,14 @@ from creditrisk_assets.modelling import training
 from creditrisk_assets.modelling.auc import auc_interval
 from creditrisk_assets.modelling.booster import wait_passively
 from creditrisk_assets.modelling.calibration_tests import calibration_figures
-from creditrisk_assets.modelling.challengers import ancestor
-from creditrisk_assets.modelling.challengers.protocol import encode
 from creditrisk_assets.modelling.configuration import load_configuration
-from creditrisk_assets.modelling.contest import limited
 from creditrisk_assets.modelling.cross_validation import cross_validate
 from creditrisk_assets.modelling.inputs import InputChoice
 from creditrisk_assets.modelling.pipeline import classifier
-from creditrisk_assets.modelling.research import load_research
+from creditrisk_assets.modelling.research.budgets import load_research
+from creditrisk_assets.modelling.research.challengers import ancestor
+from creditrisk_assets.modelling.research.challengers.protocol import encode
+from creditrisk_assets.modelling.research.contest import limited
 from creditrisk_assets.modelling.tables import Part, read_part
 from creditrisk_assets.settings import Settings
 from creditrisk_assets.terminal import write_sample

@@ -16,14 +16,13 @@ from creditrisk_assets.cli import app
 from creditrisk_assets.definitions import ARTEFACTS, build_defs
 from creditrisk_assets.defs import challengers, rebalancing
 from creditrisk_assets.lake import Lake
-from creditrisk_assets.modelling import research
-from creditrisk_assets.modelling.challengers import ancestor, scorecard
-from creditrisk_assets.modelling.research import load_research
+from creditrisk_assets.modelling.research.budgets import load_research
+from creditrisk_assets.modelling.research.challengers import ancestor, scorecard
 from creditrisk_assets.modelling.training import TrainingError
 from creditrisk_assets.running import RunResult
 from creditrisk_assets.settings import Settings
-from creditrisk_assets_tests.unit.modelling.challengers.test_standing import NAMES, small_budgets
 from creditrisk_assets_tests.unit.modelling.conftest import CHOICE, INPUTS, draw_part
+from creditrisk_assets_tests.unit.modelling.research.challengers.test_standing import NAMES, small_budgets
 
 OWN = ("model/challengers", "model/rebalancing")
 APART = {artefact.key for artefact in ARTEFACTS if artefact.group == running.APART}
@@ -43,7 +42,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     budgets = load_research().model_copy(update={"challengers": small_budgets()})
     path = tmp_path / "research.yaml"
     path.write_text(yaml.safe_dump(budgets.model_dump(mode="json")))
-    monkeypatch.setattr(research, "DEFAULT_PATH", path)
+    monkeypatch.setattr(budgets, "DEFAULT_PATH", path)
     monkeypatch.setattr(ancestor, "FEATURES", tuple(i.name for i in INPUTS))
     for module in (challengers, rebalancing):
         monkeypatch.setattr(module, "choose", lambda _settings: CHOICE)

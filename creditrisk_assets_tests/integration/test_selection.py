@@ -18,7 +18,7 @@ from creditrisk_assets.defs.training import BUNDLE, MODEL, OUT_OF_FOLD, SEARCH, 
 from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.lake import Lake
 from creditrisk_assets.modelling.bundle import Bundle, read_public_key
-from creditrisk_assets.modelling.research import load_research
+from creditrisk_assets.modelling.research.budgets import load_research
 from creditrisk_assets.resources.duckdb import EmbeddedDuckDB
 from creditrisk_assets.resources.platform import Platform
 from creditrisk_assets.running import RunResult

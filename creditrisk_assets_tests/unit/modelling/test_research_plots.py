@@ -3,7 +3,7 @@
 import numpy as np
 
 from creditrisk_assets.modelling.auc import Interval
-from creditrisk_assets.modelling.research_plots import draw_differences, draw_reliability
+from creditrisk_assets.modelling.research.plots import draw_differences, draw_reliability
 
 PNG = b"\x89PNG"
 

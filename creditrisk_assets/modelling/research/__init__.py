@@ -1,0 +1,1 @@
+"""What is tried apart from the everyday model: selection, search, challengers, rebalancing, learned features, the ladder."""
