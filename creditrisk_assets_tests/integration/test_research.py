@@ -16,6 +16,7 @@ from creditrisk_assets.cli import app
 from creditrisk_assets.definitions import ARTEFACTS, build_defs
 from creditrisk_assets.defs import challengers, rebalancing
 from creditrisk_assets.lake import Lake
+from creditrisk_assets.modelling.research import budgets
 from creditrisk_assets.modelling.research.budgets import load_research
 from creditrisk_assets.modelling.research.challengers import ancestor, scorecard
 from creditrisk_assets.modelling.training import TrainingError
@@ -39,9 +40,9 @@ def publish_split(settings: Settings, *, seed: int = 0) -> None:
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A home with a training part of few applicants and few inputs, and budgets to match."""
-    budgets = load_research().model_copy(update={"challengers": small_budgets()})
+    small = load_research().model_copy(update={"challengers": small_budgets()})
     path = tmp_path / "research.yaml"
-    path.write_text(yaml.safe_dump(budgets.model_dump(mode="json")))
+    path.write_text(yaml.safe_dump(small.model_dump(mode="json")))
     monkeypatch.setattr(budgets, "DEFAULT_PATH", path)
     monkeypatch.setattr(ancestor, "FEATURES", tuple(i.name for i in INPUTS))
     for module in (challengers, rebalancing):
