@@ -18,8 +18,8 @@ from creditrisk_assets.modelling.folds import FoldError, make_folds
 from creditrisk_assets.modelling.policy import ServingBudget
 from creditrisk_assets.modelling.research import search as searching
 from creditrisk_assets.modelling.research.budgets import SearchPlan, load_research
-from creditrisk_assets.modelling.research.plots import draw_history, draw_parameters
 from creditrisk_assets.modelling.research.search import Found, SearchError, judge, search, worth_a_change
+from creditrisk_assets.modelling.research.selection_plots import draw_history, draw_parameters
 from creditrisk_assets.modelling.tables import Part
 from creditrisk_assets.modelling.training import TrainingError, fit_model
 from creditrisk_assets_tests.unit.modelling.conftest import INPUTS, draw_part

@@ -15,8 +15,8 @@ from creditrisk_assets.modelling.inputs import ModelInput
 from creditrisk_assets.modelling.policy import ServingBudget
 from creditrisk_assets.modelling.research import selection
 from creditrisk_assets.modelling.research.budgets import SelectionRules, load_research
-from creditrisk_assets.modelling.research.plots import draw_kept, draw_null_importance
 from creditrisk_assets.modelling.research.selection import Selection, SelectionError, select
+from creditrisk_assets.modelling.research.selection_plots import draw_kept, draw_null_importance
 from creditrisk_assets.modelling.tables import Part
 from creditrisk_assets.modelling.training import TrainingError
 
