@@ -19,10 +19,17 @@ class BatchScores(DataFrameModel):
     sk_id_curr: dt.Int64 = pa.Field(ge=0, description="application (key)", metadata={"unit": "id", "dating": "key"})
     pd: dt.Float64 = pa.Field(ge=0, le=1, description="probability of default", metadata={"unit": "share"})
     decision: dt.String = pa.Field(
-        isin=list(DECISIONS), description="what the policy says of the PD", metadata={"unit": "category"}
+        isin=list(DECISIONS),
+        description="what the policy says of the PD and of its hard rules",
+        metadata={"unit": "category"},
     )
     band: dt.String = pa.Field(
         str_length={"min_value": 1}, description="grade of the PD", metadata={"unit": "category"}
+    )
+    rule: dt.String = pa.Field(
+        nullable=True,
+        description="hard rule of the policy that decided; NULL: the PD did",
+        metadata={"unit": "category"},
     )
     points: dt.Int64 = pa.Field(
         description="score points of the policy's scale; more is better", metadata={"unit": "count"}

@@ -209,6 +209,11 @@ class Bundle:
         return self.encoder.names
 
     @cached_property
+    def needed_names(self) -> tuple[str, ...]:
+        """The features a decision takes: the model's inputs, then those that only hard rules look at."""
+        return tuple(dict.fromkeys([*self.feature_names, *(rule.feature for rule in self.policy.eligibility)]))
+
+    @cached_property
     def encoder(self) -> Encoder:
         """What turns features into the model's matrix."""
         return Encoder(self.features)

@@ -60,10 +60,11 @@ def choose_inputs(features: Iterable[ModelInput], lineage: Lineage, policy: Poli
     Raises
     ------
     InputError
-        A feature has no lineage, an allowance or a monotone constraint names no feature, or one without an order, or no
-        feature is left.
+        A feature has no lineage; an allowance, a monotone constraint or a hard rule names no feature, or one without an
+        order; a hard rule reaches a prohibited attribute; or no feature is left.
     """
     features = tuple(_constrained(features, policy))
+    _check_rules({feature.name: feature for feature in features}, lineage, policy, today)
     if unknown := [f.name for f in features if f.name not in lineage]:
         raise InputError(
             f"the lineage of {', '.join(unknown[:5])} is unknown; features.lineage must cover every feature"
@@ -85,6 +86,26 @@ def choose_inputs(features: Iterable[ModelInput], lineage: Lineage, policy: Poli
         attributes={name: tuple(columns) for name, columns in reached.items() if columns},
         reasons={f.name: allowances[f.name].reason for f in allowed if reached[f.name]},
     )
+
+
+def _check_rules(features: Mapping[str, ModelInput], lineage: Lineage, policy: Policy, today: date) -> None:
+    """Refuse a hard rule that cannot be followed, or may not be."""
+    allowances = policy.prohibited.allowed(today)
+    for rule in policy.eligibility:
+        if rule.feature not in features:
+            raise InputError(
+                f"the policy's hard rule {rule.name} looks at {rule.feature}, which no family makes; mend the policy file"
+            )
+        if features[rule.feature].kind == "category":
+            raise InputError(
+                f"the policy's hard rule {rule.name} looks at {rule.feature}, whose categories have no order; it takes a number"
+            )
+        reached = sorted({column for _, column in lineage.get(rule.feature, ())} & policy.prohibited.columns)
+        if reached and rule.feature not in allowances:
+            raise InputError(
+                f"the policy's hard rule {rule.name} looks at {rule.feature}, which is made from {', '.join(reached)}: no decision may"
+                " rest on that, unless `prohibited.allowances` names the feature"
+            )
 
 
 def _constrained(features: Iterable[ModelInput], policy: Policy) -> Iterator[ModelInput]:

@@ -8,6 +8,7 @@ prohibited lineage (`inputs`). The scoring service imports this module, so it de
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -28,6 +29,7 @@ DEFAULT_PATH = Path(__file__).with_name("policy.yaml")
 Share = Annotated[float, Field(ge=0, le=1)]
 Words = Annotated[str, Field(min_length=1, pattern=r"\S")]
 Outcome = Literal["approve", "refer", "decline"]
+STRICTNESS: Mapping[Outcome, int] = {"approve": 0, "refer": 1, "decline": 2}
 Sign = Literal[-1, 0, 1]  # of a monotone constraint; 0: none
 
 
@@ -41,6 +43,7 @@ class Decision:
 
     decision: Outcome
     band: str
+    rule: str | None = None  # the hard rule that decided; None: the PD did
 
 
 class _Frozen(BaseModel):
@@ -65,6 +68,31 @@ class Decisions(_Frozen):
         if self.approve_below > self.decline_from:
             raise ValueError("approve_below must not lie above decline_from")
         return self
+
+
+class EligibilityRule(_Frozen):
+    """A hard rule on one number known at application: whoever it applies to is not approved, whatever the PD."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    feature: Words
+    when: Literal["above", "below", "missing"]
+    limit: Annotated[float, Field(allow_inf_nan=False)] | None = None  # itself neither above nor below
+    outcome: Literal["refer", "decline"]
+    reason: Words
+
+    @model_validator(mode="after")
+    def _limited(self) -> Self:
+        if (self.limit is None) != (self.when == "missing"):
+            raise ValueError("`limit` belongs to `above` and `below`, and not to `missing`")
+        return self
+
+    def applies(self, value: float | None) -> bool:
+        """Tell whether the rule applies to a value; an unknown one is neither above nor below."""
+        if value is None or math.isnan(value):
+            return self.when == "missing"
+        if self.limit is None:
+            return False
+        return value > self.limit if self.when == "above" else value < self.limit
 
 
 class ScaleRules(_Frozen):
@@ -212,6 +240,7 @@ class Policy(_Frozen):
     score: ScorePoints
     segments: tuple[Words, ...] = ()
     decisions: Decisions
+    eligibility: tuple[EligibilityRule, ...] = ()
     economics: Economics
     prohibited: Prohibited
     monotone: tuple[Direction, ...] = ()
@@ -265,18 +294,34 @@ class Policy(_Frozen):
         """Render as canonical JSON: what the bundle carries and `digest` hashes."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1, ensure_ascii=False)
 
-    def decide(self, pd: float) -> Decision:
-        """Decide on a PD.
+    @model_validator(mode="after")
+    def _one_rule_of_a_name(self) -> Self:
+        names = [rule.name for rule in self.eligibility]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"eligibility: {', '.join(twice)} is there twice")
+        return self
+
+    def decide(self, pd: float, features: Mapping[str, Any] | None = None) -> Decision:
+        """Decide on a PD, and on the hard rules before it.
 
         Parameters
         ----------
         pd
             Probability of default, in [0, 1].
+        features
+            Of the applicant: at least those the rules look at. None: by the PD alone, as when models are measured.
+
+        Returns
+        -------
+        Decision
+            A rule makes a decision stricter and never milder. Of several the strictest decides, the first among equals.
 
         Raises
         ------
         ValueError
-            It is NaN or outside [0, 1]: no decision is made on a broken score.
+            The PD is NaN or outside [0, 1]: no decision is made on a broken score.
+        KeyError
+            A feature that a rule looks at is not among those given.
 
         Examples
         --------
@@ -286,9 +331,16 @@ class Policy(_Frozen):
         if not 0 <= pd <= 1 or math.isnan(pd):
             raise ValueError("a PD lies between 0 and 1; the score is broken, so nothing was decided")
         band = next(band.name for band in self.bands if band.below is None or pd < band.below)
+        by_pd: Outcome = "refer"
         if pd < self.decisions.approve_below:
-            return Decision("approve", band)
-        return Decision("decline" if pd >= self.decisions.decline_from else "refer", band)
+            by_pd = "approve"
+        elif pd >= self.decisions.decline_from:
+            by_pd = "decline"
+        broken = [] if features is None else [r for r in self.eligibility if r.applies(features[r.feature])]
+        strictest = max(broken, key=lambda rule: STRICTNESS[rule.outcome], default=None)
+        if strictest is None or STRICTNESS[strictest.outcome] <= STRICTNESS[by_pd]:
+            return Decision(by_pd, band)
+        return Decision(strictest.outcome, band, strictest.name)
 
 
 def load_policy(path: Path | None = None) -> Policy:

@@ -15,7 +15,7 @@ from creditrisk_assets.modelling.bundle import Bundle
 
 
 class BundleModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # MLflow's types are not followed
-    """PD, decision and grade for a data frame of features."""
+    """PD, grade and the decision on it for a data frame of features; hard rules are the service's and the batch's."""
 
     def load_context(self, context: Any) -> None:
         """Load and verify the bundle against the key the registry recorded with it."""

@@ -29,11 +29,15 @@ def test_a_batch_scores_as_the_service_does(
     rows = score_features(bundle, f"read_parquet('{template.joined}')", out, batch_rows=batch_rows)
     answer = shared.post("/predict", {"applicant_ids": template.portfolio.applicants}).json()
     expected = [
-        tuple(d[n] for n in ("applicant_id", "pd", "decision", "band", "points", "model_version", "policy_version"))
+        tuple(
+            d[n]
+            for n in ("applicant_id", "pd", "decision", "band", "rule", "points", "model_version", "policy_version")
+        )
         for d in answer["decisions"]
     ]
     assert rows == len(expected)
     assert read(out) == expected
+    assert {decision["rule"] for decision in answer["decisions"]} >= {None, "annuity_above_income"}
 
 
 def test_an_empty_relation_gives_an_empty_table(template: Published, bundle: Bundle, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def test_every_answer_is_stored_and_can_be_read_back(shared: Client, portfolio: 
         "pd",
         "decision",
         "band",
+        "rule",
         "families",
         "model_version",
         "policy_version",
@@ -50,6 +51,29 @@ def test_looked_up_features_are_stored_with_their_versions(shared: Client) -> No
     assert record["feature_versions"] == shared.get("/metadata").json()["data"]["looked_up_in"]
     assert len(record["feature_versions"]) == 6
     assert record["input"] == {"application": None, "histories": {}}
+
+
+def test_a_log_of_a_release_without_hard_rules_gets_their_column_and_keeps_its_rows(published: Published) -> None:
+    with Client(published.home) as client:
+        (old,) = client.post("/predict", {"applicant_ids": [FIRST_ID]}).json()["decisions"]
+    with sqlite3.connect(published.home / "decisions.db") as connection:
+        connection.execute("alter table decisions drop column rule")
+    connection.close()
+    with Client(published.home) as client:
+        (new,) = client.post("/predict", {"applicant_ids": [FIRST_ID]}).json()["decisions"]
+        assert client.get(f"/decisions/{new['decision_id']}").json()["rule"] == new["rule"]
+        kept = client.get(f"/decisions/{old['decision_id']}").json()
+        assert (kept["pd"], kept["rule"]) == (old["pd"], None)
+
+
+def test_a_stored_decision_is_decided_again_from_what_is_stored(shared: Client, portfolio: Portfolio) -> None:
+    policy = shared.service.scoring.champion().bundle.policy
+    decisions = shared.post("/predict", {"applicant_ids": portfolio.applicants[:40]}).json()["decisions"]
+    assert {decision["rule"] for decision in decisions} >= {None, "annuity_above_income"}
+    for decision in decisions:
+        record = shared.get(f"/decisions/{decision['decision_id']}").json()
+        again = policy.decide(record["pd"], record["features"])
+        assert (again.decision, again.band, again.rule) == (record["decision"], record["band"], record["rule"])
 
 
 def test_a_stored_decision_scores_again_to_the_same_bit(shared: Client) -> None:

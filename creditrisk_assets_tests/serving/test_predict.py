@@ -94,9 +94,12 @@ def test_the_answer_names_model_policy_and_decision(shared: Client, template: An
     assert answer["model_version"] == decision["model_version"] == template.champion
     assert decision["policy_version"].startswith(f"{policy.version}-")
     assert 0 <= decision["pd"] <= 1
-    assert (decision["decision"], decision["band"]) == (
-        policy.decide(decision["pd"]).decision,
-        policy.decide(decision["pd"]).band,
+    features = shared.get(f"/decisions/{decision['decision_id']}").json()["features"]
+    expected = policy.decide(decision["pd"], features)
+    assert (decision["decision"], decision["band"], decision["rule"]) == (
+        expected.decision,
+        expected.band,
+        expected.rule,
     )
     assert decision["points"] == policy.score.points(decision["pd"])
     assert answer["scored"] == 1

@@ -26,10 +26,12 @@ from sqlalchemy import (
     create_engine,
     event,
     insert,
+    inspect,
     select,
+    text,
 )
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from creditrisk_serving.decisions.schemas import DecisionRecord
@@ -55,6 +57,7 @@ DECISIONS = Table(
     Column("feature_versions", Text, nullable=False),
     Column("input", Text, nullable=False),
     Column("features", Text, nullable=False),
+    Column("rule", String(64), nullable=True),
     Index("decisions_by_applicant", "applicant_id", "decided_at"),
     Index("decisions_by_request", "request_id"),
 )
@@ -191,12 +194,28 @@ def _engine(url: str) -> Engine:
 
 
 def _create(engine: Engine) -> None:
-    """Create what is not there; several processes may do so at once."""
+    """Create what is not there, columns of a later release among it; several processes may do so at once."""
     with engine.begin() as connection:
         for table in METADATA.sorted_tables:
             connection.execute(CreateTable(table, if_not_exists=True))
+    for column in _lacking(engine):
+        try:
+            with engine.begin() as connection:
+                kind = column.type.compile(engine.dialect)
+                connection.execute(text(f"alter table {DECISIONS.name} add column {column.name} {kind}"))
+        except DBAPIError:
+            if column in _lacking(engine):  # and no other process added it
+                raise
+    with engine.begin() as connection:
+        for table in METADATA.sorted_tables:
             for index in sorted(table.indexes, key=lambda index: str(index.name)):
                 connection.execute(CreateIndex(index, if_not_exists=True))
+
+
+def _lacking(engine: Engine) -> list[Column[Any]]:
+    """Name the columns that a log of an earlier release lacks."""
+    there = {column["name"] for column in inspect(engine).get_columns(DECISIONS.name)}
+    return [column for column in DECISIONS.columns if column.name not in there]
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -34,7 +34,10 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     families: Mapping[str, str]  # family -> present | no_history | sent
     feature_versions: Mapping[str, str]  # family looked up -> the lake's version of it
     input: Mapping[str, Any]  # what was sent for this applicant, every column, null where left out
-    features: Mapping[str, Any]  # the model's inputs, enough to score again
+    features: Mapping[str, Any]  # the model's inputs and what hard rules looked at, enough to decide again
+    rule: str | None = (
+        None  # the policy's hard rule that decided; None: the PD did, or the decision is older than rules
+    )
 
     def row(self) -> dict[str, Any]:
         """Render as a row of the log."""

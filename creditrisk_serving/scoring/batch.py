@@ -24,6 +24,7 @@ SCHEMA = pa.schema(
         pa.field("pd", pa.float64(), nullable=False),
         pa.field("decision", pa.string(), nullable=False),
         pa.field("band", pa.string(), nullable=False),
+        pa.field("rule", pa.string()),
         pa.field("points", pa.int64(), nullable=False),
         pa.field("model_version", pa.string(), nullable=False),
         pa.field("policy_version", pa.string(), nullable=False),
@@ -50,10 +51,10 @@ def score_features(
     bundle
         A verified bundle.
     relation
-        SQL text of a table with `sk_id_curr` and every feature of the model, one row per applicant: a table's name,
+        SQL text of a table with `sk_id_curr` and every feature of the model and its hard rules, one row per applicant: a table's name,
         `read_parquet('…')` or a subquery in parentheses. Its order is kept.
     out
-        Parquet file to write: sk_id_curr, pd, decision, band, points, model_version, policy_version; zstd.
+        Parquet file to write: sk_id_curr, pd, decision, band, rule, points, model_version, policy_version; zstd.
     connection
         Where the relation lives; none: an own one.
     batch_rows
@@ -81,11 +82,12 @@ def score_features(
 
 
 def _select(bundle: Bundle, relation: str) -> str:
-    """Read the model's inputs and no other column; all but categories as doubles, which hold every feature exactly."""
+    """Read what decisions take and no other column; all but categories as doubles, which hold every feature exactly."""
+    categories = {feature.name for feature in bundle.features if feature.kind == "category"}
     columns = ["sk_id_curr"]
-    for feature in bundle.features:
-        name = '"' + feature.name.replace('"', '""') + '"'
-        columns.append(name if feature.kind == "category" else f"cast({name} as double) as {name}")
+    for needed in bundle.needed_names:
+        name = '"' + needed.replace('"', '""') + '"'
+        columns.append(name if needed in categories else f"cast({name} as double) as {name}")
     return f"select {', '.join(columns)} from {relation}"  # noqa: S608 # names of a signed bundle, relation of the caller's code
 
 
@@ -93,7 +95,11 @@ def _score_batch(bundle: Bundle, batch: Any, writer: Any) -> int:
     if batch.num_rows == 0:
         return 0
     scores = score_columns(bundle, _columns(bundle, batch))
-    outcomes = [bundle.policy.decide(pd) for pd in scores.tolist()]
+    ruled = {rule.feature: batch.column(rule.feature).to_pylist() for rule in bundle.policy.eligibility}
+    outcomes = [
+        bundle.policy.decide(pd, {name: values[row] for name, values in ruled.items()})
+        for row, pd in enumerate(scores.tolist())
+    ]
     rows = int(batch.num_rows)
     writer.write_table(
         pa.table(
@@ -102,6 +108,7 @@ def _score_batch(bundle: Bundle, batch: Any, writer: Any) -> int:
                 pa.array(scores),
                 pa.array([outcome.decision for outcome in outcomes]),
                 pa.array([outcome.band for outcome in outcomes]),
+                pa.array([outcome.rule for outcome in outcomes], pa.string()),
                 pa.array([bundle.policy.score.points(pd) for pd in scores.tolist()], pa.int64()),
                 pa.array([bundle.version] * rows),
                 pa.array([policy_version(bundle)] * rows),

@@ -56,7 +56,7 @@ class Champion:
     @property
     def wanted(self) -> dict[str, tuple[str, ...]]:
         """The features it takes, by family."""
-        return wanted_columns(self.bundle.plan, self.bundle.feature_names)
+        return wanted_columns(self.bundle.plan, self.bundle.needed_names)
 
 
 @dataclass(frozen=True)
@@ -268,9 +268,9 @@ def _prove(bundle: Bundle, engine: RequestFeatures) -> None:
     """
     families = bundle.plan["families"]
     given = {name for family in families.values() for name, _ in family["columns"]} | set(bundle.plan["presence"])
-    if missing := [name for name in bundle.feature_names if name not in given]:
+    if missing := [name for name in bundle.needed_names if name not in given]:
         raise BundleError(
-            f"{len(missing)} features of the model are in no family of its plan, among them {', '.join(missing[:3])}"
+            f"{len(missing)} features of the model or its hard rules are in no family of its plan, among them {', '.join(missing[:3])}"
         )
     engine.compute([{"SK_ID_CURR": 1}], {})
     if engine.interpreted:

@@ -21,6 +21,7 @@ class ScoredApplicant(msgspec.Struct, frozen=True, kw_only=True):
     pd: float
     decision: str
     band: str
+    rule: str | None  # the policy's hard rule that decided; null: the PD did
     points: int  # of the policy's scale: more is better
     families: Mapping[str, str]
     model_version: str

@@ -148,7 +148,7 @@ class Scoring:
         versions = champion.published.versions if champion.published else {}
         records = []
         for one, pd in zip(featured, scores.tolist(), strict=True):
-            outcome = bundle.policy.decide(pd)
+            outcome = bundle.policy.decide(pd, one.features)
             records.append(
                 DecisionRecord(
                     decision_id=new_decision_id(),
@@ -162,10 +162,11 @@ class Scoring:
                     pd=pd,
                     decision=outcome.decision,
                     band=outcome.band,
+                    rule=outcome.rule,
                     families=one.states,
                     feature_versions={name: versions[name] for name in _looked_up(one)},
                     input={"application": one.applicant.application, "histories": one.applicant.histories},
-                    features={name: one.features[name] for name in bundle.feature_names},
+                    features={name: one.features[name] for name in bundle.needed_names},
                 )
             )
         return records
@@ -215,6 +216,7 @@ def _answer(record: DecisionRecord, one: Featured, scale: ScorePoints) -> Scored
         pd=record.pd,
         decision=record.decision,
         band=record.band,
+        rule=record.rule,
         points=scale.points(record.pd),
         families=record.families,
         model_version=record.model_version,

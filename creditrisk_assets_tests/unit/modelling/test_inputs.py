@@ -5,10 +5,10 @@ from datetime import date
 import pytest
 
 from creditrisk_assets.modelling.inputs import InputError, ModelInput, choose_inputs
-from creditrisk_assets.modelling.policy import Allowance, Policy, load_policy
+from creditrisk_assets.modelling.policy import Allowance, EligibilityRule, Policy, load_policy
 
 TODAY = date(2026, 5, 3)
-POLICY = load_policy().model_copy(update={"monotone": ()})  # these few features are none it names
+POLICY = load_policy().model_copy(update={"monotone": (), "eligibility": ()})  # these few features are none it names
 INCOME = ModelInput("application__income_amt", "application", "numeric")
 AGE = ModelInput("application__age_days", "application", "numeric")
 RATIO = ModelInput("application__employed_age_ratio", "application", "numeric")
@@ -67,3 +67,26 @@ def test_the_shipped_features_lose_sex_marital_status_and_age() -> None:
     columns = {column for found in choice.attributes.values() for column in found}
     assert columns == {"CODE_GENDER", "NAME_FAMILY_STATUS", "DAYS_BIRTH"}
     assert len(choice.allowed) + len(choice.prohibited) == len(inputs)
+
+
+def ruling(feature: str, policy: Policy = POLICY) -> Policy:
+    rule = EligibilityRule(name="too_low", feature=feature, when="below", limit=1, outcome="decline", reason="test")
+    return policy.model_copy(update={"eligibility": (rule,)})
+
+
+def test_a_hard_rule_looks_at_a_number_that_somebody_makes() -> None:
+    assert choose_inputs([INCOME], LINEAGE, ruling(INCOME.name), TODAY).allowed == (INCOME,)
+    with pytest.raises(InputError, match=r"hard rule too_low looks at application__incom, which no family makes"):
+        choose_inputs([INCOME], LINEAGE, ruling("application__incom"), TODAY)
+    kind = ModelInput("application__kind_category", "application", "category")
+    lineage = {**LINEAGE, kind.name: frozenset()}
+    with pytest.raises(InputError, match="application__kind_category, whose categories have no order"):
+        choose_inputs([INCOME, kind], lineage, ruling(kind.name), TODAY)
+
+
+def test_a_hard_rule_rests_on_no_prohibited_attribute_unless_it_is_allowed_by_name() -> None:
+    with pytest.raises(InputError, match="made from DAYS_BIRTH: no decision may rest on that"):
+        choose_inputs([INCOME, AGE], LINEAGE, ruling(AGE.name), TODAY)
+    choose_inputs([INCOME, AGE], LINEAGE, ruling(AGE.name, allowing(AGE.name)), TODAY)
+    with pytest.raises(InputError, match="made from DAYS_BIRTH"):
+        choose_inputs([INCOME, AGE], LINEAGE, ruling(AGE.name, allowing(AGE.name, TODAY)), TODAY)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from creditrisk_assets.modelling.configuration import ConfigurationError, load_configuration
-from creditrisk_assets.modelling.policy import DEFAULT_PATH, Decision, PolicyError, load_policy, parse_policy
+from creditrisk_assets.modelling.policy import DEFAULT_PATH, Decision, Policy, PolicyError, load_policy, parse_policy
 
 
 @pytest.fixture
@@ -145,3 +145,63 @@ def test_the_model_configuration_names_a_wrong_field(tmp_path: Path) -> None:
         load_configuration(path)
     with pytest.raises(ConfigurationError, match="nowhere"):
         load_configuration(tmp_path / "nowhere.yaml")
+
+
+def rule(name: str, when: str, outcome: str, limit: float | None = None) -> dict[str, object]:
+    return {"name": name, "feature": "x", "when": when, "limit": limit, "outcome": outcome, "reason": "test"}
+
+
+def ruled(*rules: dict[str, object]) -> Policy:
+    return parse_policy({**load_policy().model_dump(mode="json"), "eligibility": list(rules)}, where="test")
+
+
+@pytest.mark.parametrize(
+    ("value", "pd", "expected"),
+    [
+        (5.0, 0.01, Decision("approve", "A")),
+        (10.0, 0.01, Decision("approve", "A")),  # the limit itself is neither above nor below
+        (10.5, 0.01, Decision("refer", "A", "high")),
+        (-1, 0.01, Decision("decline", "A", "negative")),
+        (-1, 0.2, Decision("decline", "D", "negative")),
+        (10.5, 0.2, Decision("refer", "D")),  # the PD says so by itself
+        (10.5, 0.9, Decision("decline", "E")),  # and is never made milder
+        (None, 0.01, Decision("refer", "A", "unknown")),
+        (float("nan"), 0.01, Decision("refer", "A", "unknown")),
+        (200.0, 0.01, Decision("decline", "A", "far_too_high")),  # the strictest decides
+        (True, 0.01, Decision("approve", "A")),
+    ],
+)
+def test_a_hard_rule_makes_a_decision_stricter_and_never_milder(value, pd: float, expected: Decision) -> None:
+    policy = ruled(
+        rule("high", "above", "refer", 10),
+        rule("negative", "below", "decline", 0),
+        rule("unknown", "missing", "refer"),
+        rule("far_too_high", "above", "decline", 100),
+    )
+    assert policy.decide(pd, {"x": value, "y": 1}) == expected
+    assert policy.decide(pd).rule is None
+
+
+def test_of_equal_rules_the_first_is_named() -> None:
+    policy = ruled(rule("one", "above", "refer", 1), rule("two", "above", "refer", 0))
+    assert policy.decide(0.01, {"x": 5}).rule == "one"
+
+
+def test_a_feature_a_rule_looks_at_must_be_there() -> None:
+    with pytest.raises(KeyError):
+        ruled(rule("one", "above", "refer", 1)).decide(0.01, {"y": 5})
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ([rule("one", "above", "refer")], "`limit` belongs to `above` and `below`"),
+        ([rule("one", "missing", "refer", 1)], "not to `missing`"),
+        ([rule("one", "missing", "refer"), rule("one", "missing", "decline")], "one is there twice"),
+        ([rule("One rule", "missing", "refer")], "eligibility.0.name"),
+        ([rule("one", "missing", "approve")], "eligibility.0.outcome"),
+    ],
+)
+def test_a_rule_that_says_nothing_clear_is_refused(rules, words: str) -> None:
+    with pytest.raises(PolicyError, match=words):
+        ruled(*rules)
