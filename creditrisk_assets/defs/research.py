@@ -29,7 +29,8 @@ RESULTS, REPORTS = "research", "research"  # directories below the home and the 
 research_model = dg.define_asset_job(
     "research_model",
     selection=dg.AssetSelection.groups(GROUP),
-    description="What is tried beside the model in use: challengers and rebalancing. Hours at full size; reuses what is unchanged.",
+    description="What is tried beside the model in use: challengers, rebalancing, selection, search, the ladder. Hours at full size; reuses what is"
+    " unchanged.",
 )
 JOBS = (research_model,)
 
