@@ -25,7 +25,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 run: setup ## the whole graph: a sample portfolio (SCALE=0.05; 1 is full size) or your data (SOURCE=directory or address), then remembered
 	@$(BIN)/creditrisk run $(if $(SOURCE),--source "$(SOURCE)",$(if $(SCALE),--scale $(SCALE)))
 
-research: setup ## challengers, rebalancing: every table beside the model in use (hours at full size)
+research: setup ## challengers, rebalancing, selection, search, ladder beside the model in use (hours at full size)
 	@$(BIN)/creditrisk research
 
 test: check ## every check and every test

@@ -29,8 +29,10 @@ RESULTS, REPORTS = "research", "research"  # directories below the home and the 
 research_model = dg.define_asset_job(
     "research_model",
     selection=dg.AssetSelection.groups(GROUP),
-    description="What is tried beside the model in use: challengers, rebalancing, selection, search, the ladder. Hours at full size; reuses what is"
-    " unchanged.",
+    description=(
+        "What is tried beside the model in use: challengers, rebalancing, selection, search, the ladder. Hours at full size; what is"
+        " unchanged is reused."
+    ),
 )
 JOBS = (research_model,)
 
