@@ -20,7 +20,7 @@ from creditrisk_assets.running import DAGSTER_YAML
 from creditrisk_assets.settings import Settings
 from creditrisk_assets_tests.integration import watched
 
-WAIT_SECONDS = 120
+WAIT_SECONDS = 300  # a run of the graph beside other work lies in between
 CALM_SECONDS = 3 * watched.SECONDS  # three looks without news are silence
 
 

@@ -39,7 +39,7 @@ def families(tmp_path: Path) -> dict[str, Path]:
     return {name: family_file(name, keys.get(name, some), tmp_path / f"{name}.parquet") for name in FAMILIES}
 
 
-@pytest.mark.parametrize("rows", [1, 7, 128, 999, 1_000, 5_000])
+@pytest.mark.parametrize("rows", [37, 128, 999, 1_000, 5_000])  # the last group of 999 is a single row
 def test_the_join_is_the_left_join_whatever_the_groups(
     rows: int, families: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
