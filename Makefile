@@ -29,7 +29,7 @@ research: setup ## challengers, rebalancing, selection, search, ladder beside th
 	@$(BIN)/creditrisk research
 
 test: check ## every check and every test
-	@$(BIN)/pytest -q -n 2 --dist loadfile
+	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup ## lint, types, layers, SQL
 	@$(BIN)/ruff check .

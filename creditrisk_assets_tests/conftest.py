@@ -11,6 +11,7 @@ import pytest
 
 from creditrisk_assets.simulation.portfolio import write_portfolio
 
+LONG = {"integration", "parity", "ui"}
 OURS = ("CREDITRISK_", "DAGSTER_HOME", "MLFLOW_")
 
 
@@ -18,6 +19,12 @@ def pytest_configure() -> None:
     """Run the tests as a newcomer would: no setting from outside."""
     for name in [name for name in os.environ if name.startswith(OURS)]:
         del os.environ[name]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that run the graph or a daemon: one that came last would be waited for by the other process."""
+    items.sort(key=lambda item: item.path.parent.name not in LONG)
 
 
 @pytest.fixture(autouse=True)
