@@ -8,12 +8,9 @@ from typing import Any
 import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 
+from creditrisk_assets.contracts import reported as r
 from creditrisk_assets.contracts.model import DataFrameModel
 from creditrisk_assets.contracts.table import TableContract
-
-
-def _share(description: str, *, nullable: bool = False, minimum: float = 0) -> Any:
-    return pa.Field(ge=minimum, le=1, nullable=nullable, description=description, metadata={"unit": "share"})
 
 
 def _text(description: str, *, nullable: bool = False) -> Any:
@@ -28,20 +25,20 @@ class Ladder(DataFrameModel):
     adds: dt.String = _text("What it has that the rung it stands on has not")
     against: dt.String = _text("The rung it stands on and is compared with; NULL: the lowest", nullable=True)
     inputs_count: dt.Int64 = pa.Field(ge=1, description="Inputs of the model", metadata={"unit": "count"})
-    auc: dt.Float64 = _share("AUC of the margins out of fold")
-    auc_low: dt.Float64 = _share("Lower end of its 95 % interval (DeLong)")
-    auc_high: dt.Float64 = _share("Upper end")
-    gain: dt.Float64 = _share("Its AUC less that of the rung it stands on", nullable=True, minimum=-1)
-    gain_low: dt.Float64 = _share("Lower end of the paired 95 % interval", nullable=True, minimum=-1)
-    gain_high: dt.Float64 = _share("Upper end", nullable=True, minimum=-1)
-    p_value: dt.Float64 = _share("Two-sided, of no difference", nullable=True)
+    auc: dt.Float64 = r.share("AUC of the margins out of fold")
+    auc_low: dt.Float64 = r.share("Lower end of its 95 % interval (DeLong)")
+    auc_high: dt.Float64 = r.share("Upper end")
+    gain: dt.Float64 = r.difference("Its AUC less that of the rung it stands on", nullable=True)
+    gain_low: dt.Float64 = r.difference("Lower end of the paired 95 % interval", nullable=True)
+    gain_high: dt.Float64 = r.difference("Upper end", nullable=True)
+    p_value: dt.Float64 = r.share("Two-sided, of no difference", nullable=True)
     verdict: dt.String = pa.Field(
         isin=["better", "worse", "undecided"],
         nullable=True,
         description="What the paired interval says",
         metadata={"unit": "category"},
     )
-    brier: dt.Float64 = _share("Mean squared error of PDs calibrated out of fold")
+    brier: dt.Float64 = r.share("Mean squared error of PDs calibrated out of fold")
 
     class Config:
         """Exactly these columns, and a key."""

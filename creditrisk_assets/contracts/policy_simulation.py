@@ -4,25 +4,20 @@ What belongs here: what the table IS. What does not: how it is computed (`modell
 policy).
 """
 
-from typing import Any
-
 import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 
+from creditrisk_assets.contracts import reported as r
 from creditrisk_assets.contracts.model import DataFrameModel
 from creditrisk_assets.contracts.table import TableContract
-
-
-def _share(description: str, *, nullable: bool = False) -> Any:
-    return pa.Field(ge=0, le=1, nullable=nullable, description=description, metadata={"unit": "share"})
 
 
 class PolicySimulation(DataFrameModel):
     """Grain: one row per cut-off that approves below it and declines from it. Source: out-of-fold PDs of the training part."""
 
-    cut_off: dt.Float64 = _share("PD from which applicants are declined")
-    approval_rate: dt.Float64 = _share("Applicants approved")
-    bad_rate: dt.Float64 = _share("Defaults among them; NULL: nobody is approved", nullable=True)
+    cut_off: dt.Float64 = r.share("PD from which applicants are declined")
+    approval_rate: dt.Float64 = r.share("Applicants approved")
+    bad_rate: dt.Float64 = r.share("Defaults among them; NULL: nobody is approved", nullable=True)
     expected_profit: dt.Float64 = pa.Field(
         description="Per applicant, by the PDs and the policy's economics", metadata={"unit": "amt"}
     )

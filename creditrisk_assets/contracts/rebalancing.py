@@ -3,17 +3,12 @@
 What belongs here: what the table IS. What does not: how it is computed (`modelling.rebalancing`), which method is in use (`model.yaml`).
 """
 
-from typing import Any
-
 import ibis.expr.datatypes as dt
 import pandera.ibis as pa
 
+from creditrisk_assets.contracts import reported as r
 from creditrisk_assets.contracts.model import DataFrameModel
 from creditrisk_assets.contracts.table import TableContract
-
-
-def _share(description: str) -> Any:
-    return pa.Field(ge=0, le=1, description=description, metadata={"unit": "share"})
 
 
 class Rebalancing(DataFrameModel):
@@ -31,11 +26,11 @@ class Rebalancing(DataFrameModel):
     )
     applicants: dt.Int64 = pa.Field(ge=1, description="Applicants scored out of fold", metadata={"unit": "count"})
     defaults: dt.Int64 = pa.Field(ge=1, description="Defaults among them", metadata={"unit": "count"})
-    auc: dt.Float64 = _share("Area under the ROC curve, all folds together")
-    mean_pd: dt.Float64 = _share("Mean PD; the default rate is right")
-    brier: dt.Float64 = _share("Brier score")
+    auc: dt.Float64 = r.share("Area under the ROC curve, all folds together")
+    mean_pd: dt.Float64 = r.share("Mean PD; the default rate is right")
+    brier: dt.Float64 = r.share("Brier score")
     log_loss: dt.Float64 = pa.Field(ge=0, description="Log loss", metadata={"unit": "ratio"})
-    expected_calibration_error: dt.Float64 = _share("Mean gap of PD and default rate in 20 groups")
+    expected_calibration_error: dt.Float64 = r.share("Mean gap of PD and default rate in 20 groups")
     calibration_slope: dt.Float64 = pa.Field(
         nullable=True, description="1 is right; NULL: none can be fitted", metadata={"unit": "ratio"}
     )
