@@ -42,7 +42,6 @@ from creditrisk_assets.settings import Settings
 LADDER = "model/ladder"
 HISTORIES = ("bureau", "previous_application", "installments_payments")
 PICTURE = "ladder"
-SHELF = ("research", "ladder")  # below the home directory: rungs that are done, so that a killed run goes on
 
 
 def _make_ladder(work: Work) -> Made:
@@ -57,7 +56,7 @@ def _make_ladder(work: Work) -> Made:
         config,
         research,
         threads=work.settings.threads,
-        shelf=work.settings.root.joinpath(*SHELF),
+        shelf=work.settings.research / PICTURE,
         made_from=_made_from(work),
         log=work.context.log.info,
     )

@@ -24,7 +24,7 @@ from creditrisk_assets.modelling.research.results import Results
 from creditrisk_assets.modelling.tables import Part, read_part
 
 GROUP = "research"
-RESULTS, REPORTS = "research", "research"  # directories below the home and the reports
+REPORTS = "research"  # directory below the reports
 
 research_model = dg.define_asset_job(
     "research_model",
@@ -50,7 +50,7 @@ def results_of(work: Work, name: str, config: ResearchConfig) -> Results:
         "seed": config.seed,
         "drawn_by": code_version(research_part),
     }
-    return Results(work.settings.root / RESULTS / name, made_from)
+    return Results(work.settings.research / name, made_from)
 
 
 def export_json(name: str, content: Mapping[str, Any], reports: Path) -> None:

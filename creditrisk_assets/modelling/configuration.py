@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -24,6 +24,7 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Content = TypeVar("Content", bound=BaseModel)
 
 
 class ConfigurationError(ValueError):
@@ -150,11 +151,21 @@ def load_configuration(path: Path | None = None) -> ModelConfig:
     ConfigurationError
         The file cannot be read or a field is wrong.
     """
-    where = path or DEFAULT_PATH
+    return read_yaml(path or DEFAULT_PATH, ModelConfig, "the model configuration")
+
+
+def read_yaml(where: Path, model: type[Content], what: str) -> Content:
+    """Read a YAML file into a frozen model; `what` names it in errors.
+
+    Raises
+    ------
+    ConfigurationError
+        The file cannot be read or a field is wrong.
+    """
     try:
-        return ModelConfig.model_validate(yaml.safe_load(where.read_text("utf-8")))
+        return model.model_validate(yaml.safe_load(where.read_text("utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"the model configuration {where} cannot be read: {error}") from error
+        raise ConfigurationError(f"{what} {where} cannot be read: {error}") from error
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-        raise ConfigurationError(f"the model configuration {where} is not valid: {problems}") from error
+        raise ConfigurationError(f"{what} {where} is not valid: {problems}") from error

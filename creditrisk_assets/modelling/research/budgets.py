@@ -3,18 +3,14 @@
 What belongs here: budgets, and who is looked at. What does not: the model in use (`configuration`), what is tried (a module for each).
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Self
 
 import numpy as np
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from creditrisk_assets.modelling.configuration import ConfigurationError, ModelConfig, load_configuration
+from creditrisk_assets.modelling.configuration import ModelConfig, load_configuration, read_yaml
 from creditrisk_assets.modelling.folds import Fold, FoldError, assign_folds, make_folds
 from creditrisk_assets.modelling.tables import Part
 from creditrisk_assets.modelling.training import TrainingError, checked_target
@@ -154,7 +150,7 @@ class SearchPlan(_Frozen):
 
 
 class ResearchConfig(_Frozen):
-    """The budgets as one value; equal content has one `digest`."""
+    """The budgets as one value."""
 
     version: Annotated[int, Field(ge=1)]
     seed: Annotated[int, Field(ge=0, lt=2**31)]
@@ -163,11 +159,6 @@ class ResearchConfig(_Frozen):
     search: SearchPlan
     challengers: ChallengerBudgets
     ladder: LadderBudget
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of the content, whatever the file's comments and layout."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
 
 
 def load_research(path: Path | None = None) -> ResearchConfig:
@@ -178,14 +169,7 @@ def load_research(path: Path | None = None) -> ResearchConfig:
     ConfigurationError
         The file cannot be read or a field is wrong.
     """
-    where = path or DEFAULT_PATH
-    try:
-        return ResearchConfig.model_validate(yaml.safe_load(where.read_text("utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"the research budgets {where} cannot be read: {error}") from error
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-        raise ConfigurationError(f"the research budgets {where} are not valid: {problems}") from error
+    return read_yaml(path or DEFAULT_PATH, ResearchConfig, "the file of research budgets")
 
 
 def research_part(part: Part, config: ResearchConfig) -> Part:

@@ -7,10 +7,10 @@ A rung has all inputs of the rungs below and some more. The rungs of learned fea
 on top of every feature of the store.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,7 @@ from numpy.typing import NDArray
 
 from creditrisk_assets.contracts.features import GRIDS
 from creditrisk_assets.contracts.features.grid import ALL
-from creditrisk_assets.contracts.fingerprint import code_version
 from creditrisk_assets.features.families import PRESENCE
-from creditrisk_assets.lake import write_atomically
 from creditrisk_assets.modelling.auc import auc_interval
 from creditrisk_assets.modelling.calibration_fitting import cross_fitted_pds, fit_calibrator
 from creditrisk_assets.modelling.comparison import Comparison, compare_auc
@@ -32,6 +30,7 @@ from creditrisk_assets.modelling.inputs import Lineage, ModelInput
 from creditrisk_assets.modelling.research.budgets import ResearchConfig
 from creditrisk_assets.modelling.research.learned.crossfit import LearnedError
 from creditrisk_assets.modelling.research.learned.kinds import KINDS, SCORES, Material, learned_columns
+from creditrisk_assets.modelling.research.results import Results
 from creditrisk_assets.modelling.training import TrainingError, checked_target, fit_model
 
 EXTERNAL, RECENCY, CONTROL = "external_scores", "recency", "control"
@@ -67,6 +66,10 @@ class Climbed:
     margins: NDArray[np.float64]  # of each applicant, the mean over the repeats
     inputs: int  # with learned ones
     seconds: float  # of processor time, all threads together
+
+    def kept(self) -> dict[str, Any]:
+        """Render as JSON values."""
+        return {**asdict(self), "margins": self.margins.tolist()}
 
 
 def make_rungs(inputs: Sequence[ModelInput], lineage: Lineage) -> tuple[Rung, ...]:
@@ -191,19 +194,32 @@ def climb_all(
     dict
         Rung -> what it came to, in order.
     """
-    found, files = {}, set()
+    results, found = Results(shelf, made_from), {}
     for rung in rungs:
-        path = shelf / f"{_key(rung, config, research, made_from)}.json"
-        climbed = _taken_from(path, len(material.part))
-        log(f"rung {rung.name}: {len(rung.inputs)} inputs{', done by an earlier run' if climbed else ''}")
-        if climbed is None:
-            climbed = climb(rung, material, config, research, threads=threads)
-            write_atomically(path, json.dumps({**asdict(climbed), "margins": climbed.margins.tolist()}))
-        found[rung.name] = climbed
-        files.add(path)
-    for path in set(shelf.glob("*.json")) - files:
-        path.unlink(missing_ok=True)
+        log(f"rung {rung.name}: {len(rung.inputs)} inputs")
+        kept, new = results.once(
+            rung.name,
+            _depends_on(rung, config, research),
+            partial(_climb_to_keep, rung, material, config, research, threads),
+            complete=partial(_whole, applicants=len(material.part)),
+        )
+        if not new:
+            log(f"rung {rung.name} was done by an earlier run")
+        found[rung.name] = Climbed(np.array(kept["margins"], dtype=np.float64), kept["inputs"], kept["seconds"])
+    results.sweep()
     return found
+
+
+def _climb_to_keep(
+    rung: Rung, material: Material, config: ModelConfig, research: ResearchConfig, threads: int
+) -> dict[str, Any]:
+    return climb(rung, material, config, research, threads=threads).kept()
+
+
+def _whole(part: Mapping[str, Any], applicants: int) -> bool:
+    """Tell whether a rung that was kept has a margin for every applicant."""
+    margins = np.array(part.get("margins", ()), dtype=np.float64)
+    return {"inputs", "seconds"} <= part.keys() and margins.shape == (applicants,) and bool(np.isfinite(margins).all())
 
 
 def tabulate(
@@ -288,17 +304,11 @@ def _windowed() -> frozenset[str]:
     )
 
 
-def _key(rung: Rung, config: ModelConfig, research: ResearchConfig, made_from: Mapping[str, str]) -> str:
-    names = [f"{item.name}:{item.kind}:{item.monotone}" for item in rung.inputs]
-    budget = research.model_dump_json(include={"seed", "applicants", "ladder"})
-    return code_version(made_from, names, rung.learned or "", config.digest, budget)
-
-
-def _taken_from(path: Path, applicants: int) -> Climbed | None:
-    """Read a finished rung; None: there is none, or it is damaged."""
-    try:
-        content = json.loads(path.read_text("utf-8"))
-        climbed = Climbed(np.array(content["margins"], dtype=np.float64), int(content["inputs"]), content["seconds"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return climbed if climbed.margins.shape == (applicants,) and np.isfinite(climbed.margins).all() else None
+def _depends_on(rung: Rung, config: ModelConfig, research: ResearchConfig) -> dict[str, Any]:
+    """Name all that a rung depends on besides what it is made from."""
+    return {
+        "inputs": [f"{item.name}:{item.kind}:{item.monotone}" for item in rung.inputs],
+        "learned": rung.learned,
+        "configuration": config.digest,
+        "budget": research.model_dump(mode="json", include={"seed", "applicants", "ladder"}),
+    }

@@ -1,7 +1,7 @@
 """Finished parts of long work, kept on disk: work that was killed goes on from the last part that ended.
 
-What belongs here: keeping a part under all it depends on. What does not: what a part is (`contest`, `rebalancing`), finished assets (the
-lake).
+What belongs here: keeping a part under all it depends on. What does not: what a part is (`contest`, `rebalancing`, `ladder`), finished
+assets (the lake).
 """
 
 import hashlib
@@ -32,7 +32,11 @@ class Results:
         self._used: set[str] = set()
 
     def once(
-        self, name: str, depends_on: Mapping[str, Any], make: Callable[[], Mapping[str, Any]]
+        self,
+        name: str,
+        depends_on: Mapping[str, Any],
+        make: Callable[[], Mapping[str, Any]],
+        complete: Callable[[Mapping[str, Any]], bool] = lambda _: True,
     ) -> tuple[Mapping[str, Any], bool]:
         """Return a part, made only if it is not there; the second value says whether it was made now.
 
@@ -44,11 +48,13 @@ class Results:
             What this part depends on besides; JSON values.
         make
             Makes the part: JSON values. Floats come back to the last bit.
+        complete
+            Whether a part that was kept is whole; one that is not is made anew.
         """
         text = json.dumps([name, self._made_from, dict(depends_on)], sort_keys=True)
         path = self._directory / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:DIGITS]}.json"
         self._used.add(path.name)
-        if (kept := _read(path)) is not None:
+        if (kept := _read(path)) is not None and complete(kept):
             return kept, False
         made = make()
         write_atomically(path, json.dumps(made))
