@@ -46,7 +46,7 @@ def test_without_a_constraint_noise_moves_pds_both_ways(part: Part, config: Mode
 
 def constrained(*entries: dict[str, str]) -> Policy:
     content: dict[str, Any] = yaml.safe_load(DEFAULT_PATH.read_text())
-    return parse_policy({**content, "monotone": list(entries)}, where="policy.yaml")
+    return parse_policy({**content, "monotone": list(entries), "eligibility": []}, where="policy.yaml")
 
 
 INCOME_FALLS = {"feature": INCOME.name, "pd": "falls", "rationale": "more money is no risk"}
