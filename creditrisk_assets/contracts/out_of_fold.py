@@ -21,6 +21,10 @@ class OutOfFold(DataFrameModel):
     margin: dt.Float64 = pa.Field(
         description="log-odds of a default, before calibration", metadata={"unit": "log-odds"}
     )
+    margin_spread: dt.Float64 = pa.Field(
+        ge=0, nullable=True, description="standard deviation of the margins of the models averaged; NULL where one is alone",
+        metadata={"unit": "log-odds"},
+    )  # fmt: skip
     pd: dt.Float64 = pa.Field(
         ge=0, le=1, description="probability of default, by a map fitted on the other folds", metadata={"unit": "share"}
     )

@@ -126,9 +126,17 @@ def _show_out_of_fold(version: Version) -> Mapping[str, dg.MetadataValue]:
         "auc": dg.MetadataValue.float(round(facts["auc"], 6)),
         "trees": dg.MetadataValue.text(f"{facts['search']['trees']} ({facts['search']['reason']})"),
         "calibrator": dg.MetadataValue.text(f"{calibration['calibrator']['kind']}: {calibration['reason']}"),
+        **_show_disagreement(facts["disagreement"]),
         **_show_research(facts["research"]),
         "folds": table_of([{name: fold[name] for name in shown} for fold in facts["folds"]]),
     }
+
+
+def _show_disagreement(disagreement: Mapping[str, float] | None) -> dict[str, dg.MetadataValue]:
+    if disagreement is None:
+        return {}
+    words = f"median {disagreement['median']:.3f}, 95th percentile {disagreement['percentile_95']:.3f} (log-odds)"
+    return {"disagreement of seeds": dg.MetadataValue.text(words)}
 
 
 def _show_research(account: Mapping[str, str]) -> dict[str, dg.MetadataValue]:

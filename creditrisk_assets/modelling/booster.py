@@ -1,15 +1,17 @@
 """LightGBM's shared library, called directly: scoring without the `lightgbm` Python package.
 
-What belongs here: finding the library, the few C functions scoring needs, the life of their handles. What does not:
-features, encodings, signatures (`bundle`). Importing `lightgbm` would pull pandas and scikit-learn into the service:
-seconds and 160 MiB.
+What belongs here: finding the library, the few C functions that scoring and averaging need, the life of their handles.
+What does not: features, encodings, signatures (`bundle`). Importing `lightgbm` would pull pandas and scikit-learn into
+the service: seconds and 160 MiB.
 """
 
 import ctypes
 import importlib.util
 import os
+import re
 import weakref
 from collections import deque
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ FLOAT64 = 1  # C_API_DTYPE_FLOAT64
 RAW_SCORE = 1  # C_API_PREDICT_RAW_SCORE: the margin; the calibrator makes the PD of it
 ROW_MAJOR = 1
 ALL_TREES = -1
+SPLITS = 0  # C_API_FEATURE_IMPORTANCE_SPLIT
 # Threads that wait spin: with two on a busy machine one row takes a hundred times as long. The service scales by
 # processes.
 ONE_THREAD = b"num_threads=1"
@@ -112,6 +115,49 @@ class Booster:
         count = ctypes.c_int()
         _call("LGBM_BoosterGetNumFeature", self._handle, ctypes.byref(count))
         self.feature_count = count.value
+
+    @classmethod
+    def average(cls, texts: Sequence[str]) -> str:
+        """Put models together as one text, whose margin is the mean of theirs.
+
+        Parameters
+        ----------
+        texts
+            Model files on the same features. Their trees follow one another in this order, each leaf divided by the
+            number of models; what the file says of parameters is the last one's.
+
+        Raises
+        ------
+        BoosterError
+            There is none, or one is no LightGBM model.
+        """
+        if not texts:
+            raise BoosterError("there is no model to average")
+        models = [cls(text) for text in texts]
+        for model, text in zip(models, texts, strict=True):
+            model._shrink([int(count) for count in re.findall(r"^num_leaves=(\d+)$", text, re.MULTILINE)], len(models))
+        *before, whole = models
+        for model in reversed(
+            before
+        ):  # the library puts the trees of the model it is given before those that are there
+            _call("LGBM_BoosterMerge", whole._handle, model._handle)
+        return whole._text()
+
+    def _shrink(self, leaves: Sequence[int], by: int) -> None:
+        value = ctypes.c_double()
+        for tree, count in enumerate(leaves):
+            for leaf in range(count):
+                place = (self._handle, ctypes.c_int(tree), ctypes.c_int(leaf))
+                _call("LGBM_BoosterGetLeafValue", *place, ctypes.byref(value))
+                _call("LGBM_BoosterSetLeafValue", *place, ctypes.c_double(value.value / by))
+
+    def _text(self) -> str:
+        length, whole = ctypes.c_int64(), (ctypes.c_int(0), ctypes.c_int(ALL_TREES), ctypes.c_int(SPLITS))
+        name = "LGBM_BoosterSaveModelToString"
+        _call(name, self._handle, *whole, ctypes.c_int64(0), ctypes.byref(length), None)
+        buffer = ctypes.create_string_buffer(length.value)
+        _call(name, self._handle, *whole, length, ctypes.byref(length), buffer)
+        return buffer.value.decode()
 
     def margins(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """Compute margins: log-odds before calibration.

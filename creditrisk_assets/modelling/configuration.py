@@ -119,7 +119,8 @@ class ModelConfig(_Frozen):
     """The configuration as one value; equal content has one `digest`."""
 
     version: Count
-    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    seed: Annotated[int, Field(ge=0, lt=2**30)]
+    seeds: Annotated[int, Field(ge=1, le=20)]
     resampling: Resampling
     lightgbm: LightGBM
     validation: Validation
@@ -136,6 +137,10 @@ class ModelConfig(_Frozen):
         """
         # not `model_copy`, which would copy a digest computed before
         return type(self).model_validate({**self.model_dump(), "lightgbm": self.lightgbm.with_values(values)})
+
+    def alone(self, number: int) -> Self:
+        """Return the configuration of one of the models that are averaged: a seed of its own, and all else as it is."""
+        return type(self).model_validate({**self.model_dump(), "seed": self.seed + number, "seeds": 1})
 
     @cached_property
     def digest(self) -> str:

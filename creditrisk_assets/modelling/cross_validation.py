@@ -17,7 +17,7 @@ from creditrisk_assets.modelling.calibration import CalibrationError, prior_shif
 from creditrisk_assets.modelling.calibration_fitting import CalibrationFit, cross_fitted_pds, fit_calibrator
 from creditrisk_assets.modelling.configuration import ModelConfig
 from creditrisk_assets.modelling.fold_models import FoldModel
-from creditrisk_assets.modelling.folds import FoldError, make_folds
+from creditrisk_assets.modelling.folds import Fold, FoldError, make_folds
 from creditrisk_assets.modelling.inputs import ModelInput
 from creditrisk_assets.modelling.pipeline import resampled_rate
 from creditrisk_assets.modelling.tables import Part
@@ -42,7 +42,9 @@ class FoldAccount:
 class OutOfFold:
     """Margins and PDs of applicants by models that have not seen them, and what was made of them."""
 
-    table: pd.DataFrame  # sk_id_curr, target, repeat, fold, margin, pd: by repeat, in the order of the part
+    table: (
+        pd.DataFrame
+    )  # sk_id_curr, target, repeat, fold, margin, margin_spread, pd: by repeat, in the order of the part
     folds: tuple[FoldAccount, ...]
     search: TreeSearch  # for the model on all rows
     calibration: CalibrationFit
@@ -54,6 +56,14 @@ class OutOfFold:
         """Mean AUC over the repeats."""
         return float(np.mean([auc.value for auc in self.aucs]))
 
+    @property
+    def disagreement(self) -> dict[str, float] | None:
+        """How far the averaged models are apart: middle and 95th percentile of `margin_spread`; None where one is alone."""
+        spread = self.table["margin_spread"]
+        if spread.isna().all():
+            return None
+        return {"median": float(spread.median()), "percentile_95": float(spread.quantile(0.95))}
+
     def facts(self) -> dict[str, Any]:
         """Render all but the table as JSON values."""
         return {
@@ -62,6 +72,7 @@ class OutOfFold:
             "calibration": self.calibration.to_dict(),
             "aucs": [asdict(auc) for auc in self.aucs],
             "auc": self.auc,
+            "disagreement": self.disagreement,
         }
 
 
@@ -92,7 +103,8 @@ def cross_validate(part: Part, inputs: Sequence[ModelInput], config: ModelConfig
     try:
         for fold in make_folds(part.ids, target, config.validation):
             model = fit_model(part.take(fold.fitted), inputs, config, threads=threads, fold=fold)
-            margins = model.margins(part.take(fold.held_out).frame)
+            held_out = part.take(fold.held_out).frame
+            margins = model.margins(held_out)
             accounts.append(
                 FoldAccount(
                     repeat=fold.repeat,
@@ -107,7 +119,7 @@ def cross_validate(part: Part, inputs: Sequence[ModelInput], config: ModelConfig
             )
             if fold.repeat == 0:
                 models.append(FoldModel(fold.number, model.features, model.model_text))
-            tables.append(_held_out(part, fold.held_out, fold.repeat, fold.number, margins))
+            tables.append(_held_out(part, fold, margins, model.disagreement(held_out)))
     except FoldError as error:
         raise TrainingError(f"the training part cannot be cross-validated: {error}") from error
     table = pd.concat(tables).sort_values(["repeat", "row"], kind="stable", ignore_index=True).drop(columns="row")
@@ -131,16 +143,15 @@ def search_of(folds: Iterable[FoldAccount], config: ModelConfig) -> TreeSearch:
     return TreeSearch(trees, reason, float(np.mean(found)))
 
 
-def _held_out(
-    part: Part, rows: NDArray[np.int64], repeat: int, fold: int, margins: NDArray[np.float64]
-) -> pd.DataFrame:
+def _held_out(part: Part, fold: Fold, margins: NDArray[np.float64], disagreement: NDArray[np.float64]) -> pd.DataFrame:
     columns: Mapping[str, Any] = {
-        "row": rows,
-        "sk_id_curr": part.ids[rows],
-        "target": part.labels[rows].astype(np.int32),
-        "repeat": np.int32(repeat),
-        "fold": np.int32(fold),
+        "row": fold.held_out,
+        "sk_id_curr": part.ids[fold.held_out],
+        "target": part.labels[fold.held_out].astype(np.int32),
+        "repeat": np.int32(fold.repeat),
+        "fold": np.int32(fold.number),
         "margin": margins,
+        "margin_spread": disagreement,
     }
     return pd.DataFrame(columns)
 

@@ -239,7 +239,7 @@ def configured_learner(inputs: Sequence[ModelInput], config: ModelConfig, *, thr
     """
     trees = config.leaks.shuffled_trees
     few = config.trees.model_copy(update={"maximum": trees, "fallback": trees})
-    small = config.model_copy(update={"trees": few})
+    small = config.model_copy(update={"trees": few, "seeds": 1})
 
     def learn(known: Part, held_out: Part) -> Lesson:
         fixed = TreeSearch(trees, "fixed: the leak test's", None)

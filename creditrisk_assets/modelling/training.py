@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from creditrisk_assets.modelling.booster import wait_passively
+from creditrisk_assets.modelling.booster import Booster, wait_passively
 from creditrisk_assets.modelling.bundle import BundleFeature, EncodingError
 from creditrisk_assets.modelling.bundle_writer import Row, golden_rows
 from creditrisk_assets.modelling.calibration import Calibrator, prior_shift, uncalibrated
@@ -51,9 +51,14 @@ class TreeSearch:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """One fitted pipeline and its account."""
+    """One fitted model and its account."""
 
-    pipeline: Any = field(repr=False)
+    encoder: ApplicantEncoder = field(repr=False)
+    booster: Any = field(repr=False)  # LightGBM's
+    threads: int
+    members: tuple[
+        int, ...
+    ]  # trees of each model whose margins it averages, in the order of their trees; one: it is that model
     inputs: tuple[ModelInput, ...]
     dropped: Mapping[str, str]  # input -> why the model does not use it
     search: TreeSearch
@@ -65,7 +70,7 @@ class TrainedModel:
     @cached_property
     def model_text(self) -> str:
         """LightGBM's text; what depends on the machine alone (threads) is set to 0 in it, so equal models have equal texts."""
-        text: str = self.pipeline.named_steps["classify"].booster_.model_to_string()
+        text: str = self.booster.model_to_string()
         return re.sub(r"\[num_threads: \d+\]", "[num_threads: 0]", text)
 
     @property
@@ -76,27 +81,50 @@ class TrainedModel:
     @property
     def features(self) -> tuple[BundleFeature, ...]:
         """The encoder as the bundle carries it."""
-        categories = self.pipeline.named_steps["encode"].categories_
+        categories = self.encoder.categories_
         return tuple(BundleFeature(i.name, i.family, i.kind, categories.get(i.name), i.monotone) for i in self.inputs)
 
     @property
     def importance(self) -> dict[str, float]:
         """Input -> its share of the gain of all splits, largest first."""
-        gains = self.pipeline.named_steps["classify"].booster_.feature_importance("gain")
+        gains = self.booster.feature_importance("gain")
         total = float(gains.sum()) or 1.0
         pairs = [(i.name, float(gain) / total) for i, gain in zip(self.inputs, gains, strict=True)]
         return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
 
     def margins(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """Compute margins (log-odds) by the training library; the frame may hold more columns than the model uses."""
-        matrix = self.pipeline.named_steps["encode"].transform(frame[[i.name for i in self.inputs]])
-        classify = self.pipeline.named_steps["classify"]
-        found: NDArray[np.float64] = classify.booster_.predict(matrix, raw_score=True, num_threads=classify.n_jobs)
+        found: NDArray[np.float64] = self.booster.predict(
+            self._encoded(frame), raw_score=True, num_threads=self.threads
+        )
         return found
+
+    def disagreement(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """Compute how far apart the averaged models are: the standard deviation of their margins.
+
+        Returns
+        -------
+        ndarray
+            (n,) in log-odds; NaN where one model is alone.
+        """
+        count = len(self.members)
+        if count == 1:
+            return np.full(len(frame), np.nan)
+        encoded, first, margins = self._encoded(frame), 0, []
+        for trees in self.members:
+            reach = {"start_iteration": first, "num_iteration": trees}
+            part = self.booster.predict(encoded, raw_score=True, num_threads=self.threads, **reach)
+            margins.append(count * part)
+            first += trees
+        spread: NDArray[np.float64] = np.std(margins, axis=0, ddof=1)
+        return spread
 
     def predict(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """Compute PDs, as the bundle will: the calibrator applied to margins."""
         return self.calibrator.pds(self.margins(frame))
+
+    def _encoded(self, frame: pd.DataFrame) -> Any:
+        return self.encoder.transform(frame[[i.name for i in self.inputs]])
 
     def golden(self, part: Part) -> list[Row]:
         """Make the bundle's golden rows from training applicants, mixed beyond recognition."""
@@ -154,18 +182,21 @@ def fit_model(
     search: TreeSearch | None = None,
     fold: Fold | None = None,
 ) -> TrainedModel:
-    """Fit one pipeline on all rows of a part, or on a fold.
+    """Fit one model on all rows of a part, or on a fold.
 
     Parameters
     ----------
     part, inputs, config, threads
-        As in `train`.
+        As in `train`. With `seeds` above 1, so many are fitted, and the model averages their margins.
     search
         The number of trees, if it is known already; None: it is found by early stopping inside the part.
     fold
         The fold whose fitted rows the part is. Its model is the one that early stopping stopped on its first inner fold,
         not fitted again with that fold's rows: that would double the cost of cross-validation (docs/model.md).
     """
+    if config.seeds > 1:
+        alone = [config.alone(number) for number in range(config.seeds)]
+        return _averaged([fit_model(part, inputs, c, threads=threads, search=search, fold=fold) for c in alone], config)
     wait_passively()
     target = checked_target(part)
     threads = threads if len(part) * len(inputs) >= CELLS_WORTH_THREADS else 1
@@ -186,7 +217,27 @@ def fit_model(
         raise TrainingError(f"the training part cannot be encoded: {error}") from error
     rate = float(target.mean())
     calibrator = uncalibrated(prior_shift(rate, resampled_rate(rate, config)))
-    return TrainedModel(pipeline, used, dropped, search, len(part), int(target.sum()), config, calibrator)
+    booster, encoder = pipeline.named_steps["classify"].booster_, pipeline.named_steps["encode"]
+    members, defaults = (search.trees,), int(target.sum())
+    return TrainedModel(
+        encoder, booster, threads, members, used, dropped, search, len(part), defaults, config, calibrator
+    )
+
+
+def _averaged(models: Sequence[TrainedModel], config: ModelConfig) -> TrainedModel:
+    """Put the models of several seeds, fitted on the same rows, together as one."""
+    import lightgbm  # noqa: PLC0415 - seconds of imports, for training alone
+
+    first, texts = models[0], [model.model_text for model in models]
+    aucs = [model.search.validation_auc for model in models]
+    search = TreeSearch(
+        round(float(np.mean([model.search.trees for model in models]))),
+        f"the mean of {len(models)} seeds, of which the first: {first.search.reason}",
+        None if first.search.validation_auc is None else float(np.mean([auc for auc in aucs if auc is not None])),
+    )
+    booster = lightgbm.Booster(model_str=Booster.average(texts))
+    members = tuple(text.count("\nTree=") for text in texts)
+    return replace(first, booster=booster, members=members, search=search, config=config)
 
 
 def uninformative(frame: pd.DataFrame, names: Sequence[str]) -> dict[str, str]:
