@@ -24,7 +24,7 @@ from creditrisk_assets.settings import Settings
 
 LOCATIONS = "creditrisk.locations"  # entry point group: name -> function that builds a location's definitions
 EVERYTHING = "*"
-APART = "research"  # the group that `*` leaves out: hours, and asked for by name
+APART = "research"  # the group of assets that take hours: left out of every selection that does not name it, or them
 PROCESS_TAG = "creditrisk/process"
 DAGSTER_YAML = Path(__file__).parents[1] / "dagster.yaml"
 
@@ -111,6 +111,7 @@ def materialize(settings: Settings, select: str = EVERYTHING, listener: Listener
         The deployment.
     select
         `*`, asset keys separated by commas (`raw/bureau,features/bureau`), or a Dagster selection (`key:"raw/bureau"+`).
+        Research, which takes hours, is taken where its group or the very asset is named.
     listener
         Told of each asset's start and end.
 
@@ -152,6 +153,9 @@ def _select(select: str, locations: Mapping[str, dg.Definitions]) -> dict[str, s
         materializable = graph.materializable_asset_keys
         known |= {_name(key) for key in materializable}
         chosen[name] = set(selection.resolve(graph, allow_missing=True)) & set(materializable)
+        if APART not in select:  # a key may be reached (`+key:"model/pd"`) without being meant
+            apart = dg.AssetSelection.groups(APART).resolve(graph, allow_missing=True)
+            chosen[name] -= {key for key in apart if _name(key) not in select}
     if strangers := sorted(asked - known):
         raise RunError(f"--select {', '.join(strangers)} names no asset; known: {', '.join(sorted(known))}")
     if not any(chosen.values()):
@@ -162,7 +166,7 @@ def _select(select: str, locations: Mapping[str, dg.Definitions]) -> dict[str, s
 def _parse(select: str) -> tuple[dg.AssetSelection, set[str]]:
     """Return what a selection means, and the keys it names one by one."""
     if select == EVERYTHING:
-        return dg.AssetSelection.all() - dg.AssetSelection.groups(APART), set()
+        return dg.AssetSelection.all(), set()
     if any(sign in select for sign in ':+"*()'):
         try:
             with warnings.catch_warnings():

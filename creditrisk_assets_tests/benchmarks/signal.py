@@ -38,7 +38,7 @@ def main(
     home: Annotated[Path, typer.Option(help="A home directory with model/out_of_fold of the sample portfolio.")],
     scale: Annotated[float, typer.Option(help="Scale the sample was made at.")],
     seed: Annotated[int, typer.Option(help="Seed the sample was made with.")] = 42,
-    trees: Annotated[int, typer.Option(help="Of each fit to the log-odds.")] = 800,
+    trees: Annotated[int, typer.Option(help="Of each fit to the log-odds.")] = 400,
 ) -> None:
     """Print the AUC of the latent risk, of what the inputs tell of it, and of the model in use."""
     wait_passively()
@@ -72,7 +72,7 @@ def guess_out_of_fold(part: Part, risk: NDArray[np.float64], trees: int) -> NDAr
         fitted = part.take(fold.fitted)
         encoded = encode(fitted, choose(Settings()).allowed)
         model = lightgbm.LGBMRegressor(
-            n_estimators=trees, learning_rate=sizes.learning_rate, num_leaves=2 * sizes.num_leaves,
+            n_estimators=trees, learning_rate=0.1, num_leaves=2 * sizes.num_leaves, force_col_wise=True,
             colsample_bytree=sizes.feature_fraction, max_bin=sizes.max_bin, min_child_samples=50,
             subsample_for_bin=sizes.subsample_for_bin, n_jobs=Settings().threads, random_state=config.seed, verbose=-1,
         )  # fmt: skip

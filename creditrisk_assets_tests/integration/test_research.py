@@ -128,3 +128,22 @@ def test_both_selections_of_the_command_are_understood() -> None:
     assert {"raw/bureau", "training/split_train"} < upstream
     assert upstream >= APART
     assert "registry/version" not in upstream
+
+
+@pytest.mark.parametrize(
+    ("select", "taken"),
+    [
+        ("*", set()),
+        ('+key:"registry/version"', set()),
+        ('key:"model/*"', set()),
+        ('key:"training/split_train"+', set()),
+        ('key:"model/ladder" or key:"model/pd"', {"model/ladder"}),
+        ("model/selection,model/pd", {"model/selection"}),
+        ('key:"training/split_train"+ or group:"research"', APART),
+    ],
+)
+def test_research_is_run_where_it_is_named_and_not_where_it_is_only_reached(select: str, taken: set[str]) -> None:
+    chosen = running._select(select, {"assets": build_defs()})["assets"]
+    names = {key.to_user_string() for key in chosen}
+    assert names & APART == taken
+    assert names - APART
