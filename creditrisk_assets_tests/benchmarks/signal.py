@@ -8,6 +8,7 @@ and the PDs of the model in use. The second lies below the first by what no colu
 outcomes of so many applicants cannot teach. HOME is a home directory whose `model/out_of_fold` was made from the sample.
 """
 
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +40,7 @@ def main(
     scale: Annotated[float, typer.Option(help="Scale the sample was made at.")],
     seed: Annotated[int, typer.Option(help="Seed the sample was made with.")] = 42,
     trees: Annotated[int, typer.Option(help="Of each fit to the log-odds.")] = 400,
+    folds: Annotated[int, typer.Option(help="Folds of the model's cross-validation that are looked at.")] = 5,
 ) -> None:
     """Print the AUC of the latent risk, of what the inputs tell of it, and of the model in use."""
     wait_passively()
@@ -49,10 +51,12 @@ def main(
     if not np.array_equal(latent["target"].to_numpy(), part.labels):
         raise SystemExit(f"the applicants of {home} are not those of the sample of scale {scale:g} and seed {seed}")
     risk = latent["risk"].to_numpy()
-    guess = guess_out_of_fold(part, risk, trees)
+    guess = guess_out_of_fold(part, risk, trees, folds)
+    known = ~np.isnan(guess)
     scores = {"latent risk": risk, "its best guess from the inputs": guess, "the model in use": told["pd"].to_numpy()}
-    _print(part.labels, scores)
-    console.print(f"the inputs explain {1 - np.var(risk - guess) / np.var(risk):.1%} of the variance of the log-odds")
+    _print(part.labels[known], {name: score[known] for name, score in scores.items()})
+    left = np.var((risk - guess)[known]) / np.var(risk[known])
+    console.print(f"{known.sum():,} applicants; the inputs explain {1 - left:.1%} of the variance of the log-odds")
 
 
 def latent_risk(scale: float, seed: int) -> pd.DataFrame:
@@ -62,13 +66,12 @@ def latent_risk(scale: float, seed: int) -> pd.DataFrame:
     return pd.DataFrame(columns).set_index("ids")
 
 
-def guess_out_of_fold(part: Part, risk: NDArray[np.float64], trees: int) -> NDArray[np.float64]:
-    """Fit the log-odds on the folds of the model in use; return what each applicant's inputs say of it."""
-    config, out = load_configuration(), np.empty(len(part))
+def guess_out_of_fold(part: Part, risk: NDArray[np.float64], trees: int, folds: int) -> NDArray[np.float64]:
+    """Fit the log-odds on the folds of the model in use; return what each applicant's inputs say of it, NaN in other folds."""
+    config, out = load_configuration(), np.full(len(part), np.nan)
     sizes = config.lightgbm
-    for fold in make_folds(part.ids, part.labels, config.validation):
-        if fold.repeat:
-            break
+    first = (fold for fold in make_folds(part.ids, part.labels, config.validation) if fold.repeat == 0)
+    for fold in islice(first, folds):
         fitted = part.take(fold.fitted)
         encoded = encode(fitted, choose(Settings()).allowed)
         model = lightgbm.LGBMRegressor(
