@@ -14,6 +14,7 @@ import json
 import re
 import textwrap
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import FunctionType, ModuleType
 
@@ -111,6 +112,7 @@ class _WithoutDocstrings(ast.NodeTransformer):
         return node
 
 
+@cache  # many artefacts share a module
 def _python(source: str) -> str:
     """Write Python source as its syntax tree, without comments, docstrings and layout."""
     return ast.dump(_WithoutDocstrings().visit(ast.parse(textwrap.dedent(source))), include_attributes=False)
