@@ -14,8 +14,8 @@ from sqlalchemy import Engine, event
 
 from creditrisk_assets.simulation.portfolio import write_portfolio
 
-# What takes minutes, longest first: the graph of `integration` is made by the process that has the first file, and asked for by no
-# other of the first four, which two processes share
+# What takes minutes. Of two processes one takes the first and the third, the other the second and the fourth: one makes the graph of
+# `integration`, and the other asks for it only when it is made.
 LONG = (
     "test_graph",
     "test_ui",
