@@ -13,7 +13,7 @@ import inspect
 import json
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -61,7 +61,8 @@ def _text(part: object) -> str:
         case ModuleType() | type() | FunctionType():
             text = _python(inspect.getsource(part))
         case Path():
-            text = {".py": _python, ".sql": _sql}.get(part.suffix, str)(part.read_text("utf-8"))
+            forms: Mapping[str, Callable[[str], str]] = {".py": _python, ".sql": _sql}
+            text = forms.get(part.suffix, str)(part.read_text("utf-8"))
         case str():
             text = _sql(part) if re.search(r"\bselect\b", part, re.IGNORECASE) else part
         case None | bool() | int() | float() | bytes():
