@@ -2,16 +2,31 @@
 
 import json
 import os
+import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+from sqlalchemy import Engine, event
 
 from creditrisk_assets.simulation.portfolio import write_portfolio
 
-LONG = {"integration", "parity", "ui"}
+# What takes minutes. Of two processes one takes the first and the third, the other the second and the fourth: one makes the graph of
+# `integration`, and the other asks for it only when it is made.
+LONG = (
+    "test_graph",
+    "test_ui",
+    "test_determinism",
+    "test_alerts_with_daemon",
+    "test_subsets",
+    "test_engines",
+    "test_every_source",
+)
+FOLDERS = {"integration", "parity"}  # of the other files, these run the graph or Spark
+JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # a session of minutes: code is compiled once, and quickly
 OURS = ("CREDITRISK_", "DAGSTER_HOME", "MLFLOW_")
 
 
@@ -19,12 +34,37 @@ def pytest_configure() -> None:
     """Run the tests as a newcomer would: no setting from outside."""
     for name in [name for name in os.environ if name.startswith(OURS)]:
         del os.environ[name]
+    os.environ["JAVA_TOOL_OPTIONS"] = JAVA
+
+
+@event.listens_for(Engine, "connect")
+def _do_not_wait_for_the_disk(connection: object, _record: object) -> None:
+    """Leave out of SQLite what protects against a power cut alone: Dagster and MLflow commit thousands of times."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("pragma synchronous = off")
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a directory that the first process of the session that asks fills, and the others wait for."""
+    base = factory.getbasetemp()
+    place = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    finished = place.with_suffix(".finished")
+    with FileLock(place.with_suffix(".lock")):
+        if not finished.exists():
+            place.mkdir()
+            make(place)
+            finished.touch()
+    return place
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that run the graph or a daemon: one that came last would be waited for by the other process."""
-    items.sort(key=lambda item: item.path.parent.name not in LONG)
+    """Begin with what takes longest: a file of minutes that came last would be waited for by the other process."""
+    items.sort(key=lambda item: (_place(item.path.stem), item.path.parent.name not in FOLDERS))
+
+
+def _place(name: str) -> int:
+    return LONG.index(name) if name in LONG else len(LONG)
 
 
 @pytest.fixture(autouse=True)
@@ -40,9 +80,7 @@ def _clean_environment(tmp_path: Path) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def portfolio(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Directory of the eight raw tables for about 1,200 labelled and 200 unlabelled applicants; read only."""
-    directory = tmp_path_factory.mktemp("portfolio")
-    write_portfolio(directory, scale=0.004, seed=7)
-    return directory
+    return made_once(tmp_path_factory, "portfolio", lambda place: write_portfolio(place, scale=0.004, seed=7))
 
 
 @pytest.fixture

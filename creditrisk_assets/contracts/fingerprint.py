@@ -13,7 +13,8 @@ import inspect
 import json
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from types import FunctionType, ModuleType
 
@@ -60,7 +61,8 @@ def _text(part: object) -> str:
         case ModuleType() | type() | FunctionType():
             text = _python(inspect.getsource(part))
         case Path():
-            text = {".py": _python, ".sql": _sql}.get(part.suffix, str)(part.read_text("utf-8"))
+            forms: Mapping[str, Callable[[str], str]] = {".py": _python, ".sql": _sql}
+            text = forms.get(part.suffix, str)(part.read_text("utf-8"))
         case str():
             text = _sql(part) if re.search(r"\bselect\b", part, re.IGNORECASE) else part
         case None | bool() | int() | float() | bytes():
@@ -94,26 +96,22 @@ def _contract(contract: TableContract) -> str:
     )
 
 
-class _WithoutDocstrings(ast.NodeTransformer):
-    """Drop docstrings: they are text for people."""
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        """Visit a node, then drop its docstring."""
-        super().generic_visit(node)
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
-            first = node.body[0]
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:] or [ast.Pass()]
-        return node
-
-
+@cache  # many artefacts share a module
 def _python(source: str) -> str:
-    """Write Python source as its syntax tree, without comments, docstrings and layout."""
-    return ast.dump(_WithoutDocstrings().visit(ast.parse(textwrap.dedent(source))), include_attributes=False)
+    """Write Python source as its syntax tree, without comments, docstrings (they are text for people) and layout."""
+    tree = ast.parse(textwrap.dedent(source))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and _is_text(node.body):
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.dump(tree, include_attributes=False)
+
+
+def _is_text(body: list[ast.stmt]) -> bool:
+    """Whether a body begins with a docstring."""
+    match body:
+        case [ast.Expr(value=ast.Constant(value=str())), *_]:
+            return True
+    return False
 
 
 def _sql(text: str) -> str:

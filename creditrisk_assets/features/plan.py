@@ -4,7 +4,9 @@ What belongs here: rendering, from the registry and the contracts, to JSON value
 bundle (`modelling.bundle_writer`). The service reads the plan; it never imports this.
 """
 
+import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from creditrisk_assets.contracts.source import SourceContract
@@ -47,13 +49,23 @@ def render_plan(
 
 def _program(family: Family, sources: Mapping[str, SourceContract]) -> dict[str, Any]:
     """Render a family as a program; the service computes it with DuckDB where that fails."""
-    tables = {
-        view: [(column.name, column.sql_type) for column in sources[_source(view)].columns] for view in family.views
-    }
+    tables = tuple(
+        (view, tuple((column.name, column.sql_type) for column in sources[_source(view)].columns))
+        for view in family.views
+    )
+    rendered: dict[str, Any] = json.loads(_rendered(family.sql, tables, tuple(family.columns)))
+    return rendered
+
+
+@lru_cache(maxsize=64)
+def _rendered(
+    sql: str, tables: tuple[tuple[str, tuple[tuple[str, str], ...]], ...], columns: tuple[tuple[str, str], ...]
+) -> str:
+    """Render as JSON text, once per process: a run asks for the plan several times, and it takes seconds."""
     try:
-        return {"program": render_program(family.sql, tables, family.columns)}
+        return json.dumps({"program": render_program(sql, dict(tables), columns)})
     except ProgramError as error:
-        return {"no_program": str(error)}
+        return json.dumps({"no_program": str(error)})
 
 
 def _source(view: str) -> str:

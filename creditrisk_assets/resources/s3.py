@@ -6,7 +6,6 @@ What belongs here: a client from a connection, by dagster-aws. What does not: re
 from typing import Any
 
 from botocore.exceptions import BotoCoreError
-from dagster_aws.s3 import S3Resource
 
 from creditrisk_assets.ingestion.configuration import S3Connection
 from creditrisk_assets.ingestion.connector import SourceError
@@ -27,6 +26,8 @@ def s3_client(connection: S3Connection) -> Any:
     SourceError
         The profile does not exist, or the endpoint is not an address.
     """
+    from dagster_aws.s3 import S3Resource  # noqa: PLC0415  # imports every service of AWS there is a resource for
+
     resource = S3Resource(
         region_name=connection.region,
         endpoint_url=connection.endpoint_url,

@@ -40,6 +40,13 @@ def test_comments_docstrings_and_layout_of_python_do_not_count(text: str, same: 
     assert (code_version(module(tmp_path, text)) == before) is same
 
 
+def test_a_docstring_alone_is_an_empty_body(tmp_path: Path) -> None:
+    told = "class A:\n    'Say.'\n    async def f(self):\n        'Say.'\n"
+    empty = "class A:\n    async def f(self):\n        pass\n"
+    assert code_version(module(tmp_path, told)) == code_version(module(tmp_path, empty))
+    assert code_version(module(tmp_path, told)) != code_version(module(tmp_path, told.replace("async ", "")))
+
+
 @pytest.mark.parametrize(
     ("text", "same"),
     [

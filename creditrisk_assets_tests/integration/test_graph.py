@@ -121,10 +121,11 @@ def changed_source(tmp_path: Path, portfolio: Path) -> Path:
     return directory
 
 
-def test_only_what_depends_on_a_change_is_made_again(changed_source: Path) -> None:
+def test_only_what_depends_on_a_change_is_made_again(graph: Graph, changed_source: Path) -> None:
     settings = Settings()
+    shutil.copytree(graph.settings.root, settings.root, symlinks=True)
     remember_source(settings, changed_source)
-    assert running.materialize(settings, 'group:"ingestion" or group:"features"').failures == []
+    assert running.materialize(settings, 'group:"ingestion"').failures == []  # of another source, with equal rows
     lake = Lake(settings.lake)
     before = {key: lake.require(key).version for key in KEYS if key.startswith(("raw/", "features/"))}
     table = changed_source / "credit_card_balance.csv"

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -10,26 +9,21 @@ import pytest
 from creditrisk_assets import running
 from creditrisk_assets.definitions import build_defs
 from creditrisk_assets.features.families import FAMILIES
-from creditrisk_assets.ingestion.sources import remember_source
 from creditrisk_assets.lake import Lake
 from creditrisk_assets.settings import Settings
+from creditrisk_assets_tests.integration.conftest import Graph, copied
 from creditrisk_serving.defs.online import on_new_features, online_store, renewal
 
-TABLES = 'group:"ingestion" or group:"features"'
 STORE = "serving/online_features"
 PARITY = dg.AssetCheckKey(dg.AssetKey(["features", "applicant"]), "batch_equals_request")
 
 
 @pytest.fixture(scope="module")
-def settings(portfolio: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """A home with the features and the online store of the sample portfolio."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CREDITRISK_HOME", str(tmp_path_factory.mktemp("online") / "home"))
-        found = Settings()
-        remember_source(found, portfolio)
-        result = running.materialize(found, f'{TABLES} or key:"{STORE}"')
-        assert result.failures == []
-        assert result.broken_checks == {}
+def settings(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A copy of the graph's home, with the features and the online store of the sample portfolio."""
+    assert {STORE, "features/applicant"} <= {asset.key for asset in graph.result.assets}
+    assert graph.result.broken_checks == {}
+    with copied(graph.settings.root, tmp_path_factory.mktemp("online") / "home") as found:
         yield found
 
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,7 @@ def by_duckdb(
     return {name: directory / f"{name}.parquet" for name in FAMILIES}
 
 
+@cache
 def edges(name: str) -> dict[str, list[Row]]:
     """The edge rows of a family's given/expect file, each scenario with keys of its own, and drawn rows with ties and NULLs.
 

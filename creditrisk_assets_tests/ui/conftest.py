@@ -49,12 +49,9 @@ class Ui:
             "--disable-component-update", "--disable-sync", f"--user-data-dir={picture.with_suffix('.profile')}",
             "--window-size=1600,1000", "--virtual-time-budget=30000",
         ]  # fmt: skip
-        shot = [*common, f"--screenshot={picture}", f"{self.url}{page}"]
-        subprocess.run(shot, check=True, capture_output=True, timeout=120)
-        dump = subprocess.run(
-            [*common, "--dump-dom", f"{self.url}{page}"], check=True, capture_output=True, timeout=120
-        )
-        return dump.stdout.decode()
+        shot = [*common, f"--screenshot={picture}", "--dump-dom", f"{self.url}{page}"]
+        seen = subprocess.run(shot, check=True, capture_output=True, timeout=120)
+        return seen.stdout.decode()
 
 
 @pytest.fixture(scope="session")

@@ -82,6 +82,21 @@ def test_plan_is_json_and_holds_what_the_request_path_needs() -> None:
     assert plan["tables"]["bureau"]["key"] == ["SK_ID_BUREAU"]
 
 
+def test_each_plan_is_the_callers_own_and_follows_what_it_is_made_of() -> None:
+    plan = render_plan()
+    programs = {name: family["program"] for name, family in plan["families"].items()}
+    plan["families"]["bureau"]["program"]["steps"].clear()
+    assert programs["bureau"]["steps"] == []
+    again = render_plan()["families"]
+    assert again["bureau"]["program"]["steps"]
+    assert again["pos_cash"]["program"] == programs["pos_cash"]
+    family = FAMILIES["bureau"]
+    changed = Family(family.name, family.inputs, family.contract)
+    changed.__dict__["sql"] = family.sql + "\n"
+    rendered = render_plan({"bureau": changed})["families"]["bureau"]["program"]
+    assert rendered["sql_sha256"] != again["bureau"]["program"]["sql_sha256"]
+
+
 def test_committed_catalogue_is_the_rendered_one() -> None:
     committed = Path(catalogue.__file__).parents[2] / "docs" / "feature-catalogue.md"
     assert committed.read_text("utf-8") == catalogue.render(), (
