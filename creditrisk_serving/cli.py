@@ -99,6 +99,44 @@ def applicant(
     console.print(f"  decision {found['decision_id']}")
 
 
+@app.command("replay")
+def replay_decision(
+    decision_id: Annotated[str, typer.Argument(help="The decision_id of an answer.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")] = False,
+) -> None:
+    """Decide a stored decision again from its input on the model it was made with; exit code 1 if one bit differs."""
+    from creditrisk_serving.decisions.log import DecisionLog  # noqa: PLC0415
+    from creditrisk_serving.errors import DecisionNotStoredError  # noqa: PLC0415
+    from creditrisk_serving.scoring.replay import pinned_bundle, replay  # noqa: PLC0415
+
+    settings = ServingSettings()
+    log = DecisionLog(settings.decision_log_url, settings.journal_directory)
+    try:
+        record = log.find(decision_id)
+    except DecisionNotStoredError as error:
+        raise RuntimeError(f"{error.detail}; check CREDITRISK_SERVING_DECISIONS_URL") from error
+    finally:
+        log.close()
+    if record is None:
+        raise RuntimeError(f"no decision has the id {decision_id}")
+    found = replay(record, pinned_bundle(settings.platform.bundles, record, trusted_key(settings)))
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+    else:
+        console = Console(highlight=False)
+        console.print(f"decision {decision_id}: {'equal to the last bit' if found.equal else 'differs'}")
+        console.print(f"  model {found.model_version}, PD {found.pd:.6f}, {found.decision}")
+        for families, where in (
+            (found.rebuilt, "computed again"),
+            (found.taken, "looked up then, taken from the record"),
+        ):
+            console.print(f"  {where}: {', '.join(families) or 'nothing'}", soft_wrap=True)
+        for name in found.differences:
+            console.print(f"  differs: {name}", soft_wrap=True)
+    if not found.equal:
+        raise typer.Exit(1)
+
+
 @app.command("verify-log")
 def verify_decision_log(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")] = False,

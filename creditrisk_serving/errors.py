@@ -70,6 +70,18 @@ class DecisionNotFoundError(ServiceError):
     status, kind, title = 404, "decision-not-found", "No such decision"
 
 
+class NotAReferralError(ServiceError):
+    """The decision was not referred to a person."""
+
+    status, kind, title = 409, "not-a-referral", "Only a referral is reviewed"
+
+
+class InvalidReviewError(ServiceError):
+    """The body is not a review."""
+
+    status, kind, title = 422, "invalid-review", "The review is not well formed"
+
+
 class BodyTooLargeError(ServiceError):
     """The body is larger than the limit."""
 

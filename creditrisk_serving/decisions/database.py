@@ -42,7 +42,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from creditrisk_serving.decisions import entries
 from creditrisk_serving.decisions.chain import genesis, link
 from creditrisk_serving.decisions.entries import Kind
-from creditrisk_serving.decisions.schemas import Answered
+from creditrisk_serving.decisions.schemas import Answered, Review
 from creditrisk_serving.observability import LOG
 
 METADATA = MetaData()
@@ -80,6 +80,21 @@ DECISIONS = Table(
     Index("decisions_by_applicant", "applicant_id", "decided_at"),
     Index("decisions_by_request", "request_id"),
     Index("decisions_by_writer", "writer", "sequence"),
+)
+REVIEWS = Table(
+    "reviews",
+    METADATA,
+    Column("review_id", String(32), primary_key=True),
+    Column("decision_id", String(32), nullable=False),
+    Column("request_id", String(64), nullable=False),
+    Column("reviewed_at", String(32), nullable=False),  # UTC, ISO 8601
+    Column("caller", String(64), nullable=False),
+    Column("reviewer", String(100), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    *_chained(),
+    Index("reviews_by_decision", "decision_id"),
+    Index("reviews_by_writer", "writer", "sequence"),
 )
 WRITERS = Table(
     "writers",
@@ -180,6 +195,13 @@ class Database:
             head = Head(max(frames_taken, first + len(frames) - 1), sequence, digest)
             connection.execute(update(WRITERS).where(WRITERS.c.writer == writer).values(**head._asdict()))
 
+    def reviews(self, decision_id: str) -> list[Review]:
+        """Read the reviews of a decision."""
+        wanted = select(*(REVIEWS.c[name] for name in entries.REVIEW.columns))
+        with self.opened().connect() as connection:
+            found = connection.execute(wanted.where(REVIEWS.c.decision_id == decision_id)).mappings().all()
+        return [Review(**row) for row in found]
+
     def forget_answers(self, before: float) -> None:
         """Delete the answers of idempotency keys that were claimed before a time."""
         with self.begin() as connection:
@@ -248,7 +270,7 @@ class Database:
             with self.begin() as connection:
                 connection.execute(PROBE.delete())
                 connection.execute(insert(PROBE), [{"name": "ready", "at": time.time()}])
-                for table in (DECISIONS, WRITERS):
+                for table in (DECISIONS, REVIEWS, WRITERS):
                     connection.execute(select(table).limit(0))
         except FAILURES as error:
             return self.failed(error)

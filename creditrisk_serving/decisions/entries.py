@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from creditrisk_serving.decisions.schemas import JSON_COLUMNS, Answered, DecisionRecord
+from creditrisk_serving.decisions.schemas import JSON_COLUMNS, Answered, DecisionRecord, Review
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -52,7 +52,8 @@ def _kind(letter: bytes, name: str, table: str, record: type[msgspec.Struct]) ->
 
 DECISION = _kind(b"D", "decision", "decisions", DecisionRecord)
 ANSWER = b"A"  # how the entries of answers begin, which stand in no chain
-KINDS = {kind.letter: kind for kind in (DECISION,)}
+REVIEW = _kind(b"R", "review", "reviews", Review)
+KINDS = {kind.letter: kind for kind in (DECISION, REVIEW)}
 
 
 def answer_entry(answered: Answered) -> bytes:

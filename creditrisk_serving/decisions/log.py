@@ -18,7 +18,7 @@ from creditrisk_serving.decisions import entries, journal
 from creditrisk_serving.decisions.database import FAILURES, Database
 from creditrisk_serving.decisions.drain import Drain
 from creditrisk_serving.decisions.journal import Journal, JournalError, NotFlushedError
-from creditrisk_serving.decisions.schemas import Answered, DecisionRecord
+from creditrisk_serving.decisions.schemas import Answered, DecisionRecord, Review
 from creditrisk_serving.errors import DecisionNotStoredError, DecisionUncertainError
 from creditrisk_serving.settings import Stored
 
@@ -64,6 +64,33 @@ class DecisionLog:
                 self._journal = Journal(self._root, strict=self._stored == "strict", room=self._room)
                 self._drain = Drain(self._journal, self._root, self.database, eager=self._stored == "database")
                 self._drain.start()
+
+    def review(self, review: Review) -> None:
+        """Store what a person decided of a referral.
+
+        Raises
+        ------
+        DecisionNotStoredError
+            It could not be stored.
+        """
+        self._append([entries.entry(entries.REVIEW, review)])
+
+    def reviews(self, decision_id: str) -> list[Review]:
+        """Return the reviews of a decision, oldest first; the last one holds.
+
+        Raises
+        ------
+        DecisionNotStoredError
+            The log cannot be read.
+        """
+        start = _start(entries.REVIEW.letter, decision_id=decision_id)
+        waiting = [msgspec.json.decode(one, type=Review) for one in self._waiting(start)]
+        try:
+            stored = self.database.reviews(decision_id)
+        except FAILURES as error:
+            raise DecisionNotStoredError("the decision log cannot be read; try again later") from error
+        found = {one.review_id: one for one in (*waiting, *stored)}
+        return sorted(found.values(), key=lambda one: one.reviewed_at)
 
     @property
     def waits(self) -> bool:
@@ -190,17 +217,20 @@ class DecisionLog:
 
     def waiting_answer(self, caller: str, key: str) -> Answered | None:
         """Look for the answer under an idempotency key in the journals."""
-        start = entries.ANSWER + msgspec.json.encode({"caller": caller, "key": key}).removesuffix(b"}") + b","
-        found = next(self._waiting(start), None)
+        found = next(self._waiting(_start(entries.ANSWER, caller=caller, key=key)), None)
         return None if found is None else msgspec.json.decode(found, type=Answered)
 
     def _waiting_decision(self, decision_id: str) -> DecisionRecord | None:
         """Look for a decision in the journals."""
-        start = entries.DECISION.letter + msgspec.json.encode({"decision_id": decision_id}).removesuffix(b"}") + b","
-        found = next(self._waiting(start), None)
+        found = next(self._waiting(_start(entries.DECISION.letter, decision_id=decision_id)), None)
         return None if found is None else msgspec.json.decode(found, type=DecisionRecord)
 
     def _waiting(self, start: bytes) -> Iterator[bytes]:
         """Give the entries in the journals that begin so, without their letter."""
         for frame in journal.mentioning(self._root, start):
             yield from (line[1:] for line in frame.entries if line.startswith(start))
+
+
+def _start(letter: bytes, **fields: str) -> bytes:
+    """Render how the entry of a record begins whose first fields are these."""
+    return letter + msgspec.json.encode(fields).removesuffix(b"}") + b","

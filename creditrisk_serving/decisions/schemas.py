@@ -4,10 +4,11 @@ What belongs here: the records. What does not: their bytes (`entries`), where th
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+SAID = r"^[^\x00]*[^\x00\s][^\x00]*$"  # some words, and nothing PostgreSQL has no place for
 JSON_COLUMNS = ("families", "feature_versions", "input", "features")
 
 
@@ -32,6 +33,29 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     rule: str | None = (
         None  # the policy's hard rule that decided; None: the PD did, or the decision is older than rules
     )
+
+
+class Review(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a person decided of a referral; a field added later has the default None."""
+
+    decision_id: str
+    review_id: str
+    request_id: str
+    reviewed_at: str
+    caller: str  # the id of the API key
+    reviewer: str  # the name given
+    outcome: Literal["approve", "decline"]
+    reason: str
+
+
+class ReviewRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a review."""
+
+    reviewer: Annotated[str, msgspec.Meta(max_length=100, pattern=SAID, description="Name of the person who decided.")]
+    outcome: Annotated[Literal["approve", "decline"], msgspec.Meta(description="What was decided.")]
+    reason: Annotated[
+        str, msgspec.Meta(max_length=2000, pattern=SAID, description="Why, in words; it is kept as it is.")
+    ]
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
