@@ -11,10 +11,8 @@ import secrets
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -22,9 +20,6 @@ from rich.console import Console
 
 from creditrisk_assets.settings import SERVING_PREFIX, Settings
 from creditrisk_serving.settings import ServingSettings
-
-if TYPE_CHECKING:
-    from creditrisk_serving.decisions.database import Database
 
 DEVELOPMENT_KEY = "development"
 OK = 200
@@ -105,6 +100,7 @@ def replay_decision(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")] = False,
 ) -> None:
     """Decide a stored decision again from its input on the model it was made with; exit code 1 if one bit differs."""
+    from creditrisk_assets.features.request import RequestFeatures  # noqa: PLC0415
     from creditrisk_serving.decisions.log import DecisionLog  # noqa: PLC0415
     from creditrisk_serving.errors import DecisionNotStoredError  # noqa: PLC0415
     from creditrisk_serving.scoring.replay import pinned_bundle, replay  # noqa: PLC0415
@@ -119,7 +115,8 @@ def replay_decision(
         log.close()
     if record is None:
         raise RuntimeError(f"no decision has the id {decision_id}")
-    found = replay(record, pinned_bundle(settings.platform.bundles, record, trusted_key(settings)))
+    bundle = pinned_bundle(settings.platform.bundles, record, trusted_key(settings))
+    found = replay(record, bundle, RequestFeatures(bundle.plan))
     if as_json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
     else:
@@ -143,10 +140,11 @@ def verify_decision_log(
 ) -> None:
     """Compare every record of the decision log with its hash chain and the signed checkpoints; exit code 1 if one is not as written."""
     from creditrisk_serving.decisions.checkpoints import read_checkpoints  # noqa: PLC0415
+    from creditrisk_serving.decisions.database import reading  # noqa: PLC0415
     from creditrisk_serving.decisions.verification import verify_log  # noqa: PLC0415
 
     settings = ServingSettings()
-    with decision_database(settings) as database:
+    with reading(settings.decision_log_url) as database:
         found = verify_log(database, read_checkpoints(settings.checkpoints_file, trusted_key(settings)))
     if as_json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
@@ -170,39 +168,17 @@ def verify_decision_log(
 def checkpoint_decision_log() -> None:
     """Sign what the decision log holds, after verifying what is new in it; the file belongs outside the database."""
     from creditrisk_assets.modelling.signing import public_bytes, signing_key  # noqa: PLC0415
+    from creditrisk_serving.decisions.database import reading  # noqa: PLC0415
     from creditrisk_serving.decisions.verification import checkpoint_log  # noqa: PLC0415
 
     settings = ServingSettings()
     key = signing_key(settings.platform.keys, settings.platform.signing_key)
-    with decision_database(settings) as database:
+    with reading(settings.decision_log_url) as database:
         one = checkpoint_log(database, settings.checkpoints_file, key, public_bytes(key))
     Console(highlight=False).print(
         f"checkpoint {one.number} in {settings.checkpoints_file}: {one.records} records in {one.chains} chains",
         soft_wrap=True,
     )
-
-
-@contextmanager
-def decision_database(settings: ServingSettings) -> Iterator["Database"]:
-    """Open the database of decisions, and close it.
-
-    Raises
-    ------
-    RuntimeError
-        It cannot be read.
-    """
-    from creditrisk_serving.decisions.database import FAILURES, Database  # noqa: PLC0415
-
-    database = Database(settings.decision_log_url)
-    try:
-        yield database
-    except FAILURES as error:
-        cause = getattr(error, "orig", None) or error
-        raise RuntimeError(
-            f"the decision log cannot be read ({type(cause).__name__}); check CREDITRISK_SERVING_DECISIONS_URL"
-        ) from None
-    finally:
-        database.close()
 
 
 def trusted_key(settings: ServingSettings) -> bytes:

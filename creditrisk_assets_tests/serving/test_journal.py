@@ -247,11 +247,13 @@ def test_a_journal_deleted_under_the_service_swallows_no_decision(tmp_path: Path
         mend = break_database(tmp_path)
         log.store([record(decision_id="before")])
         shutil.rmtree(tmp_path / "journal")
+        log.store([record(decision_id="between")])
+        wait_until(lambda: log._journal is not None and log._journal._active is None)
         log.store([record(decision_id="after")])
         assert list((tmp_path / "journal").glob("*/*.log"))
         mend()
         wait_until(lambda: log.flush(1))
-    assert rows(tmp_path)[1:] == ["before", "after"]
+    assert rows(tmp_path)[1:] == ["before", "between", "after"]
 
 
 def test_strict_waits_for_the_disk_and_waiting_requests_share_a_flush(

@@ -29,7 +29,8 @@ def decide(client: Client, body: dict[str, Any]) -> list[DecisionRecord]:
 
 def again(client: Client, record: DecisionRecord) -> Replay:
     home = client.settings.platform
-    return replay(record, pinned_bundle(home.bundles, record, read_public_key(home.keys)))
+    bundle = pinned_bundle(home.bundles, record, read_public_key(home.keys))
+    return replay(record, bundle, client.service.scoring.champion().source.engine)
 
 
 @pytest.mark.parametrize("applicant", [FIRST_ID, NO_HISTORY])

@@ -79,6 +79,7 @@ DECISIONS = Table(
     *_chained(),
     Index("decisions_by_applicant", "applicant_id", "decided_at"),
     Index("decisions_by_request", "request_id"),
+    Index("decisions_by_time", "decided_at", "decision_id"),
     Index("decisions_by_writer", "writer", "sequence"),
 )
 REVIEWS = Table(
@@ -118,6 +119,10 @@ PROBE = Table("probe", METADATA, Column("name", String(16), primary_key=True), C
 PROBE_SECONDS = 1.0
 PAGE = 500
 FAILURES = (SQLAlchemyError, OSError)
+
+
+class DecisionLogError(RuntimeError):
+    """The database of decisions cannot be read; the message says what to do."""
 
 
 class Head(NamedTuple):
@@ -251,6 +256,27 @@ class Database:
                 return
             last = (found[-1]["sequence"], found[-1][kind.id])
 
+    def days(self) -> dict[str, int]:
+        """Count the decisions of each day (UTC)."""
+        day = func.substr(DECISIONS.c.decided_at, 1, len("2026-11-30"))
+        with self.begin() as connection:
+            found = connection.execute(select(day, func.count()).group_by(day).order_by(day)).all()
+        return {row[0]: row[1] for row in found}
+
+    def decisions(self, day: str) -> Iterator[Sequence[dict[str, Any]]]:
+        """Read the decisions of a day in pages, by time."""
+        order = (DECISIONS.c.decided_at, DECISIONS.c.decision_id)
+        last = (f"{day}T", "")
+        while True:
+            page = select(DECISIONS).where(tuple_(*order) > last, order[0] < f"{day}U").order_by(*order).limit(PAGE)
+            with self.begin() as connection:
+                found = [dict(row) for row in connection.execute(page).mappings()]
+            if found:
+                yield found
+            if len(found) < PAGE:
+                return
+            last = (found[-1]["decided_at"], found[-1]["decision_id"])
+
     def unchained(self) -> int:
         """Count the records that stand in no chain: those of releases without chains."""
         with self.begin() as connection:
@@ -311,6 +337,28 @@ class Database:
 
 def _table(kind: Kind) -> Table:
     return METADATA.tables[kind.table]
+
+
+@contextmanager
+def reading(url: str) -> Iterator[Database]:
+    """Open the database of decisions for a command or an asset, and close it.
+
+    Raises
+    ------
+    DecisionLogError
+        It cannot be read.
+    """
+    database = Database(url)
+    try:
+        yield database
+    except FAILURES as error:
+        cause = getattr(error, "orig", None) or error
+        # No cause is chained: the words of a database may hold an applicant's values.
+        raise DecisionLogError(
+            f"the decision log cannot be read ({type(cause).__name__}); check CREDITRISK_SERVING_DECISIONS_URL"
+        ) from None
+    finally:
+        database.close()
 
 
 def _answer(connection: Connection, one: Answered) -> None:

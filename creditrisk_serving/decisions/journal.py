@@ -154,9 +154,7 @@ class Journal:
         JournalError
             They were not written, or, when strict, are not known to be on disk; no answer may rest on them.
         """
-        payload = b"".join(part for entry in entries for part in (LENGTH.pack(len(entry)), entry))
-        sums = SUMS.pack(len(payload), zlib.crc32(payload))
-        frame = b"".join((sums, zlib.crc32(sums).to_bytes(4, "little"), payload))
+        frame = _frame(entries)
         with self._lock:
             if self._stopped.is_set():
                 raise JournalError("the decision log was closed")
@@ -241,7 +239,7 @@ class Journal:
 
     def _write(self, frame: bytes) -> None:
         segment = self._active
-        if segment is None or segment.size >= SEGMENT_BYTES or not os.fstat(segment.descriptor).st_nlink:
+        if segment is None or segment.size >= SEGMENT_BYTES:
             segment = self._rotate()
         try:
             if os.write(segment.descriptor, frame) != len(frame):
@@ -257,8 +255,6 @@ class Journal:
 
     def _rotate(self) -> Segment:
         """Begin the next segment; a directory deleted under the service is made anew."""
-        if self._active is not None and not os.fstat(self._active.descriptor).st_nlink:
-            LOG.error("journal_deleted")
         if self._owner is None or not self._directory.is_dir():
             self._own_directory()
         self._active = Segment.create(self._directory, self.frames + 1)
@@ -299,6 +295,9 @@ class Journal:
                 try:
                     os.fdatasync(segment.descriptor)
                     segment.flushed = complete
+                    if not complete and not os.fstat(segment.descriptor).st_nlink:
+                        LOG.error("journal_deleted")  # what is in it is still taken, while this process lives
+                        self._distrust(segment)
                 except OSError as error:
                     failed = True
                     LOG.error("journal_not_flushed", extra={"fields": {"reason": error.strerror}})
@@ -398,6 +397,19 @@ def mentioning(root: Path, text: bytes) -> Iterator[Frame]:
 def damaged(root: Path) -> list[str]:
     """Name the segments that were set aside."""
     return sorted(path.name for path in root.glob("*.damaged"))
+
+
+def _frame(entries: Sequence[bytes]) -> bytes:
+    parts = [b""]
+    length = checksum = 0
+    for entry in entries:
+        prefix = LENGTH.pack(len(entry))
+        checksum = zlib.crc32(entry, zlib.crc32(prefix, checksum))
+        length += len(prefix) + len(entry)
+        parts += (prefix, entry)
+    sums = SUMS.pack(length, checksum)
+    parts[0] = HEADER.pack(length, checksum, zlib.crc32(sums))
+    return b"".join(parts)
 
 
 def _entries(payload: bytes) -> list[bytes]:

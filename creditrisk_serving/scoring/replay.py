@@ -55,7 +55,7 @@ def pinned_bundle(bundles: Path, record: DecisionRecord, public_key: bytes) -> B
     return bundle
 
 
-def replay(record: DecisionRecord, bundle: Bundle) -> Replay:
+def replay(record: DecisionRecord, bundle: Bundle, engine: RequestFeatures) -> Replay:
     """Decide again and compare everything to the last bit.
 
     Parameters
@@ -64,8 +64,10 @@ def replay(record: DecisionRecord, bundle: Bundle) -> Replay:
         The stored decision.
     bundle
         The bundle it was made with, see `pinned_bundle`.
+    engine
+        What computes features by the bundle's plan.
     """
-    computed, rebuilt = _computed(record, bundle)
+    computed, rebuilt = _computed(record, bundle.plan, engine)
     stored = record.features
     features = {name: computed.get(name, stored.get(name)) for name in bundle.needed_names}
     (pd,) = score_columns(bundle, {name: [features[name]] for name in bundle.feature_names}).tolist()
@@ -91,10 +93,11 @@ def replay(record: DecisionRecord, bundle: Bundle) -> Replay:
     )
 
 
-def _computed(record: DecisionRecord, bundle: Bundle) -> tuple[dict[str, Any], list[str]]:
+def _computed(
+    record: DecisionRecord, plan: Mapping[str, Any], engine: RequestFeatures
+) -> tuple[dict[str, Any], list[str]]:
     """Compute what was sent: features by name, and the families they are of."""
     application, histories = record.input["application"], record.input["histories"]
-    plan, engine = bundle.plan, RequestFeatures(bundle.plan)
     families: list[str] = []
     columns: Mapping[str, Any] = {}
     if histories:
