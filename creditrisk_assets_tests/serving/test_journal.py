@@ -360,6 +360,26 @@ def test_segments_follow_each_other_and_are_removed_when_taken(tmp_path: Path, m
     assert rows(tmp_path) == [f"{number:02d}" for number in range(50)]
 
 
+def test_a_journal_that_cannot_be_taken_is_said_kept_and_stands_in_nobodys_way(tmp_path: Path) -> None:
+    segment = leave_behind(tmp_path, ["a"])
+    content = journal._frame([b"?from a later release"])
+    segment.write_bytes(content)
+    with started(tmp_path) as log:
+        wait_until(lambda: any("cannot be taken" in one for one in log.warnings()))
+        log.store([record(decision_id="after")])
+        assert log.flush()
+        assert log.problem() is None
+    assert segment.read_bytes() == content
+    assert rows(tmp_path)[-1] == "after"
+
+
+def test_only_the_owner_reads_the_journal(tmp_path: Path) -> None:
+    segment = leave_behind(tmp_path, ["a"])
+    assert segment.stat().st_mode & 0o077 == 0
+    assert segment.parent.stat().st_mode & 0o077 == 0
+    assert segment.parent.parent.stat().st_mode & 0o077 == 0
+
+
 def test_a_closed_log_stores_nothing(tmp_path: Path) -> None:
     log = open_log(tmp_path)
     assert log.problem() is not None

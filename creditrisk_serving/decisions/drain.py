@@ -11,7 +11,7 @@ from pathlib import Path
 
 from creditrisk_serving.decisions.database import FAILURES, Database
 from creditrisk_serving.decisions.journal import Abandoned, Frame, Journal, JournalError, Segment, abandoned
-from creditrisk_serving.observability import LOG
+from creditrisk_serving.observability import LOG, place_of
 
 FRAMES = 200  # of one transaction
 GATHER_SECONDS = 0.05
@@ -43,6 +43,7 @@ class Drain:
         self._looked: float | None = None
         self._forgot = time.monotonic()  # no old answers are looked for at start
         self.problem: str | None = None
+        self.left_behind: str | None = None  # why the journal of a writer that is gone was not taken
         self._changed = threading.Condition()
         self._begun, self._ended = 0, 0  # attempts
         self._wanted, self._urged, self._stopped = threading.Event(), threading.Event(), threading.Event()
@@ -99,23 +100,38 @@ class Drain:
             self._begun += 1
         try:
             self._take_own()
-            if self._looked is None or time.monotonic() - self._looked >= LOOK_SECONDS:
-                self._looked = time.monotonic()
-                for one in abandoned(self._root):
-                    self._take_abandoned(one)
-            if self._looked - self._forgot >= FORGET_SECONDS:
-                self._forgot = self._looked
-                self._database.forget_answers(time.time() - KEEP_ANSWERS_SECONDS)
             problem = None
         except FAILURES as error:
             problem = self._database.failed(error)
         except JournalError as error:
             problem = str(error)
+        except Exception as error:  # the thread must outlive any surprise; it says so and tries again
+            problem = _surprise(error)
         if problem is not None and problem != self.problem:
             LOG.error("decisions_not_drained", extra={"fields": {"problem": problem}})
         with self._changed:
             self.problem, self._ended = problem, self._begun
             self._changed.notify_all()
+        if problem is None and (self._looked is None or time.monotonic() - self._looked >= LOOK_SECONDS):
+            self._looked = time.monotonic()
+            self._look_around()
+
+    def _look_around(self) -> None:
+        """Take what writers that are gone left behind, and forget old answers; what cannot be taken stays, and is said."""
+        said, self.left_behind = self.left_behind, None
+        try:
+            for one in abandoned(self._root):
+                try:
+                    self._take_abandoned(one)
+                except Exception as error:  # it must not stand in the way of the others
+                    self.left_behind = f"the journal {one.writer} cannot be taken into the database: {_surprise(error)}"
+            if time.monotonic() - self._forgot >= FORGET_SECONDS:
+                self._forgot = time.monotonic()
+                self._database.forget_answers(time.time() - KEEP_ANSWERS_SECONDS)
+        except FAILURES as error:
+            LOG.error("decisions_not_drained", extra={"fields": {"problem": self._database.failed(error)}})
+        if self.left_behind is not None and self.left_behind != said:
+            LOG.error("journal_not_taken", extra={"fields": {"problem": self.left_behind}})
 
     def _take_own(self) -> None:
         segments = self._journal.segments()
@@ -153,6 +169,12 @@ class Drain:
         if damage is None and end < segment.size:
             one.truncate(segment, end)
         one.remove(segment, damaged=damage is not None)
+
+
+def _surprise(error: Exception) -> str:
+    """Say what went wrong by its kind and place; its words may hold an applicant's values."""
+    place = place_of(error)
+    return f"{place['type']} at {place['at']}; keep the files and report it"
 
 
 def _batches(frames: Iterator[Frame]) -> Iterator[list[Frame]]:

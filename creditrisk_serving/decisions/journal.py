@@ -30,6 +30,7 @@ from creditrisk_serving.observability import LOG
 LENGTH, SUMS, HEADER = struct.Struct("<I"), struct.Struct("<II"), struct.Struct("<III")
 SEGMENT_BYTES = 4 * 1024 * 1024
 GATHER_SECONDS = 0.03  # writes gathered into one flush; with the flush itself, well within 50 ms on a healthy disk
+PROBE_SECONDS = 1.0
 PRIVATE = 0o700
 SUFFIX = ".log"
 
@@ -57,14 +58,14 @@ class Segment:
     descriptor: int
     first: int  # number of its first frame
     size: int = 0
+    named: bool = False  # its name is on disk
     flushed: bool = False  # nothing is written to it any more, and all of it was put on disk
 
     @classmethod
     def create(cls, directory: Path, first: int) -> "Segment":
-        """Begin a segment, its name on disk."""
+        """Begin a segment."""
         path = directory / f"{first:016d}{SUFFIX}"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        _sync_directory(directory)
         return cls(path, descriptor, first)
 
     @classmethod
@@ -142,6 +143,7 @@ class Journal:
         self._owner: int | None = None  # the locked directory
         self._flushed, self._flush_failed = 0, 0  # numbers of frames
         self._flush_done = threading.Condition()
+        self._probed_at: float | None = None  # when it could last be written
         self._dirty, self._stopped = threading.Event(), threading.Event()
         self._flusher = threading.Thread(target=self._flush_often, name="journal-flush", daemon=True)
         self._flusher.start()
@@ -202,11 +204,14 @@ class Journal:
                 segment.path.unlink(missing_ok=True)
 
     def problem(self) -> str | None:
-        """Say why an append would fail, by writing beside the segments."""
+        """Say why an append would fail, by writing beside the segments; what went well is believed for a second."""
         if self.waiting >= self._room:
             return (
                 "the journal of decisions is full; bring the database back, or raise CREDITRISK_SERVING_JOURNAL_BYTES"
             )
+        if self._probed_at is not None and time.monotonic() - self._probed_at < PROBE_SECONDS:
+            return None
+        self._probed_at = None
         try:
             self._root.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
             probe = self._root / f".probe-{self.writer}"
@@ -214,6 +219,7 @@ class Journal:
             probe.unlink()
         except OSError as error:
             return f"the decision log cannot be written ({error.strerror}); check disk and permissions of {self._root}"
+        self._probed_at = time.monotonic()
         return None
 
     def room_left(self) -> float:
@@ -292,12 +298,17 @@ class Journal:
                     (segment, segment is not self._active) for segment in self._segments if not segment.flushed
                 ]
             for segment, complete in open_ones:
+                if not os.fstat(segment.descriptor).st_nlink:
+                    LOG.error("journal_deleted")  # what is in it is still taken, while this process lives
+                    failed = True
+                    self._distrust(segment)
+                    continue
                 try:
+                    if not segment.named:
+                        _sync_directory(segment.path.parent)
+                        segment.named = True
                     os.fdatasync(segment.descriptor)
                     segment.flushed = complete
-                    if not complete and not os.fstat(segment.descriptor).st_nlink:
-                        LOG.error("journal_deleted")  # what is in it is still taken, while this process lives
-                        self._distrust(segment)
                 except OSError as error:
                     failed = True
                     LOG.error("journal_not_flushed", extra={"fields": {"reason": error.strerror}})
@@ -342,7 +353,7 @@ class Abandoned:
 
     def segments(self) -> list[Segment]:
         """Open its segments, oldest first."""
-        return [Segment.read(path) for path in sorted(self._directory.glob(f"*{SUFFIX}"))]
+        return [Segment.read(path) for path in _paths(self._directory)]
 
     def remove(self, segment: Segment, *, damaged: bool = False) -> None:
         """Remove a segment the database holds; one that is damaged is kept under another name."""
@@ -383,7 +394,7 @@ def abandoned(root: Path) -> Iterator[Abandoned]:
 def mentioning(root: Path, text: bytes) -> Iterator[Frame]:
     """Give the frames of all writers below a root that hold a text, the living and the dead."""
     for directory in _directories(root):
-        for path in sorted(directory.glob(f"*{SUFFIX}")):
+        for path in _paths(directory):
             try:
                 segment = Segment.read(path)
             except FileNotFoundError:  # taken into the database meanwhile
@@ -419,6 +430,10 @@ def _entries(payload: bytes) -> list[bytes]:
         place += LENGTH.size + length
         found.append(payload[place - length : place])
     return found
+
+
+def _paths(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.glob(f"*{SUFFIX}") if path.stem.isdigit())
 
 
 def _directories(root: Path) -> list[Path]:

@@ -180,6 +180,8 @@ class DecisionLog:
             f"a damaged journal was set aside: {name}; decisions in it may be missing from the database"
             for name in journal.damaged(self._root)
         ]
+        if self._drain is not None and self._drain.left_behind is not None:
+            found.append(self._drain.left_behind)
         if self._journal is not None and (problem := self.database.problem()) is not None:
             found.append(
                 f"{problem}; decisions wait in the journal, {self._journal.room_left():.0%} of its room is left"
