@@ -134,6 +134,25 @@ def replay_decision(
         raise typer.Exit(1)
 
 
+@app.command("erase-applicant")
+def erase_applicant(
+    applicant_id: Annotated[int, typer.Argument(help="SK_ID_CURR.")],
+    reason: Annotated[str, typer.Option(help="Why, without personal data; it is kept in the log.")],
+) -> None:
+    """Erase what the decision log holds of an applicant's data; refused while they must be kept. It cannot be undone."""
+    from creditrisk_serving.decisions.erasure import erase  # noqa: PLC0415
+    from creditrisk_serving.decisions.log import DecisionLog  # noqa: PLC0415
+
+    settings = ServingSettings()
+    log = DecisionLog(settings.decision_log_url, settings.journal_directory, stored="database")
+    log.start()
+    try:
+        made = erase(log, applicant_id, hold_days=settings.hold_days, reason=reason)
+    finally:
+        log.close()
+    Console(highlight=False).print(f"erased: the data of {made.decisions} decisions of applicant {applicant_id}")
+
+
 @app.command("verify-log")
 def verify_decision_log(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")] = False,

@@ -50,6 +50,11 @@ class ServingSettings(BaseSettings):
         ge=1024,
         description="Bytes of one process that may wait there, so that answers go on while the database is down; past it: 503.",
     )
+    hold_days: int = Field(
+        760,
+        ge=0,
+        description="Days after an applicant's last decision before which nothing of it is erased (25 months).",
+    )
     checkpoints: Path | None = Field(
         None,
         description="File of signed checkpoints of the decision log; none: checkpoints/decision_log.jsonl of the home.",

@@ -20,7 +20,6 @@ from sqlalchemy import (
     Engine,
     Float,
     Index,
-    MetaData,
     String,
     Table,
     Text,
@@ -39,13 +38,13 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from creditrisk_serving.decisions import entries
+from creditrisk_serving.decisions import entries, sealing
 from creditrisk_serving.decisions.chain import genesis, link
 from creditrisk_serving.decisions.entries import Kind
 from creditrisk_serving.decisions.schemas import Answered, Review
 from creditrisk_serving.observability import LOG
 
-METADATA = MetaData()
+METADATA = sealing.METADATA  # one database holds all tables
 
 
 def _chained() -> tuple[Column[Any], ...]:
@@ -96,6 +95,17 @@ REVIEWS = Table(
     *_chained(),
     Index("reviews_by_decision", "decision_id"),
     Index("reviews_by_writer", "writer", "sequence"),
+)
+ERASURES = Table(
+    "erasures",
+    METADATA,
+    Column("erasure_id", String(32), primary_key=True),
+    Column("applicant_id", BigInteger, nullable=False),
+    Column("erased_at", String(32), nullable=False),  # UTC, ISO 8601
+    Column("decisions", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    *_chained(),
+    Index("erasures_by_writer", "writer", "sequence"),
 )
 WRITERS = Table(
     "writers",
@@ -187,14 +197,14 @@ class Database:
                 connection.execute(insert(WRITERS), [{"writer": writer, **Head(0, 0, genesis(writer))._asdict()}])
             frames_taken, sequence, digest = _head(connection, writer)
             rows: dict[str, list[dict[str, Any]]] = {}
-            for line in (line for number, frame in enumerate(frames, first) if number > frames_taken for line in frame):
+            new = [line for number, frame in enumerate(frames, first) if number > frames_taken for line in frame]
+            for kind, row in _sealed(connection, [_read(line) for line in new if not line.startswith(entries.ANSWER)]):
+                sequence, digest = sequence + 1, link(digest, kind.letter + entries.body(kind, row))
+                place = {"writer": writer, "sequence": sequence, "hash": digest}
+                rows.setdefault(kind.table, []).append(row | place)
+            for line in new:
                 if line.startswith(entries.ANSWER):
                     _answer(connection, msgspec.json.decode(line[1:], type=Answered))
-                    continue
-                kind = entries.KINDS[line[:1]]
-                sequence, digest = sequence + 1, link(digest, line)
-                place = {"writer": writer, "sequence": sequence, "hash": digest}
-                rows.setdefault(kind.table, []).append(entries.row(kind, line[1:]) | place)
             for table, found in rows.items():
                 connection.execute(insert(METADATA.tables[table]), found)
             head = Head(max(frames_taken, first + len(frames) - 1), sequence, digest)
@@ -213,10 +223,33 @@ class Database:
             connection.execute(delete(ANSWERS).where(ANSWERS.c.claimed_at < before))
 
     def find(self, decision_id: str) -> dict[str, Any] | None:
-        """Read a decision's row."""
+        """Read a decision's row, opened.
+
+        Raises
+        ------
+        SealDamagedError
+            It is not what was stored.
+        """
         with self.opened().connect() as connection:
             found = connection.execute(select(DECISIONS).where(DECISIONS.c.decision_id == decision_id)).mappings()
-            return None if (row := found.first()) is None else dict(row)
+            return None if (row := found.first()) is None else sealing.opened(connection, dict(row))
+
+    def decided(self, applicant: int) -> list[str]:
+        """Return when an applicant was decided on."""
+        with self.begin() as connection:
+            return [
+                row.decided_at
+                for row in connection.execute(
+                    select(DECISIONS.c.decided_at).where(DECISIONS.c.applicant_id == applicant)
+                )
+            ]
+
+    def erase(self, applicant: int) -> None:
+        """Delete the keys of an applicant, and what releases without keys stored in the clear."""
+        mine = (DECISIONS.c.applicant_id == applicant, DECISIONS.c.sequence.is_(None))
+        with self.begin() as connection:
+            sealing.erase_keys(connection, applicant)
+            connection.execute(update(DECISIONS).where(*mine).values(dict.fromkeys(sealing.SEALED_COLUMNS, "null")))
 
     def writers(self) -> dict[str, Head]:
         """Read the heads of all chains; a chain whose head is missing has one that holds nothing."""
@@ -361,6 +394,21 @@ def reading(url: str) -> Iterator[Database]:
         database.close()
 
 
+def _read(line: bytes) -> tuple[Kind, dict[str, Any]]:
+    kind = entries.KINDS[line[:1]]
+    return kind, entries.row(kind, line[1:])
+
+
+def _sealed(
+    connection: Connection, found: Sequence[tuple[Kind, dict[str, Any]]]
+) -> Iterator[tuple[Kind, dict[str, Any]]]:
+    """Seal the decisions among records."""
+    applicants = {row["applicant_id"] for kind, row in found if kind is entries.DECISION}
+    keys = sealing.keys_for(connection, applicants) if applicants else {}
+    for kind, row in found:
+        yield kind, sealing.seal(row, keys[row["applicant_id"]]) if kind is entries.DECISION else row
+
+
 def _answer(connection: Connection, one: Answered) -> None:
     """Put an answer to its key; a key that was forgotten meanwhile stays forgotten."""
     mine = (ANSWERS.c.caller == one.caller, ANSWERS.c.key == one.key, ANSWERS.c.body_sha256 == one.body_sha256)
@@ -427,4 +475,5 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute("pragma journal_mode = wal")
     cursor.execute("pragma synchronous = full")
+    cursor.execute("pragma secure_delete = on")  # an erased key leaves no bytes behind
     cursor.close()

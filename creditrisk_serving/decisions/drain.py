@@ -13,7 +13,7 @@ from creditrisk_serving.decisions.database import FAILURES, Database
 from creditrisk_serving.decisions.journal import Abandoned, Frame, Journal, JournalError, Segment, abandoned
 from creditrisk_serving.observability import LOG, place_of
 
-FRAMES = 200  # of one transaction
+FRAMES, BYTES = 200, 1 << 20  # of one transaction, at most one frame more
 GATHER_SECONDS = 0.05
 RETRY_SECONDS = 0.5
 FORGET_SECONDS = 600.0
@@ -180,12 +180,14 @@ def _surprise(error: Exception) -> str:
 def _batches(frames: Iterator[Frame]) -> Iterator[list[Frame]]:
     """Give frames in batches; what comes before a damaged one is given first."""
     batch: list[Frame] = []
+    size = 0
     try:
         for frame in frames:
             batch.append(frame)
-            if len(batch) == FRAMES:
+            size += sum(map(len, frame.entries))
+            if len(batch) == FRAMES or size >= BYTES:
                 yield batch
-                batch = []
+                batch, size = [], 0
     except JournalError:
         if batch:
             yield batch

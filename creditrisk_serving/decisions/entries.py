@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from creditrisk_serving.decisions.schemas import JSON_COLUMNS, Answered, DecisionRecord, Review
+from creditrisk_serving.decisions.schemas import JSON_COLUMNS, Answered, DecisionRecord, Erasure, Review
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -53,7 +53,8 @@ def _kind(letter: bytes, name: str, table: str, record: type[msgspec.Struct]) ->
 DECISION = _kind(b"D", "decision", "decisions", DecisionRecord)
 ANSWER = b"A"  # how the entries of answers begin, which stand in no chain
 REVIEW = _kind(b"R", "review", "reviews", Review)
-KINDS = {kind.letter: kind for kind in (DECISION, REVIEW)}
+ERASURE = _kind(b"E", "erasure", "erasures", Erasure)
+KINDS = {kind.letter: kind for kind in (DECISION, REVIEW, ERASURE)}
 
 
 def answer_entry(answered: Answered) -> bytes:

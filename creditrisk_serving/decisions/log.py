@@ -18,7 +18,8 @@ from creditrisk_serving.decisions import entries, journal
 from creditrisk_serving.decisions.database import FAILURES, Database
 from creditrisk_serving.decisions.drain import Drain
 from creditrisk_serving.decisions.journal import Journal, JournalError, NotFlushedError
-from creditrisk_serving.decisions.schemas import Answered, DecisionRecord, Review
+from creditrisk_serving.decisions.schemas import Answered, DecisionRecord, Erasure, Review
+from creditrisk_serving.decisions.sealing import SealDamagedError
 from creditrisk_serving.errors import DecisionNotStoredError, DecisionUncertainError
 from creditrisk_serving.settings import Stored
 
@@ -92,6 +93,16 @@ class DecisionLog:
         found = {one.review_id: one for one in (*waiting, *stored)}
         return sorted(found.values(), key=lambda one: one.reviewed_at)
 
+    def erased(self, erasure: Erasure) -> None:
+        """Store that an applicant's data were erased.
+
+        Raises
+        ------
+        DecisionNotStoredError
+            It could not be stored.
+        """
+        self._append([entries.entry(entries.ERASURE, erasure)])
+
     @property
     def waits(self) -> bool:
         """Whether storing may take longer than a write to a file of this machine."""
@@ -149,6 +160,10 @@ class DecisionLog:
                 if (waiting := self._waiting_decision(decision_id)) is not None:
                     return waiting
                 row = self.database.find(decision_id)  # taken from a journal while it was being looked for there
+        except SealDamagedError as error:
+            raise DecisionNotStoredError(
+                "this decision is not what was stored; run `creditrisk verify-log`, which names what was changed"
+            ) from error
         except FAILURES as error:
             row, problem = None, error
         if row is not None:

@@ -28,8 +28,10 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     band: str
     families: Mapping[str, str]  # family -> present | no_history | sent
     feature_versions: Mapping[str, str]  # family looked up -> the lake's version of it
-    input: Mapping[str, Any]  # what was sent for this applicant, every column, null where left out
-    features: Mapping[str, Any]  # the model's inputs and what hard rules looked at, enough to decide again
+    input: Mapping[str, Any] | None  # null: erased; what was sent for this applicant, every column, null where left out
+    features: (
+        Mapping[str, Any] | None
+    )  # null: erased; the model's inputs and what hard rules looked at, enough to decide again
     rule: str | None = (
         None  # the policy's hard rule that decided; None: the PD did, or the decision is older than rules
     )
@@ -56,6 +58,16 @@ class ReviewRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: Annotated[
         str, msgspec.Meta(max_length=2000, pattern=SAID, description="Why, in words; it is kept as it is.")
     ]
+
+
+class Erasure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """That an applicant's data were erased; a field added later has the default None."""
+
+    erasure_id: str
+    applicant_id: int
+    erased_at: str
+    decisions: int
+    reason: str
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):

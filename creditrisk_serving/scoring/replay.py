@@ -21,6 +21,10 @@ from creditrisk_serving.scoring.rules import APPLICANT
 from creditrisk_serving.scoring.service import score_columns
 
 
+class ReplayError(RuntimeError):
+    """A decision cannot be made again; the message says why."""
+
+
 class Replay(msgspec.Struct, frozen=True):
     """What deciding again came to."""
 
@@ -66,8 +70,15 @@ def replay(record: DecisionRecord, bundle: Bundle, engine: RequestFeatures) -> R
         The bundle it was made with, see `pinned_bundle`.
     engine
         What computes features by the bundle's plan.
+
+    Raises
+    ------
+    ReplayError
+        What it rested on was erased.
     """
-    computed, rebuilt = _computed(record, bundle.plan, engine)
+    if record.input is None or record.features is None:
+        raise ReplayError("what this decision rested on was erased; it cannot be made again")
+    computed, rebuilt = _computed(record.applicant_id, record.input, bundle.plan, engine)
     stored = record.features
     features = {name: computed.get(name, stored.get(name)) for name in bundle.needed_names}
     (pd,) = score_columns(bundle, {name: [features[name]] for name in bundle.feature_names}).tolist()
@@ -94,14 +105,14 @@ def replay(record: DecisionRecord, bundle: Bundle, engine: RequestFeatures) -> R
 
 
 def _computed(
-    record: DecisionRecord, plan: Mapping[str, Any], engine: RequestFeatures
+    applicant: int, sent: Mapping[str, Any], plan: Mapping[str, Any], engine: RequestFeatures
 ) -> tuple[dict[str, Any], list[str]]:
     """Compute what was sent: features by name, and the families they are of."""
-    application, histories = record.input["application"], record.input["histories"]
+    application, histories = sent["application"], sent["histories"]
     families: list[str] = []
     columns: Mapping[str, Any] = {}
     if histories:
-        columns = engine.compute([application or {APPLICANT: record.applicant_id}], histories)
+        columns = engine.compute([application or {APPLICANT: applicant}], histories)
         families = [name for name in plan["families"] if name != APPLICATION or application is not None]
     elif application is not None:
         columns, families = engine.compute_application([application]), [APPLICATION]
