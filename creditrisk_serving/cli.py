@@ -69,6 +69,7 @@ def serve(
         access_log=False,  # the application writes its own line, without paths
         server_header=False,
         timeout_graceful_shutdown=30,
+        timeout_worker_healthcheck=30,  # by default a worker that starts on a busy machine is killed after 5 seconds
         log_config=log_config(),
     )
 
