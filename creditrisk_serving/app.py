@@ -49,6 +49,7 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
         service = build_service(settings, metrics, keys or KeyFile(settings.api_keys_file))
         app.state.service = service
         try:
+            await asyncio.to_thread(service.log.start)
             await asyncio.to_thread(service.follower.start)
             yield
         finally:
@@ -71,7 +72,12 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
 
 def build_service(settings: ServingSettings, metrics: Metrics, keys: Keys) -> Service:
     """Make the parts of a running app."""
-    log = DecisionLog(settings.decision_log_url)
+    log = DecisionLog(
+        settings.decision_log_url,
+        settings.journal_directory,
+        stored=settings.decisions_stored,
+        room=settings.journal_bytes,
+    )
     follower = Follower(settings, metrics)
     limits = Limits(settings.max_applicants, settings.max_history_rows)
     return Service(

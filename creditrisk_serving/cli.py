@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from rich.console import Console
 
@@ -68,6 +69,7 @@ def serve(
         access_log=False,  # the application writes its own line, without paths
         server_header=False,
         timeout_graceful_shutdown=30,
+        timeout_worker_healthcheck=30,  # by default a worker that starts on a busy machine is killed after 5 seconds
         log_config=log_config(),
     )
 
@@ -91,6 +93,121 @@ def applicant(
         "  features: " + ", ".join(f"{name} {state}" for name, state in found["families"].items()), soft_wrap=True
     )
     console.print(f"  decision {found['decision_id']}")
+
+
+@app.command("replay")
+def replay_decision(
+    decision_id: Annotated[str, typer.Argument(help="The decision_id of an answer.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")] = False,
+) -> None:
+    """Decide a stored decision again from its input on the model it was made with; exit code 1 if one bit differs."""
+    from creditrisk_assets.features.request import RequestFeatures  # noqa: PLC0415
+    from creditrisk_serving.decisions.log import DecisionLog  # noqa: PLC0415
+    from creditrisk_serving.errors import DecisionNotStoredError  # noqa: PLC0415
+    from creditrisk_serving.scoring.replay import pinned_bundle, replay  # noqa: PLC0415
+
+    settings = ServingSettings()
+    log = DecisionLog(settings.decision_log_url, settings.journal_directory)
+    try:
+        record = log.find(decision_id)
+    except DecisionNotStoredError as error:
+        raise RuntimeError(f"{error.detail}; check CREDITRISK_SERVING_DECISIONS_URL") from error
+    finally:
+        log.close()
+    if record is None:
+        raise RuntimeError(f"no decision has the id {decision_id}")
+    bundle = pinned_bundle(settings.platform.bundles, record, trusted_key(settings))
+    found = replay(record, bundle, RequestFeatures(bundle.plan))
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+    else:
+        console = Console(highlight=False)
+        console.print(f"decision {decision_id}: {'equal to the last bit' if found.equal else 'differs'}")
+        console.print(f"  model {found.model_version}, PD {found.pd:.6f}, {found.decision}")
+        for families, where in (
+            (found.rebuilt, "computed again"),
+            (found.taken, "looked up then, taken from the record"),
+        ):
+            console.print(f"  {where}: {', '.join(families) or 'nothing'}", soft_wrap=True)
+        for name in found.differences:
+            console.print(f"  differs: {name}", soft_wrap=True)
+    if not found.equal:
+        raise typer.Exit(1)
+
+
+@app.command("erase-applicant")
+def erase_applicant(
+    applicant_id: Annotated[int, typer.Argument(help="SK_ID_CURR.")],
+    reason: Annotated[str, typer.Option(help="Why, without personal data; it is kept in the log.")],
+) -> None:
+    """Erase what the decision log holds of an applicant's data; refused while they must be kept. It cannot be undone."""
+    from creditrisk_serving.decisions.erasure import erase  # noqa: PLC0415
+    from creditrisk_serving.decisions.log import DecisionLog  # noqa: PLC0415
+
+    settings = ServingSettings()
+    log = DecisionLog(settings.decision_log_url, settings.journal_directory, stored="database")
+    log.start()
+    try:
+        made = erase(log, applicant_id, hold_days=settings.hold_days, reason=reason)
+    finally:
+        log.close()
+    Console(highlight=False).print(f"erased: the data of {made.decisions} decisions of applicant {applicant_id}")
+
+
+@app.command("verify-log")
+def verify_decision_log(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")] = False,
+) -> None:
+    """Compare every record of the decision log with its hash chain and the signed checkpoints; exit code 1 if one is not as written."""
+    from creditrisk_serving.decisions.checkpoints import read_checkpoints  # noqa: PLC0415
+    from creditrisk_serving.decisions.database import reading  # noqa: PLC0415
+    from creditrisk_serving.decisions.verification import verify_log  # noqa: PLC0415
+
+    settings = ServingSettings()
+    with reading(settings.decision_log_url) as database:
+        found = verify_log(database, read_checkpoints(settings.checkpoints_file, trusted_key(settings)))
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+    else:
+        console = Console(highlight=False)
+        for finding in found.findings:
+            console.print(
+                f"[bold]{finding.kind}[/] {finding.record or ''} (chain {finding.writer}, place {finding.sequence}): {finding.message}",
+                soft_wrap=True,
+            )
+        console.print(
+            f"{found.records} records in {found.chains} chains, {found.checkpoints} checkpoints, {found.unchained} records without a chain:"
+            f" {f'{len(found.findings)} findings' if found.findings else 'as written'}",
+            soft_wrap=True,
+        )
+    if found.findings:
+        raise typer.Exit(1)
+
+
+@app.command("checkpoint-log")
+def checkpoint_decision_log() -> None:
+    """Sign what the decision log holds, after verifying what is new in it; the file belongs outside the database."""
+    from creditrisk_assets.modelling.signing import public_bytes, signing_key  # noqa: PLC0415
+    from creditrisk_serving.decisions.database import reading  # noqa: PLC0415
+    from creditrisk_serving.decisions.verification import checkpoint_log  # noqa: PLC0415
+
+    settings = ServingSettings()
+    key = signing_key(settings.platform.keys, settings.platform.signing_key)
+    with reading(settings.decision_log_url) as database:
+        one = checkpoint_log(database, settings.checkpoints_file, key, public_bytes(key))
+    Console(highlight=False).print(
+        f"checkpoint {one.number} in {settings.checkpoints_file}: {one.records} records in {one.chains} chains",
+        soft_wrap=True,
+    )
+
+
+def trusted_key(settings: ServingSettings) -> bytes:
+    """Read the public key that bundles and checkpoints must be signed with."""
+    from creditrisk_assets.modelling.bundle import parse_public_key, read_public_key  # noqa: PLC0415
+
+    if settings.bundle_public_key is None:
+        return read_public_key(settings.platform.keys)
+    return parse_public_key(settings.bundle_public_key.read_text("ascii"))
 
 
 def score_applicant(settings: Settings, applicant_id: int) -> dict[str, Any]:

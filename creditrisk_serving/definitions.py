@@ -9,14 +9,14 @@ from creditrisk_assets.defs.alerts import on_alert_condition
 from creditrisk_assets.defs.artefact import asset_of
 from creditrisk_assets.resources.duckdb import EmbeddedDuckDB
 from creditrisk_assets.resources.platform import Platform
-from creditrisk_serving.defs import batch, online
+from creditrisk_serving.defs import batch, decision_log, online
 
-ARTEFACTS = (*online.ARTEFACTS, *batch.ARTEFACTS)
+ARTEFACTS = (*online.ARTEFACTS, *batch.ARTEFACTS, *decision_log.ARTEFACTS)
 
 score_applicants = dg.define_asset_job(
     "score_applicants",
     selection=dg.AssetSelection.groups("serving"),
-    description="The online store, and batch scores of the scoring portfolio by the champion.",
+    description="The online store, batch scores of the scoring portfolio by the champion, and the decision log by day.",
 )
 nightly_score_applicants = dg.ScheduleDefinition(
     name="nightly_score_applicants",

@@ -70,6 +70,18 @@ class DecisionNotFoundError(ServiceError):
     status, kind, title = 404, "decision-not-found", "No such decision"
 
 
+class NotAReferralError(ServiceError):
+    """The decision was not referred to a person."""
+
+    status, kind, title = 409, "not-a-referral", "Only a referral is reviewed"
+
+
+class InvalidReviewError(ServiceError):
+    """The body is not a review."""
+
+    status, kind, title = 422, "invalid-review", "The review is not well formed"
+
+
 class BodyTooLargeError(ServiceError):
     """The body is larger than the limit."""
 
@@ -106,6 +118,29 @@ class DecisionNotStoredError(ServiceError):
 
     status, kind, title = 503, "decision-not-stored", "The decision could not be stored"
     headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
+
+
+class DecisionUncertainError(DecisionNotStoredError):
+    """Nothing was answered, though the decision may be found in the log later."""
+
+
+class IdempotencyKeyError(ServiceError):
+    """The Idempotency-Key header is not well formed."""
+
+    status, kind, title = 400, "idempotency-key-malformed", "The idempotency key cannot be used"
+
+
+class IdempotencyKeyReusedError(ServiceError):
+    """The key was sent before with another body."""
+
+    status, kind, title = 409, "idempotency-key-reused", "The idempotency key belongs to another request"
+
+
+class IdempotencyKeyInUseError(ServiceError):
+    """The first request with the key is still being answered."""
+
+    status, kind, title = 409, "idempotency-key-in-use", "The first request with this key is not answered yet"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
 
 
 class OverloadedError(ServiceError):

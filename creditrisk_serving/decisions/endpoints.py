@@ -1,22 +1,44 @@
-"""The route of stored decisions.
+"""The routes of stored decisions: reading one, reviewing a referral.
 
-What belongs here: paths, declared errors. What does not: reading the log (`log`).
+What belongs here: paths, declared errors. What does not: the log (`log`), what a review must be (`review`).
 """
+
+import asyncio
+from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 
 from creditrisk_serving.authentication import KnownCaller
+from creditrisk_serving.decisions.log import DecisionLog
+from creditrisk_serving.decisions.review import review
+from creditrisk_serving.decisions.schemas import Review, ReviewRequest
 from creditrisk_serving.errors import (
     DecisionNotFoundError,
     DecisionNotStoredError,
+    InvalidReviewError,
+    MalformedBodyError,
+    NotAReferralError,
     OverloadedError,
     UnauthorizedError,
     documented,
 )
+from creditrisk_serving.observability import request_state
 from creditrisk_serving.state import service_of
 
+JSON = "application/json"
 router = APIRouter(tags=["decisions"])
+_REVIEW: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            JSON: {
+                "schema": msgspec.json.schema_components([ReviewRequest])[1]["ReviewRequest"],
+                "example": {"reviewer": "A. Person", "outcome": "approve", "reason": "Income proven by payslips."},
+            }
+        },
+    }
+}
 
 
 @router.get(
@@ -25,9 +47,45 @@ router = APIRouter(tags=["decisions"])
     responses=documented(UnauthorizedError, DecisionNotFoundError, DecisionNotStoredError, OverloadedError),
 )
 async def read_decision(decision_id: str, request: Request, caller: KnownCaller) -> Response:
-    """Return one decision with all it rests on: versions, input, features, PD, outcome."""
+    """Return one decision with all it rests on: versions, input, features, PD, outcome, and reviews (null: they cannot be read now)."""
     service = service_of(request)
-    record = await service.pool.run(service.log.find, decision_id)
+    return Response(await service.pool.run(_read, service.log, decision_id), media_type=JSON)
+
+
+@router.post(
+    "/decisions/{decision_id}/review",
+    status_code=201,
+    response_model=None,
+    responses={
+        201: {"description": "The review as it was stored."},
+        **documented(
+            UnauthorizedError,
+            MalformedBodyError,
+            DecisionNotFoundError,
+            NotAReferralError,
+            InvalidReviewError,
+            DecisionNotStoredError,
+            OverloadedError,
+        ),
+    },
+    openapi_extra=_REVIEW,
+)
+async def review_decision(decision_id: str, request: Request, caller: KnownCaller) -> Response:
+    """Record who decided a referral, and why; it is stored before this is answered, and chained like the decision."""
+    service = service_of(request)
+    body, request_id = await request.body(), request_state(request.scope).request_id
+    stored = await asyncio.shield(service.pool.run(review, service.log, decision_id, body, request_id, caller))
+    return Response(msgspec.json.encode(stored), status_code=201, media_type=JSON)
+
+
+def _read(log: DecisionLog, decision_id: str) -> bytes:
+    record = log.find(decision_id)
     if record is None:
         raise DecisionNotFoundError("no decision has this id; it is the decision_id of an answer of POST /predict")
-    return Response(msgspec.json.encode(record), media_type="application/json")
+    reviews: list[Review] | None = []
+    if record.decision == "refer":
+        try:
+            reviews = log.reviews(decision_id)
+        except DecisionNotStoredError:
+            reviews = None  # the database is away, and only it knows them all
+    return msgspec.json.encode(msgspec.structs.asdict(record) | {"reviews": reviews})

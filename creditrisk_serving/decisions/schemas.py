@@ -1,24 +1,19 @@
 """What one decision is, stored and answered.
 
-What belongs here: the record and its canonical JSON. What does not: where it is kept (`log`).
+What belongs here: the records. What does not: their bytes (`entries`), where they are kept (`log`).
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+SAID = r"^[^\x00]*[^\x00\s][^\x00]*$"  # some words, and nothing PostgreSQL has no place for
 JSON_COLUMNS = ("families", "feature_versions", "input", "features")
-_ENCODER = msgspec.json.Encoder(order="sorted")
 
 
-def canonical_json(value: Any) -> str:
-    """Render JSON with sorted keys and no spaces: equal content, equal text."""
-    return _ENCODER.encode(value).decode()
-
-
-class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One decision with all it rests on."""
+class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One decision with all it rests on; a field added later has the default None, so that bytes written before stay what they are."""
 
     decision_id: str
     request_id: str
@@ -33,22 +28,52 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     band: str
     families: Mapping[str, str]  # family -> present | no_history | sent
     feature_versions: Mapping[str, str]  # family looked up -> the lake's version of it
-    input: Mapping[str, Any]  # what was sent for this applicant, every column, null where left out
-    features: Mapping[str, Any]  # the model's inputs and what hard rules looked at, enough to decide again
+    input: Mapping[str, Any] | None  # null: erased; what was sent for this applicant, every column, null where left out
+    features: (
+        Mapping[str, Any] | None
+    )  # null: erased; the model's inputs and what hard rules looked at, enough to decide again
     rule: str | None = (
         None  # the policy's hard rule that decided; None: the PD did, or the decision is older than rules
     )
 
-    def row(self) -> dict[str, Any]:
-        """Render as a row of the log."""
-        return {
-            name: canonical_json(value) if name in JSON_COLUMNS else value
-            for name, value in ((name, getattr(self, name)) for name in self.__struct_fields__)
-        }
 
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> "DecisionRecord":
-        """Read a row of the log."""
-        return cls(
-            **{name: msgspec.json.decode(value) if name in JSON_COLUMNS else value for name, value in row.items()}
-        )
+class Review(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a person decided of a referral; a field added later has the default None."""
+
+    decision_id: str
+    review_id: str
+    request_id: str
+    reviewed_at: str
+    caller: str  # the id of the API key
+    reviewer: str  # the name given
+    outcome: Literal["approve", "decline"]
+    reason: str
+
+
+class ReviewRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a review."""
+
+    reviewer: Annotated[str, msgspec.Meta(max_length=100, pattern=SAID, description="Name of the person who decided.")]
+    outcome: Annotated[Literal["approve", "decline"], msgspec.Meta(description="What was decided.")]
+    reason: Annotated[
+        str, msgspec.Meta(max_length=2000, pattern=SAID, description="Why, in words; it is kept as it is.")
+    ]
+
+
+class Erasure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """That an applicant's data were erased; a field added later has the default None."""
+
+    erasure_id: str
+    applicant_id: int
+    erased_at: str
+    decisions: int
+    reason: str
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a request that was sent under an idempotency key; it stands in no chain, and is forgotten after a day."""
+
+    caller: str
+    key: str
+    body_sha256: str
+    answer: str

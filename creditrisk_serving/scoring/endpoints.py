@@ -4,6 +4,7 @@ What belongs here: paths, declared errors, how the body is taken. What does not:
 """
 
 import asyncio
+import re
 from typing import Any
 
 import msgspec
@@ -13,6 +14,9 @@ from creditrisk_serving.authentication import KnownCaller
 from creditrisk_serving.errors import (
     BodyTooLargeError,
     DecisionNotStoredError,
+    IdempotencyKeyError,
+    IdempotencyKeyInUseError,
+    IdempotencyKeyReusedError,
     InvalidApplicationError,
     MalformedBodyError,
     NotReadyError,
@@ -29,6 +33,7 @@ from creditrisk_serving.scoring.schemas import Prediction, Validation
 from creditrisk_serving.state import service_of
 
 JSON = "application/json"
+IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,128}")
 router = APIRouter(tags=["scoring"])
 _BODY_ERRORS = (
     UnauthorizedError,
@@ -82,6 +87,18 @@ _REQUEST_BODY: dict[str, Any] = {
     }
 }
 
+_IDEMPOTENCY_KEY: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "description": "The same key and body within a day get the stored answer, and no second decision.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"},
+        }
+    ]
+}
+
 
 @router.post(
     "/predict",
@@ -91,9 +108,16 @@ _REQUEST_BODY: dict[str, Any] = {
             Prediction,
             "At least one applicant was scored and stored; what could not be scored is listed in `errors`.",
         ),
-        **documented(*_BODY_ERRORS, InvalidApplicationError, DecisionNotStoredError),
+        **documented(
+            *_BODY_ERRORS,
+            IdempotencyKeyError,
+            IdempotencyKeyReusedError,
+            IdempotencyKeyInUseError,
+            InvalidApplicationError,
+            DecisionNotStoredError,
+        ),
     },
-    openapi_extra=_REQUEST_BODY,
+    openapi_extra=_REQUEST_BODY | _IDEMPOTENCY_KEY,
 )
 async def predict(request: Request, caller: KnownCaller) -> Response:
     """Score one or many applicants: raw applications with or without their histories, or the ids of known applicants.
@@ -104,6 +128,10 @@ async def predict(request: Request, caller: KnownCaller) -> Response:
     """
     service = service_of(request)
     body = await _json_body(request)
+    if (key := _idempotency_key(request)) is not None:
+        work = service.pool.run(service.scoring.predict_once, body, request_state(request.scope), caller, key)
+        answer, replayed = await asyncio.shield(work)
+        return Response(answer, media_type=JSON, headers={"Idempotent-Replayed": "true"} if replayed else None)
     # Shielded: a decision is finished and stored even when its caller hangs up.
     answer = await asyncio.shield(service.pool.run(service.scoring.predict, body, request_state(request.scope), caller))
     return Response(answer, media_type=JSON)
@@ -134,6 +162,15 @@ async def schema(request: Request, caller: KnownCaller) -> Response:
     rules = service.scoring.champion().rules
     content = msgspec.json.encode(await service.pool.run(json_schema, rules))
     return Response(content, media_type="application/schema+json")
+
+
+def _idempotency_key(request: Request) -> str | None:
+    given = request.headers.getlist("idempotency-key")
+    if not given:
+        return None
+    if len(given) > 1 or not IDEMPOTENCY_KEY.fullmatch(given[0]):
+        raise IdempotencyKeyError("send one Idempotency-Key of 1 to 128 visible ASCII characters, a UUID for example")
+    return given[0]
 
 
 async def _json_body(request: Request) -> bytes:

@@ -16,9 +16,17 @@ from numpy.typing import NDArray
 from creditrisk_assets.modelling.bundle import Bundle, EncodingError
 from creditrisk_assets.modelling.score_points import ScorePoints
 from creditrisk_serving.access import Caller
+from creditrisk_serving.decisions.idempotency import Claim, IdempotencyKeys
 from creditrisk_serving.decisions.log import DecisionLog, new_decision_id
 from creditrisk_serving.decisions.schemas import DecisionRecord
-from creditrisk_serving.errors import MAX_ERRORS, FieldError, InvalidApplicationError, NotReadyError, ServiceError
+from creditrisk_serving.errors import (
+    MAX_ERRORS,
+    DecisionUncertainError,
+    FieldError,
+    InvalidApplicationError,
+    NotReadyError,
+    ServiceError,
+)
 from creditrisk_serving.observability import Metrics, RequestState
 from creditrisk_serving.scoring.champion import Champion, Follower
 from creditrisk_serving.scoring.features import Featured
@@ -46,6 +54,7 @@ class Scoring:
         self._log = log
         self._limits = limits
         self._metrics = metrics
+        self._idempotency = IdempotencyKeys(log)
 
     def champion(self) -> Champion:
         """Return the champion.
@@ -60,7 +69,31 @@ class Scoring:
             raise NotReadyError("no model is loaded yet; GET /ready says why")
         return champion
 
-    def predict(self, body: bytes, state: RequestState, caller: Caller) -> bytes:
+    def predict_once(self, body: bytes, state: RequestState, caller: Caller, key: str) -> tuple[bytes, bool]:
+        """Score a request that was sent under an idempotency key, unless it was answered before.
+
+        Returns
+        -------
+        tuple
+            The answer's JSON, and whether it was given before.
+
+        Raises
+        ------
+        ServiceError
+            Nothing was scored; see `errors`.
+        """
+        claim = self._idempotency.claim(caller.key_id, key, body)
+        if isinstance(claim, bytes):
+            return claim, True
+        try:
+            return self.predict(body, state, caller, claim), False
+        except DecisionUncertainError:
+            raise  # the answer may come to the log yet: the key stays taken until it does, or the claim runs out
+        except BaseException:
+            self._idempotency.release(claim)
+            raise
+
+    def predict(self, body: bytes, state: RequestState, caller: Caller, claim: Claim | None = None) -> bytes:
         """Score a request and return the answer's JSON; every decision in it is stored.
 
         Raises
@@ -78,9 +111,7 @@ class Scoring:
             raise self._counted(
                 InvalidApplicationError("no applicant could be scored; each error names its place and rule", errors)
             )
-        self._log.store(records)
-        self._count(records, errors)
-        return msgspec.json.encode(
+        answer = msgspec.json.encode(
             Prediction(
                 request_id=state.request_id,
                 model_version=champion.bundle.version,
@@ -96,6 +127,9 @@ class Scoring:
                 errors_total=len(errors),
             )
         )
+        self._log.store(records, claim.answered(answer) if claim else None)
+        self._count(records, errors)
+        return answer
 
     def validate(self, body: bytes, state: RequestState) -> bytes:
         """Check a request's form against the contract and return the answer's JSON.

@@ -1,0 +1,111 @@
+"""Replay: a stored decision is made again to the last bit, and what differs is named."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+from creditrisk_assets.modelling.bundle import BundleError, read_public_key
+from creditrisk_assets_tests.serving.client import Client
+from creditrisk_assets_tests.serving.conftest import Published
+from creditrisk_assets_tests.serving.portfolio import FIRST_ID, Portfolio, publish
+from creditrisk_serving.cli import app
+from creditrisk_serving.decisions.schemas import DecisionRecord
+from creditrisk_serving.scoring.replay import Replay, pinned_bundle, replay
+
+NO_HISTORY = FIRST_ID + (-FIRST_ID % 4)
+
+
+def decide(client: Client, body: dict[str, Any]) -> list[DecisionRecord]:
+    decisions = client.post("/predict", body).json()["decisions"]
+    found = [client.service.log.find(one["decision_id"]) for one in decisions]
+    assert all(found)
+    return [one for one in found if one]
+
+
+def again(client: Client, record: DecisionRecord) -> Replay:
+    home = client.settings.platform
+    bundle = pinned_bundle(home.bundles, record, read_public_key(home.keys))
+    return replay(record, bundle, client.service.scoring.champion().source.engine)
+
+
+@pytest.mark.parametrize("applicant", [FIRST_ID, NO_HISTORY])
+def test_every_way_to_be_decided_is_decided_again(shared: Client, portfolio: Portfolio, applicant: int) -> None:
+    application, histories = portfolio.application(applicant), portfolio.histories(applicant)
+    for body, rebuilt in (
+        ({"applicant_ids": [applicant]}, 0),
+        ({"applications": [application]}, 1),
+        ({"applications": [application], "histories": histories}, 6 if any(histories.values()) else 1),
+    ):
+        (record,) = decide(shared, body)
+        found = again(shared, record)
+        assert (found.equal, found.differences) == (True, [])
+        assert (len(found.rebuilt), len(found.rebuilt) + len(found.taken)) == (rebuilt, 6)
+        assert found.pd == record.pd
+
+
+def test_a_whole_batch_is_decided_again_one_by_one(shared: Client, portfolio: Portfolio) -> None:
+    applicants = portfolio.applicants[:12]
+    histories: dict[str, list[Any]] = {}
+    for applicant in applicants:
+        for table, sent in portfolio.histories(applicant).items():
+            histories.setdefault(table, []).extend(sent)
+    body = {"applications": [portfolio.application(one) for one in applicants], "histories": histories}
+    assert all(again(shared, record).equal for record in decide(shared, body))
+
+
+def test_what_differs_is_named_without_a_value(shared: Client, portfolio: Portfolio) -> None:
+    (record,) = decide(shared, {"applications": [portfolio.application(FIRST_ID)]})
+    bundle = shared.service.scoring.champion().bundle
+    mine = next(
+        name
+        for name, _ in bundle.plan["families"]["application"]["columns"]
+        if name in record.features and isinstance(record.features[name], float)
+    )
+    changed = msgspec.structs.replace(record, features={**record.features, mine: 777.25}, pd=record.pd + 1e-17 + 1e-9)
+    assert again(shared, changed).differences == [f"feature {mine}", "pd"]
+    overruled = msgspec.structs.replace(record, decision="CANARY", band="X")
+    assert again(shared, overruled).differences == ["decision", "band"]
+
+
+def test_a_decision_is_replayed_on_the_model_it_was_made_with(published: Published) -> None:
+    with Client(published.home) as client:
+        (record,) = decide(client, {"applicant_ids": [FIRST_ID]})
+        publish(published.challenger_bundle, published.home)
+        client.service.follower.refresh()
+        assert again(client, record).equal
+        shutil.rmtree(published.home / "bundles" / record.model_version)
+        with pytest.raises(BundleError, match="promote"):
+            again(client, record)
+        shutil.copytree(
+            published.home / "bundles" / published.challenger, published.home / "bundles" / record.model_version
+        )
+        with pytest.raises(BundleError, match=r"is signed, and not|version"):
+            again(client, record)
+
+
+def test_the_command_says_equal_or_what_differs(published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDITRISK_HOME", str(published.home))
+    runner = CliRunner()
+    with Client(published.home) as client:
+        (record,) = decide(client, {"applicant_ids": [FIRST_ID]})
+        equal = runner.invoke(app, ["replay", record.decision_id])
+        assert equal.exit_code == 0, equal.output
+        assert "equal to the last bit" in equal.output
+    _change(published.home, record.decision_id)
+    found = runner.invoke(app, ["replay", record.decision_id, "--json"])
+    assert found.exit_code == 1
+    assert json.loads(found.output)["differences"] == ["pd"]
+    assert "no decision has the id" in str(runner.invoke(app, ["replay", "0" * 32]).exception)
+
+
+def _change(home: Path, decision_id: str) -> None:
+    import sqlite3
+
+    with sqlite3.connect(home / "decisions.db") as connection:
+        connection.execute("update decisions set pd = pd / 2 where decision_id = ?", (decision_id,))
+    connection.close()
