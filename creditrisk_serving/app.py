@@ -80,7 +80,7 @@ def build_service(settings: ServingSettings, metrics: Metrics, keys: Keys) -> Se
         metrics=metrics,
         log=log,
         follower=follower,
-        scoring=Scoring(follower, log, limits, metrics),
+        scoring=Scoring(follower, log, limits, metrics, log_waits=not settings.decision_log_url.startswith("sqlite")),
         pool=Pool(settings.scoring_threads, settings.waiting_requests),
     )
 

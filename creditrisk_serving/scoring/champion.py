@@ -7,6 +7,7 @@ What belongs here: loading, proving and swapping; what /ready tells of it. What 
 import hashlib
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -25,9 +26,10 @@ from creditrisk_serving.scoring.lookup import (
     PublishedFeatures,
     open_features,
     stale_after,
-    wanted_columns,
 )
+from creditrisk_serving.scoring.reading import Reader
 from creditrisk_serving.scoring.rules import Rules, compile_rules
+from creditrisk_serving.scoring.slots import Slots
 from creditrisk_serving.settings import ServingSettings
 
 RETRY_SECONDS = 15.0  # what stood in a bundle's way may lie outside it: a public key not copied yet, a full disk
@@ -41,6 +43,7 @@ class Champion:
     bundle_sha256: str
     policy_version: str
     rules: Rules
+    reader: Reader
     source: FeatureSource
 
     @property
@@ -54,9 +57,9 @@ class Champion:
         return {name: family["definition"] for name, family in self.bundle.plan["families"].items()}
 
     @property
-    def wanted(self) -> dict[str, tuple[str, ...]]:
+    def wanted(self) -> Mapping[str, tuple[str, ...]]:
         """The features it takes, by family."""
-        return wanted_columns(self.bundle.plan, self.bundle.needed_names)
+        return self.source.slots.columns
 
 
 @dataclass(frozen=True)
@@ -184,7 +187,8 @@ class Follower:
             bundle_sha256=hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest(),
             policy_version=policy_version(bundle),
             rules=compile_rules(bundle.plan),
-            source=FeatureSource(bundle.plan, engine, None),
+            reader=Reader(bundle.plan),
+            source=FeatureSource(bundle.plan, Slots(bundle.plan, bundle.needed_names), engine, None),
         )
 
     def _adopt(self, old: Champion | None, champion: Champion | None) -> None:

@@ -29,6 +29,7 @@ from creditrisk_serving.scoring.schemas import Prediction, Validation
 from creditrisk_serving.state import service_of
 
 JSON = "application/json"
+SMALL_BYTES = 32 * 1024  # one application has some 3 KB; what is larger is read on a thread
 router = APIRouter(tags=["scoring"])
 _BODY_ERRORS = (
     UnauthorizedError,
@@ -104,8 +105,11 @@ async def predict(request: Request, caller: KnownCaller) -> Response:
     """
     service = service_of(request)
     body = await _json_body(request)
+    state = request_state(request.scope)
+    if len(body) <= SMALL_BYTES and (ready := service.scoring.ready(body)) is not None:
+        return Response(service.scoring.predict(body, state, caller, ready), media_type=JSON)
     # Shielded: a decision is finished and stored even when its caller hangs up.
-    answer = await asyncio.shield(service.pool.run(service.scoring.predict, body, request_state(request.scope), caller))
+    answer = await asyncio.shield(service.pool.run(service.scoring.predict, body, state, caller))
     return Response(answer, media_type=JSON)
 
 

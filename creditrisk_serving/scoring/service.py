@@ -7,7 +7,7 @@ itself, HTTP.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -22,8 +22,10 @@ from creditrisk_serving.errors import MAX_ERRORS, FieldError, InvalidApplication
 from creditrisk_serving.observability import Metrics, RequestState
 from creditrisk_serving.scoring.champion import Champion, Follower
 from creditrisk_serving.scoring.features import Featured
-from creditrisk_serving.scoring.parsing import Limits, Parsed, parse
+from creditrisk_serving.scoring.parsing import Limits, Parsed, lone_applicant, parse
 from creditrisk_serving.scoring.schemas import Prediction, ScoredApplicant, Validation
+
+_ENCODER = msgspec.json.Encoder()
 
 
 class Scoring:
@@ -39,13 +41,18 @@ class Scoring:
         How much one request may ask for.
     metrics
         Where decisions and broken rules are counted.
+    log_waits
+        Whether storing a decision may take longer than a write to a file of this machine.
     """
 
-    def __init__(self, follower: Follower, log: DecisionLog, limits: Limits, metrics: Metrics) -> None:
+    def __init__(
+        self, follower: Follower, log: DecisionLog, limits: Limits, metrics: Metrics, *, log_waits: bool = True
+    ) -> None:
         self._follower = follower
         self._log = log
         self._limits = limits
         self._metrics = metrics
+        self._log_waits = log_waits
 
     def champion(self) -> Champion:
         """Return the champion.
@@ -60,27 +67,52 @@ class Scoring:
             raise NotReadyError("no model is loaded yet; GET /ready says why")
         return champion
 
-    def predict(self, body: bytes, state: RequestState, caller: Caller) -> bytes:
+    def ready(self, body: bytes) -> "Ready | None":
+        """Prepare a request that takes microseconds: one applicant, everything in memory or in a file of this machine.
+
+        Returns
+        -------
+        Ready or None
+            What `predict` takes; None: it takes longer, or an error must be told, so `predict` belongs on a thread.
+        """
+        champion = self._follower.standing.champion
+        if champion is None or self._log_waits:
+            return None
+        applicant = lone_applicant(champion.reader.read(body))
+        found = None if applicant is None else champion.source.at_once(applicant)
+        return None if applicant is None or found is None else Ready(champion, Parsed([applicant], [], 1), *found)
+
+    def predict(self, body: bytes, state: RequestState, caller: Caller, ready: "Ready | None" = None) -> bytes:
         """Score a request and return the answer's JSON; every decision in it is stored.
+
+        Parameters
+        ----------
+        body
+            The request's body.
+        state
+            What is known of the request.
+        caller
+            Who asks.
+        ready
+            The same request prepared, if `ready` could.
 
         Raises
         ------
         ServiceError
             Nothing was scored; see `errors`.
         """
-        champion = self.champion()
-        state.model_version = champion.bundle.version
-        parsed = self._parse(body, champion, state)
-        featured, errors = champion.source.features(parsed.applicants) if parsed.applicants else ([], [])
-        records = self._decide(champion, featured, state, caller)
-        errors = [*parsed.errors, *errors]
-        if not records:
+        champion, parsed, featured, errors = ready or self._prepared(body, state)
+        state.model_version, state.entities = champion.bundle.version, parsed.asked
+        scored, unscored = self._scored(champion, featured)
+        errors = [*parsed.errors, *errors, *unscored]
+        if not scored:
             raise self._counted(
                 InvalidApplicationError("no applicant could be scored; each error names its place and rule", errors)
             )
+        records = self._records(champion, scored, state, caller)
         self._log.store(records)
         self._count(records, errors)
-        return msgspec.json.encode(
+        return _ENCODER.encode(
             Prediction(
                 request_id=state.request_id,
                 model_version=champion.bundle.version,
@@ -89,8 +121,8 @@ class Scoring:
                 scored=len(records),
                 failed=parsed.asked - len(records),
                 decisions=[
-                    _answer(record, one, champion.bundle.policy.score)
-                    for record, one in zip(records, featured, strict=True)
+                    _answer(record, one.featured, champion.bundle.policy.score)
+                    for record, one in zip(records, scored, strict=True)
                 ],
                 errors=errors[:MAX_ERRORS],
                 errors_total=len(errors),
@@ -108,7 +140,7 @@ class Scoring:
         champion = self.champion()
         state.model_version = champion.bundle.version
         try:
-            parsed = parse(body, champion.rules, self._limits)
+            parsed = parse(body, champion.rules, champion.reader, self._limits)
         except InvalidApplicationError as error:
             parsed = Parsed([], list(error.errors), 0)
         state.entities = parsed.asked
@@ -124,31 +156,47 @@ class Scoring:
             )
         )
 
-    def _parse(self, body: bytes, champion: Champion, state: RequestState) -> Parsed:
+    def _prepared(self, body: bytes, state: RequestState) -> "Ready":
+        champion = self.champion()
+        state.model_version = champion.bundle.version
         try:
-            parsed = parse(body, champion.rules, self._limits)
+            parsed = parse(body, champion.rules, champion.reader, self._limits)
         except ServiceError as error:
             raise self._counted(error) from error.__cause__
         state.entities = parsed.asked
-        return parsed
+        return Ready(
+            champion, parsed, *(champion.source.features(parsed.applicants) if parsed.applicants else ([], []))
+        )
 
-    def _decide(
-        self, champion: Champion, featured: Sequence[Featured], state: RequestState, caller: Caller
-    ) -> list[DecisionRecord]:
-        if not featured:
-            return []
+    @staticmethod
+    def _scored(champion: Champion, featured: Sequence[Featured]) -> "tuple[list[Scored], list[FieldError]]":
+        """Compute PDs; an applicant whose features the model does not take gets an error."""
         bundle = champion.bundle
-        try:
-            scores = score_columns(
-                bundle, {name: [one.features[name] for one in featured] for name in bundle.feature_names}
-            )
-        except EncodingError as error:  # it names the feature, never the value
-            raise InvalidApplicationError(f"an application gives no finite features: {error}") from None
+        fit: list[Featured] = []
+        packed: list[bytes] = []
+        errors: list[FieldError] = []
+        for one in featured:
+            try:
+                packed.append(bundle.encoder.pack(one.features))
+                fit.append(one)
+            except EncodingError as error:  # it names the feature, never the value
+                message = f"the application gives no finite features: {error}"
+                errors.append(FieldError(one.applicant.table, "not_computable", message, one.applicant.row))
+        scores = bundle.score_packed(packed).tolist()
+        return [Scored(one, pd) for one, pd in zip(fit, scores, strict=True)], errors
+
+    @staticmethod
+    def _records(
+        champion: Champion, scored: "Sequence[Scored]", state: RequestState, caller: Caller
+    ) -> list[DecisionRecord]:
+        bundle, slots = champion.bundle, champion.source.slots
+        ruled = [rule.feature for rule in bundle.policy.eligibility]
         now = datetime.now(UTC).isoformat(timespec="microseconds")
         versions = champion.published.versions if champion.published else {}
         records = []
-        for one, pd in zip(featured, scores.tolist(), strict=True):
-            outcome = bundle.policy.decide(pd, one.features)
+        for one, pd in scored:
+            outcome = bundle.policy.decide(pd, slots.named(one.features, ruled))
+            features: Any = msgspec.Raw(slots.render(one.features))  # rendered once, here, and never parsed again
             records.append(
                 DecisionRecord(
                     decision_id=new_decision_id(),
@@ -166,7 +214,7 @@ class Scoring:
                     families=one.states,
                     feature_versions={name: versions[name] for name in _looked_up(one)},
                     input={"application": one.applicant.application, "histories": one.applicant.histories},
-                    features={name: one.features[name] for name in bundle.needed_names},
+                    features=features,
                 )
             )
         return records
@@ -188,8 +236,24 @@ class Scoring:
             self._metrics.field_errors.labels(table, rule).inc(count)
 
 
+class Scored(NamedTuple):
+    """An applicant with a PD."""
+
+    featured: Featured
+    pd: float
+
+
+class Ready(NamedTuple):
+    """A request with everything a score takes, and the champion it is scored by."""
+
+    champion: Champion
+    parsed: Parsed
+    featured: list[Featured]
+    errors: list[FieldError]
+
+
 def score_columns(bundle: Bundle, columns: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Score features held by column: the one way from features to PDs, for requests and for batches.
+    """Score features held by column; requests are scored by row, to the same bits.
 
     Raises
     ------
