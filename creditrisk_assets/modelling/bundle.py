@@ -52,6 +52,7 @@ POINTER = "CURRENT"
 PUBLIC_KEY_FILE = "bundle_signing.pub"
 GOLDEN_TOLERANCE = 1e-12
 FEW_ROWS = 64  # below this, row by row through Python beats column by column through numpy
+INFINITY, MINUS_INFINITY = struct.pack("=f", np.inf), struct.pack("=f", -np.inf)  # as a packed row holds them
 FLOAT32_LIMIT = float(np.finfo(np.float32).max)
 
 Kind = Literal["numeric", "boolean", "category"]
@@ -155,7 +156,8 @@ class Encoder:
             packed = self._floats.pack(*numbers)
         except (struct.error, OverflowError):  # not a number, or past float32's range
             return self._pack_by_matrix(row)
-        return self._pack_by_matrix(row) if np.isinf(np.frombuffer(packed, np.float32)).any() else packed
+        # The bytes of an infinity may also lie across two numbers: the matrix tells.
+        return self._pack_by_matrix(row) if INFINITY in packed or MINUS_INFINITY in packed else packed
 
     def _pack_by_matrix(self, row: Sequence[Any]) -> bytes:
         """Pack a row that has something unusual in it, or say what."""

@@ -197,13 +197,13 @@ class Follower:
             return
         version = champion.bundle.version
         self._metrics.in_use(version, champion.bundle_sha256, champion.policy_version)
-        self._metrics.swaps.labels("loaded").inc()
+        self._metrics.swaps["loaded",].inc()
         fields = {"model_version": version, "bundle_sha256": champion.bundle_sha256}
         LOG.info("bundle_loaded", extra={"fields": fields})
 
     def _refuse(self, problem: str, error: Exception | None = None) -> str:
         if problem != self.standing.bundle_problem:
-            self._metrics.swaps.labels("refused").inc()
+            self._metrics.swaps["refused",].inc()
             old = self.standing.champion
             fields: dict[str, Any] = {"problem": problem, "kept": old.bundle.version if old else None}
             if error is not None:

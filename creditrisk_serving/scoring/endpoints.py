@@ -8,8 +8,11 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
 
-from creditrisk_serving.authentication import KnownCaller
+from creditrisk_serving.access import Caller
+from creditrisk_serving.authentication import KnownCaller, caller_of
 from creditrisk_serving.errors import (
     BodyTooLargeError,
     DecisionNotStoredError,
@@ -26,9 +29,9 @@ from creditrisk_serving.observability import request_state
 from creditrisk_serving.scoring.examples import PREDICT_EXAMPLES
 from creditrisk_serving.scoring.rules import json_schema
 from creditrisk_serving.scoring.schemas import Prediction, Validation
-from creditrisk_serving.state import service_of
+from creditrisk_serving.state import Service, service_of
 
-JSON = "application/json"
+JSON, JSON_BYTES = "application/json", b"application/json"
 SMALL_BYTES = 32 * 1024  # one application has some 3 KB; what is larger is read on a thread
 router = APIRouter(tags=["scoring"])
 _BODY_ERRORS = (
@@ -103,9 +106,17 @@ async def predict(request: Request, caller: KnownCaller) -> Response:
     from the rows sent when any came. 200 when at least one applicant was scored (see `errors` for the others), 422
     when none was.
     """
-    service = service_of(request)
-    body = await _json_body(request)
-    state = request_state(request.scope)
+    return await _predicted(service_of(request), request.scope, request.receive, caller)
+
+
+async def predict_directly(scope: Scope, receive: Receive) -> Response:
+    """Answer POST /predict without FastAPI's machinery (`direct`)."""
+    service: Service = scope["app"].state.service
+    return await _predicted(service, scope, receive, caller_of(scope, service.keys))
+
+
+async def _predicted(service: Service, scope: Scope, receive: Receive, caller: Caller) -> Response:
+    body, state = await _json_body(scope, receive), request_state(scope)
     if len(body) <= SMALL_BYTES and (ready := service.scoring.ready(body)) is not None:
         return Response(service.scoring.predict(body, state, caller, ready), media_type=JSON)
     # Shielded: a decision is finished and stored even when its caller hangs up.
@@ -125,7 +136,7 @@ async def predict(request: Request, caller: KnownCaller) -> Response:
 async def validate(request: Request, caller: KnownCaller) -> Response:
     """Check a request for /predict against the contract: nothing is looked up, scored or stored."""
     service = service_of(request)
-    body = await _json_body(request)
+    body = await _json_body(request.scope, request.receive)
     return Response(
         await service.pool.run(service.scoring.validate, body, request_state(request.scope)), media_type=JSON
     )
@@ -140,8 +151,15 @@ async def schema(request: Request, caller: KnownCaller) -> Response:
     return Response(content, media_type="application/schema+json")
 
 
-async def _json_body(request: Request) -> bytes:
-    declared = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
-    if declared != JSON:
+async def _json_body(scope: Scope, receive: Receive) -> bytes:
+    declared = next((value for name, value in scope["headers"] if name == b"content-type"), JSON_BYTES)
+    if declared != JSON_BYTES and declared.partition(b";")[0].strip().lower() != JSON_BYTES:
         raise UnsupportedMediaTypeError("send the body as JSON with `Content-Type: application/json`")
-    return await request.body()
+    message = await receive()
+    parts = [message.get("body", b"")]
+    while message.get("more_body"):
+        message = await receive()
+        parts.append(message.get("body", b""))
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return b"".join(parts)

@@ -4,7 +4,6 @@ What belongs here: the order of the steps, and that nothing leaves before it is 
 itself, HTTP.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -225,15 +224,15 @@ class Scoring:
 
     def _count(self, records: Sequence[DecisionRecord], errors: Sequence[FieldError]) -> None:
         for record in records:
-            self._metrics.decisions.labels(record.decision, record.band).inc()
+            self._metrics.decisions[record.decision, record.band].inc()
             self._metrics.pd.observe(record.pd)
-        for (family, state), count in Counter(pair for record in records for pair in record.families.items()).items():
-            self._metrics.families.labels(family, state).inc(count)
+            for family in record.families.items():
+                self._metrics.families[family].inc()
         self._count_errors(errors)
 
     def _count_errors(self, errors: Sequence[FieldError]) -> None:
-        for (table, rule), count in Counter((error.table, error.rule) for error in errors).items():
-            self._metrics.field_errors.labels(table, rule).inc(count)
+        for error in errors:
+            self._metrics.field_errors[error.table, error.rule].inc()
 
 
 class Scored(NamedTuple):
