@@ -59,7 +59,11 @@ def test_it_is_counted_under_its_route(both: tuple[Client, Client]) -> None:
     for client in both:
         client.post("/predict", KNOWN)
     counted = [
-        [line for line in client.get("/metrics").body.decode().splitlines() if line.startswith("creditrisk_requests_")]
+        [
+            line
+            for line in client.get("/metrics").body.decode().splitlines()
+            if line.startswith("creditrisk_requests_total")
+        ]
         for client in both
     ]
     assert counted[0] == counted[1]
