@@ -51,6 +51,7 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
         service = build_service(settings, metrics, keys or KeyFile(settings.api_keys_file))
         app.state.service = service
         try:
+            await asyncio.to_thread(service.log.start)
             await asyncio.to_thread(service.follower.start)
             yield
         finally:
@@ -74,7 +75,12 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
 
 def build_service(settings: ServingSettings, metrics: Metrics, keys: Keys) -> Service:
     """Make the parts of a running app."""
-    log = DecisionLog(settings.decision_log_url)
+    log = DecisionLog(
+        settings.decision_log_url,
+        settings.journal_directory,
+        stored=settings.decisions_stored,
+        room=settings.journal_bytes,
+    )
     follower = Follower(settings, metrics)
     limits = Limits(settings.max_applicants, settings.max_history_rows)
     return Service(
@@ -83,7 +89,7 @@ def build_service(settings: ServingSettings, metrics: Metrics, keys: Keys) -> Se
         metrics=metrics,
         log=log,
         follower=follower,
-        scoring=Scoring(follower, log, limits, metrics, log_waits=not settings.decision_log_url.startswith("sqlite")),
+        scoring=Scoring(follower, log, limits, metrics),
         pool=Pool(settings.scoring_threads, settings.waiting_requests),
     )
 

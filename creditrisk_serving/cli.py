@@ -11,14 +11,20 @@ import secrets
 import shutil
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 from rich.console import Console
 
 from creditrisk_assets.settings import SERVING_PREFIX, Settings
 from creditrisk_serving.settings import ServingSettings
+
+if TYPE_CHECKING:
+    from creditrisk_serving.decisions.database import Database
 
 DEVELOPMENT_KEY = "development"
 OK = 200
@@ -91,6 +97,83 @@ def applicant(
         "  features: " + ", ".join(f"{name} {state}" for name, state in found["families"].items()), soft_wrap=True
     )
     console.print(f"  decision {found['decision_id']}")
+
+
+@app.command("verify-log")
+def verify_decision_log(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")] = False,
+) -> None:
+    """Compare every record of the decision log with its hash chain and the signed checkpoints; exit code 1 if one is not as written."""
+    from creditrisk_serving.decisions.checkpoints import read_checkpoints  # noqa: PLC0415
+    from creditrisk_serving.decisions.verification import verify_log  # noqa: PLC0415
+
+    settings = ServingSettings()
+    with decision_database(settings) as database:
+        found = verify_log(database, read_checkpoints(settings.checkpoints_file, trusted_key(settings)))
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+    else:
+        console = Console(highlight=False)
+        for finding in found.findings:
+            console.print(
+                f"[bold]{finding.kind}[/] {finding.record or ''} (chain {finding.writer}, place {finding.sequence}): {finding.message}",
+                soft_wrap=True,
+            )
+        console.print(
+            f"{found.records} records in {found.chains} chains, {found.checkpoints} checkpoints, {found.unchained} records without a chain:"
+            f" {f'{len(found.findings)} findings' if found.findings else 'as written'}",
+            soft_wrap=True,
+        )
+    if found.findings:
+        raise typer.Exit(1)
+
+
+@app.command("checkpoint-log")
+def checkpoint_decision_log() -> None:
+    """Sign what the decision log holds, after verifying what is new in it; the file belongs outside the database."""
+    from creditrisk_assets.modelling.signing import public_bytes, signing_key  # noqa: PLC0415
+    from creditrisk_serving.decisions.verification import checkpoint_log  # noqa: PLC0415
+
+    settings = ServingSettings()
+    key = signing_key(settings.platform.keys, settings.platform.signing_key)
+    with decision_database(settings) as database:
+        one = checkpoint_log(database, settings.checkpoints_file, key, public_bytes(key))
+    Console(highlight=False).print(
+        f"checkpoint {one.number} in {settings.checkpoints_file}: {one.records} records in {one.chains} chains",
+        soft_wrap=True,
+    )
+
+
+@contextmanager
+def decision_database(settings: ServingSettings) -> Iterator["Database"]:
+    """Open the database of decisions, and close it.
+
+    Raises
+    ------
+    RuntimeError
+        It cannot be read.
+    """
+    from creditrisk_serving.decisions.database import FAILURES, Database  # noqa: PLC0415
+
+    database = Database(settings.decision_log_url)
+    try:
+        yield database
+    except FAILURES as error:
+        cause = getattr(error, "orig", None) or error
+        raise RuntimeError(
+            f"the decision log cannot be read ({type(cause).__name__}); check CREDITRISK_SERVING_DECISIONS_URL"
+        ) from None
+    finally:
+        database.close()
+
+
+def trusted_key(settings: ServingSettings) -> bytes:
+    """Read the public key that bundles and checkpoints must be signed with."""
+    from creditrisk_assets.modelling.bundle import parse_public_key, read_public_key  # noqa: PLC0415
+
+    if settings.bundle_public_key is None:
+        return read_public_key(settings.platform.keys)
+    return parse_public_key(settings.bundle_public_key.read_text("ascii"))
 
 
 def score_applicant(settings: Settings, applicant_id: int) -> dict[str, Any]:

@@ -108,6 +108,29 @@ class DecisionNotStoredError(ServiceError):
     headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
 
 
+class DecisionUncertainError(DecisionNotStoredError):
+    """Nothing was answered, though the decision may be found in the log later."""
+
+
+class IdempotencyKeyError(ServiceError):
+    """The Idempotency-Key header is not well formed."""
+
+    status, kind, title = 400, "idempotency-key-malformed", "The idempotency key cannot be used"
+
+
+class IdempotencyKeyReusedError(ServiceError):
+    """The key was sent before with another body."""
+
+    status, kind, title = 409, "idempotency-key-reused", "The idempotency key belongs to another request"
+
+
+class IdempotencyKeyInUseError(ServiceError):
+    """The first request with the key is still being answered."""
+
+    status, kind, title = 409, "idempotency-key-in-use", "The first request with this key is not answered yet"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+
+
 class OverloadedError(ServiceError):
     """All threads are busy and the queue is full."""
 

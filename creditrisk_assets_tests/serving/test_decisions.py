@@ -2,6 +2,8 @@
 
 import sqlite3
 import stat
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,12 @@ from creditrisk_assets_tests.serving.client import Client
 from creditrisk_assets_tests.serving.conftest import Published
 from creditrisk_assets_tests.serving.portfolio import FIRST_ID, Portfolio
 from creditrisk_serving.decisions.log import new_decision_id
+
+
+def taken(client: Client) -> list[tuple[object, ...]]:
+    """The rows, once the database has all of the journal."""
+    assert client.service.log.flush()
+    return rows(client.settings.platform.root)
 
 
 def rows(home: Path) -> list[tuple[object, ...]]:
@@ -87,11 +95,52 @@ def test_a_stored_decision_scores_again_to_the_same_bit(shared: Client) -> None:
 
 def test_a_batch_is_stored_whole(client: Client, portfolio: Portfolio) -> None:
     answer = client.post("/predict", {"applicant_ids": portfolio.applicants}).json()
-    assert {row[0] for row in rows(client.settings.platform.root)} == {d["decision_id"] for d in answer["decisions"]}
-    assert {row[1] for row in rows(client.settings.platform.root)} == {answer["request_id"]}
+    assert {row[0] for row in taken(client)} == {d["decision_id"] for d in answer["decisions"]}
+    assert {row[1] for row in taken(client)} == {answer["request_id"]}
 
 
-def test_nothing_is_answered_that_cannot_be_stored(client: Client) -> None:
+def test_nothing_is_answered_that_the_journal_does_not_take(published: Published) -> None:
+    with Client(published.home) as client:
+        (published.home / "journal").write_text("no directory")
+        reply = client.post("/predict", {"applicant_ids": [FIRST_ID]})
+        assert reply.status == 503
+        assert reply.json()["type"] == "urn:creditrisk:problem:decision-not-stored"
+        assert client.get("/ready").status == 503
+        (published.home / "journal").unlink()
+        assert client.post("/predict", {"applicant_ids": [FIRST_ID]}).status == 200
+        assert client.get("/ready").status == 200
+
+
+def test_answers_go_on_while_the_database_is_down_and_ready_says_so(client: Client) -> None:
+    assert client.post("/predict", {"applicant_ids": [FIRST_ID]}).status == 200
+    assert len(taken(client)) == 1
+    with sqlite3.connect(client.settings.platform.root / "decisions.db") as connection:
+        connection.execute("alter table decisions rename to away")
+    connection.close()
+    (decision,) = client.post("/predict", {"applicant_ids": [FIRST_ID]}).json()["decisions"]
+    assert client.get(f"/decisions/{decision['decision_id']}").json()["pd"] == decision["pd"]
+    assert not client.service.log.flush()
+    ready = client.get("/ready")
+    assert ready.status == 200
+    assert "wait in the journal" in ready.json()["warnings"][0]
+    with sqlite3.connect(client.settings.platform.root / "decisions.db") as connection:
+        connection.execute("alter table away rename to decisions")
+    connection.close()
+    deadline = time.monotonic() + 60
+    while not client.service.log.flush(1):
+        assert time.monotonic() < deadline
+    assert rows(client.settings.platform.root)[1][0] == decision["decision_id"]
+
+
+@pytest.fixture
+def committing(published: Published) -> Iterator[Client]:
+    """An application whose answers wait for the database."""
+    with Client(published.home, decisions_stored="database") as started:
+        yield started
+
+
+def test_nothing_is_answered_that_cannot_be_stored(committing: Client) -> None:
+    client = committing
     assert client.post("/predict", {"applicant_ids": [FIRST_ID]}).status == 200
     stored = rows(client.settings.platform.root)
     with sqlite3.connect(client.settings.platform.root / "decisions.db") as connection:
@@ -147,6 +196,7 @@ def test_the_log_is_where_the_setting_says(published: Published, tmp_path: Path,
 def test_a_log_deleted_under_the_service_swallows_no_decision(published: Published) -> None:
     with Client(published.home) as client:
         assert client.post("/predict", {"applicant_ids": [FIRST_ID]}).status == 200
+        assert len(taken(client)) == 1
         for path in published.home.glob("decisions.db*"):
             path.unlink()
         answer = client.post("/predict", {"applicant_ids": [FIRST_ID]}).json()

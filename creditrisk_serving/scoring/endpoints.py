@@ -4,6 +4,7 @@ What belongs here: paths, declared errors, how the body is taken. What does not:
 """
 
 import asyncio
+import re
 from typing import Any
 
 import msgspec
@@ -16,6 +17,9 @@ from creditrisk_serving.authentication import KnownCaller, caller_of
 from creditrisk_serving.errors import (
     BodyTooLargeError,
     DecisionNotStoredError,
+    IdempotencyKeyError,
+    IdempotencyKeyInUseError,
+    IdempotencyKeyReusedError,
     InvalidApplicationError,
     MalformedBodyError,
     NotReadyError,
@@ -33,6 +37,7 @@ from creditrisk_serving.state import Service, service_of
 
 JSON, JSON_BYTES = "application/json", b"application/json"
 SMALL_BYTES = 32 * 1024  # one application has some 3 KB; what is larger is read on a thread
+IDEMPOTENCY_KEY = re.compile(rb"[!-~]{1,128}")
 router = APIRouter(tags=["scoring"])
 _BODY_ERRORS = (
     UnauthorizedError,
@@ -86,6 +91,18 @@ _REQUEST_BODY: dict[str, Any] = {
     }
 }
 
+_IDEMPOTENCY_KEY: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "description": "The same key and body within a day get the stored answer, and no second decision.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"},
+        }
+    ]
+}
+
 
 @router.post(
     "/predict",
@@ -95,9 +112,16 @@ _REQUEST_BODY: dict[str, Any] = {
             Prediction,
             "At least one applicant was scored and stored; what could not be scored is listed in `errors`.",
         ),
-        **documented(*_BODY_ERRORS, InvalidApplicationError, DecisionNotStoredError),
+        **documented(
+            *_BODY_ERRORS,
+            IdempotencyKeyError,
+            IdempotencyKeyReusedError,
+            IdempotencyKeyInUseError,
+            InvalidApplicationError,
+            DecisionNotStoredError,
+        ),
     },
-    openapi_extra=_REQUEST_BODY,
+    openapi_extra=_REQUEST_BODY | _IDEMPOTENCY_KEY,
 )
 async def predict(request: Request, caller: KnownCaller) -> Response:
     """Score one or many applicants: raw applications with or without their histories, or the ids of known applicants.
@@ -117,8 +141,12 @@ async def predict_directly(scope: Scope, receive: Receive) -> Response:
 
 async def _predicted(service: Service, scope: Scope, receive: Receive, caller: Caller) -> Response:
     body, state = await _json_body(scope, receive), request_state(scope)
+    if (key := _idempotency_key(scope)) is not None:
+        work = service.pool.run(service.scoring.predict_once, body, state, caller, key)
+        answer, replayed = await asyncio.shield(work)
+        return Response(answer, media_type=JSON, headers={"Idempotent-Replayed": "true"} if replayed else None)
     if len(body) <= SMALL_BYTES and (ready := service.scoring.ready(body)) is not None:
-        return Response(service.scoring.predict(body, state, caller, ready), media_type=JSON)
+        return Response(service.scoring.predict(body, state, caller, ready=ready), media_type=JSON)
     # Shielded: a decision is finished and stored even when its caller hangs up.
     answer = await asyncio.shield(service.pool.run(service.scoring.predict, body, state, caller))
     return Response(answer, media_type=JSON)
@@ -149,6 +177,15 @@ async def schema(request: Request, caller: KnownCaller) -> Response:
     rules = service.scoring.champion().rules
     content = msgspec.json.encode(await service.pool.run(json_schema, rules))
     return Response(content, media_type="application/schema+json")
+
+
+def _idempotency_key(scope: Scope) -> str | None:
+    given = [value for name, value in scope["headers"] if name == b"idempotency-key"]
+    if not given:
+        return None
+    if len(given) > 1 or not IDEMPOTENCY_KEY.fullmatch(given[0]):
+        raise IdempotencyKeyError("send one Idempotency-Key of 1 to 128 visible ASCII characters, a UUID for example")
+    return str(given[0], "ascii")
 
 
 async def _json_body(scope: Scope, receive: Receive) -> bytes:

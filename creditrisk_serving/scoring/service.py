@@ -15,9 +15,17 @@ from numpy.typing import NDArray
 from creditrisk_assets.modelling.bundle import Bundle, EncodingError
 from creditrisk_assets.modelling.score_points import ScorePoints
 from creditrisk_serving.access import Caller
+from creditrisk_serving.decisions.idempotency import Claim, IdempotencyKeys
 from creditrisk_serving.decisions.log import DecisionLog, new_decision_id
 from creditrisk_serving.decisions.schemas import DecisionRecord
-from creditrisk_serving.errors import MAX_ERRORS, FieldError, InvalidApplicationError, NotReadyError, ServiceError
+from creditrisk_serving.errors import (
+    MAX_ERRORS,
+    DecisionUncertainError,
+    FieldError,
+    InvalidApplicationError,
+    NotReadyError,
+    ServiceError,
+)
 from creditrisk_serving.observability import Metrics, RequestState
 from creditrisk_serving.scoring.champion import Champion, Follower
 from creditrisk_serving.scoring.features import Featured
@@ -40,18 +48,14 @@ class Scoring:
         How much one request may ask for.
     metrics
         Where decisions and broken rules are counted.
-    log_waits
-        Whether storing a decision may take longer than a write to a file of this machine.
     """
 
-    def __init__(
-        self, follower: Follower, log: DecisionLog, limits: Limits, metrics: Metrics, *, log_waits: bool = True
-    ) -> None:
+    def __init__(self, follower: Follower, log: DecisionLog, limits: Limits, metrics: Metrics) -> None:
         self._follower = follower
         self._log = log
         self._limits = limits
         self._metrics = metrics
-        self._log_waits = log_waits
+        self._idempotency = IdempotencyKeys(log)
 
     def champion(self) -> Champion:
         """Return the champion.
@@ -75,13 +79,45 @@ class Scoring:
             What `predict` takes; None: it takes longer, or an error must be told, so `predict` belongs on a thread.
         """
         champion = self._follower.standing.champion
-        if champion is None or self._log_waits:
+        if champion is None or self._log.waits:
             return None
         applicant = lone_applicant(champion.reader.read(body))
         found = None if applicant is None else champion.source.at_once(applicant)
         return None if applicant is None or found is None else Ready(champion, Parsed([applicant], [], 1), *found)
 
-    def predict(self, body: bytes, state: RequestState, caller: Caller, ready: "Ready | None" = None) -> bytes:
+    def predict_once(self, body: bytes, state: RequestState, caller: Caller, key: str) -> tuple[bytes, bool]:
+        """Score a request that was sent under an idempotency key, unless it was answered before.
+
+        Returns
+        -------
+        tuple
+            The answer's JSON, and whether it was given before.
+
+        Raises
+        ------
+        ServiceError
+            Nothing was scored; see `errors`.
+        """
+        claim = self._idempotency.claim(caller.key_id, key, body)
+        if isinstance(claim, bytes):
+            return claim, True
+        try:
+            return self.predict(body, state, caller, claim=claim), False
+        except DecisionUncertainError:
+            raise  # the answer may come to the log yet: the key stays taken until it does, or the claim runs out
+        except BaseException:
+            self._idempotency.release(claim)
+            raise
+
+    def predict(
+        self,
+        body: bytes,
+        state: RequestState,
+        caller: Caller,
+        *,
+        ready: "Ready | None" = None,
+        claim: Claim | None = None,
+    ) -> bytes:
         """Score a request and return the answer's JSON; every decision in it is stored.
 
         Parameters
@@ -94,6 +130,8 @@ class Scoring:
             Who asks.
         ready
             The same request prepared, if `ready` could.
+        claim
+            The idempotency key it was sent under.
 
         Raises
         ------
@@ -109,9 +147,7 @@ class Scoring:
                 InvalidApplicationError("no applicant could be scored; each error names its place and rule", errors)
             )
         records = self._records(champion, scored, state, caller)
-        self._log.store(records)
-        self._count(records, errors)
-        return _ENCODER.encode(
+        answer = _ENCODER.encode(
             Prediction(
                 request_id=state.request_id,
                 model_version=champion.bundle.version,
@@ -127,6 +163,9 @@ class Scoring:
                 errors_total=len(errors),
             )
         )
+        self._log.store(records, claim.answered(answer) if claim else None)
+        self._count(records, errors)
+        return answer
 
     def validate(self, body: bytes, state: RequestState) -> bytes:
         """Check a request's form against the contract and return the answer's JSON.

@@ -39,9 +39,7 @@ class Slots:
         self._empty: list[Any] = [UNKNOWN] * len(names)
         for place in self._presence.values():
             self._empty[place] = False
-        ordered = sorted(names)
-        self._sort = chooser([places[name] for name in ordered])
-        self._rendered = msgspec.defstruct("Features", [(name, Any) for name in ordered])
+        self._rendered = msgspec.defstruct("Features", [(name, Any) for name in names])
         self._encoder = msgspec.json.Encoder()
 
     @property
@@ -78,8 +76,8 @@ class Slots:
         return {name: row[self._places[name]] for name in names}
 
     def render(self, row: Sequence[Any]) -> bytes:
-        """Render a row as the canonical JSON of feature -> value, null where unknown."""
-        return self._encoder.encode(self._rendered(*self._sort(row)))
+        """Render a row as JSON, feature -> value, null where unknown."""
+        return self._encoder.encode(self._rendered(*row))
 
 
 def chooser(places: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:

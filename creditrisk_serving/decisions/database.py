@@ -1,0 +1,360 @@
+"""The database of decisions: SQLite in write-ahead mode by default, any SQLAlchemy URL by setting.
+
+What belongs here: tables, opening, taking entries in, reading. What does not: when entries are taken (`drain`), the journal they come
+from (`journal`). A commit is on disk, because the journal forgets what was committed.
+"""
+
+import heapq
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Index,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    inspect,
+    select,
+    text,
+    tuple_,
+    update,
+)
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from creditrisk_serving.decisions import entries
+from creditrisk_serving.decisions.chain import genesis, link
+from creditrisk_serving.decisions.entries import Kind
+from creditrisk_serving.decisions.schemas import Answered
+from creditrisk_serving.observability import LOG
+
+METADATA = MetaData()
+
+
+def _chained() -> tuple[Column[Any], ...]:
+    """Where a record stands in its writer's chain; NULL: it was stored by a release without chains."""
+    return (
+        Column("writer", String(32), nullable=True),
+        Column("sequence", BigInteger, nullable=True),
+        Column("hash", String(64), nullable=True),
+    )
+
+
+DECISIONS = Table(
+    "decisions",
+    METADATA,
+    Column("decision_id", String(32), primary_key=True),
+    Column("request_id", String(64), nullable=False),
+    Column("decided_at", String(32), nullable=False),  # UTC, ISO 8601
+    Column("applicant_id", BigInteger, nullable=False),
+    Column("caller", String(64), nullable=False),  # the id of the API key, never the key
+    Column("model_version", String(64), nullable=False),
+    Column("bundle_sha256", String(64), nullable=False),
+    Column("policy_version", String(64), nullable=False),
+    Column("pd", Float(53), nullable=False),
+    Column("decision", String(16), nullable=False),
+    Column("band", String(16), nullable=False),
+    Column("families", Text, nullable=False),  # JSON from here on
+    Column("feature_versions", Text, nullable=False),
+    Column("input", Text, nullable=False),
+    Column("features", Text, nullable=False),
+    Column("rule", String(64), nullable=True),
+    *_chained(),
+    Index("decisions_by_applicant", "applicant_id", "decided_at"),
+    Index("decisions_by_request", "request_id"),
+    Index("decisions_by_writer", "writer", "sequence"),
+)
+WRITERS = Table(
+    "writers",
+    METADATA,
+    Column("writer", String(32), primary_key=True),
+    Column("frames", BigInteger, nullable=False),  # of its journal, that were taken
+    Column("sequence", BigInteger, nullable=False),  # of its last record
+    Column("hash", String(64), nullable=False),
+)
+ANSWERS = Table(
+    "answers",
+    METADATA,
+    Column("caller", String(64), primary_key=True),
+    Column("key", String(128), primary_key=True),
+    Column("body_sha256", String(64), nullable=False),
+    Column("token", String(32), nullable=False),  # of the request that may decide
+    Column("claimed_at", Float(53), nullable=False),
+    Column("answer", Text, nullable=True),  # NULL: not answered yet
+)
+PROBE = Table("probe", METADATA, Column("name", String(16), primary_key=True), Column("at", Float(53)))
+PROBE_SECONDS = 1.0
+PAGE = 500
+FAILURES = (SQLAlchemyError, OSError)
+
+
+class Head(NamedTuple):
+    """How much of a writer's journal was taken, and the end of its chain."""
+
+    frames: int
+    sequence: int
+    hash: str
+
+
+class Link(NamedTuple):
+    """A record in a chain, as it is stored."""
+
+    sequence: int
+    hash: str
+    entry: bytes
+    name: str
+
+
+class Database:
+    """The database of decisions. Methods raise `FAILURES`, whose words may hold an applicant's values; `reason` is fit to be said.
+
+    Parameters
+    ----------
+    url
+        SQLAlchemy URL. Nothing is opened before the first use.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._engine: Engine | None = None
+        self._file: tuple[int, int] | None = None  # the SQLite file that is open
+        self._opening = threading.Lock()
+        self._probed: tuple[float, str | None] = (0.0, None)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """Give one transaction."""
+        with self.opened().begin() as connection:
+            yield connection
+
+    def head(self, writer: str) -> Head:
+        """Read how far a writer's journal was taken."""
+        with self.begin() as connection:
+            return _head(connection, writer)
+
+    def take(self, writer: str, first: int, frames: Sequence[Sequence[bytes]]) -> None:
+        """Take frames of a writer's journal that were not taken yet: all of them, or none.
+
+        Parameters
+        ----------
+        writer
+            Whose.
+        first
+            Number of the first frame.
+        frames
+            The entries of each.
+        """
+        with self.begin() as connection:
+            # First a write: it takes SQLite's lock and PostgreSQL's row before anything is read.
+            if not connection.execute(update(WRITERS).where(WRITERS.c.writer == writer).values(writer=writer)).rowcount:
+                connection.execute(insert(WRITERS), [{"writer": writer, **Head(0, 0, genesis(writer))._asdict()}])
+            frames_taken, sequence, digest = _head(connection, writer)
+            rows: dict[str, list[dict[str, Any]]] = {}
+            for line in (line for number, frame in enumerate(frames, first) if number > frames_taken for line in frame):
+                if line.startswith(entries.ANSWER):
+                    _answer(connection, msgspec.json.decode(line[1:], type=Answered))
+                    continue
+                kind = entries.KINDS[line[:1]]
+                sequence, digest = sequence + 1, link(digest, line)
+                place = {"writer": writer, "sequence": sequence, "hash": digest}
+                rows.setdefault(kind.table, []).append(entries.row(kind, line[1:]) | place)
+            for table, found in rows.items():
+                connection.execute(insert(METADATA.tables[table]), found)
+            head = Head(max(frames_taken, first + len(frames) - 1), sequence, digest)
+            connection.execute(update(WRITERS).where(WRITERS.c.writer == writer).values(**head._asdict()))
+
+    def forget_answers(self, before: float) -> None:
+        """Delete the answers of idempotency keys that were claimed before a time."""
+        with self.begin() as connection:
+            connection.execute(delete(ANSWERS).where(ANSWERS.c.claimed_at < before))
+
+    def find(self, decision_id: str) -> dict[str, Any] | None:
+        """Read a decision's row."""
+        with self.opened().connect() as connection:
+            found = connection.execute(select(DECISIONS).where(DECISIONS.c.decision_id == decision_id)).mappings()
+            return None if (row := found.first()) is None else dict(row)
+
+    def writers(self) -> dict[str, Head]:
+        """Read the heads of all chains; a chain whose head is missing has one that holds nothing."""
+        with self.begin() as connection:
+            named = (
+                writer
+                for kind in entries.KINDS.values()
+                for (writer,) in connection.execute(select(_table(kind).c.writer).distinct())
+                if writer is not None
+            )
+            heads = {writer: _head(connection, writer) for writer in named}
+            return heads | {row.writer: _head(connection, row.writer) for row in connection.execute(select(WRITERS))}
+
+    def links(self, writer: str, after: int) -> Iterator[Link]:
+        """Read the records of a chain in order, from after a place on."""
+        return heapq.merge(
+            *(self._links(kind, writer, after) for kind in entries.KINDS.values()), key=lambda one: one.sequence
+        )
+
+    def _links(self, kind: Kind, writer: str, after: int) -> Iterator[Link]:
+        table = _table(kind)
+        # One id more in the order: two records may claim one place, and neither may fall between two pages.
+        order = (table.c.sequence, table.c[kind.id])
+        last: tuple[int, str] = (after, "\U0010ffff")
+        while True:
+            page = select(table).where(table.c.writer == writer, tuple_(*order) > last).order_by(*order).limit(PAGE)
+            with self.begin() as connection:
+                found = connection.execute(page).mappings().all()
+            for row in found:
+                yield Link(
+                    row["sequence"],
+                    row["hash"],
+                    kind.letter + entries.body(kind, dict(row)),
+                    f"{kind.name} {row[kind.id]}",
+                )
+            if len(found) < PAGE:
+                return
+            last = (found[-1]["sequence"], found[-1][kind.id])
+
+    def unchained(self) -> int:
+        """Count the records that stand in no chain: those of releases without chains."""
+        with self.begin() as connection:
+            return sum(
+                connection.execute(
+                    select(func.count()).select_from(_table(kind)).where(_table(kind).c.sequence.is_(None))
+                ).scalar_one()
+                for kind in entries.KINDS.values()
+            )
+
+    def problem(self) -> str | None:
+        """Say why the database cannot be written, by writing to it; within a second the last answer is repeated."""
+        at, problem = self._probed
+        if time.monotonic() - at < PROBE_SECONDS and at:
+            return problem
+        try:
+            with self.begin() as connection:
+                connection.execute(PROBE.delete())
+                connection.execute(insert(PROBE), [{"name": "ready", "at": time.time()}])
+                for table in (DECISIONS, WRITERS):
+                    connection.execute(select(table).limit(0))
+        except FAILURES as error:
+            return self.failed(error)
+        self._probed = (time.monotonic(), None)
+        return None
+
+    def failed(self, error: Exception) -> str:
+        """Note that a use failed, and say it without the statement, whose parameters are an applicant's."""
+        cause = getattr(error, "orig", None) or error
+        remedy = "check its disk, its permissions and CREDITRISK_SERVING_DECISIONS_URL"
+        problem = f"the database of the decision log cannot be written ({type(cause).__name__}); {remedy}"
+        self._probed = (time.monotonic(), problem)
+        return problem
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._opening:
+            if self._engine is not None:
+                self._engine.dispose()
+                self._engine = None
+
+    def opened(self) -> Engine:
+        """Open the database at first use; while it cannot be opened, each use tries again.
+
+        A file deleted or replaced under the service would swallow decisions: it is noticed, said, and the database opened anew.
+        """
+        with self._opening:
+            if self._engine is not None and _identity(self._url) != self._file:
+                LOG.error("decision_log_replaced")
+                self._engine.dispose()
+                self._engine = None
+            if self._engine is None:
+                engine = _engine(self._url)
+                _create(engine)
+                self._engine, self._file = engine, _identity(self._url)
+            return self._engine
+
+
+def _table(kind: Kind) -> Table:
+    return METADATA.tables[kind.table]
+
+
+def _answer(connection: Connection, one: Answered) -> None:
+    """Put an answer to its key; a key that was forgotten meanwhile stays forgotten."""
+    mine = (ANSWERS.c.caller == one.caller, ANSWERS.c.key == one.key, ANSWERS.c.body_sha256 == one.body_sha256)
+    connection.execute(update(ANSWERS).where(*mine).values(answer=one.answer))
+
+
+def _head(connection: Connection, writer: str) -> Head:
+    columns = (WRITERS.c.frames, WRITERS.c.sequence, WRITERS.c.hash)
+    found = connection.execute(select(*columns).where(WRITERS.c.writer == writer)).first()
+    return Head(*found) if found is not None else Head(0, 0, genesis(writer))
+
+
+def _identity(url: str) -> tuple[int, int] | None:
+    """Name the file behind a SQLite URL (device and inode); None for any other, and where there is no file."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        return None
+    try:
+        found = Path(parsed.database).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _engine(url: str) -> Engine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+    if parsed.database and parsed.database != ":memory:":
+        path = Path(parsed.database)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)  # decisions are personal data; the write-ahead files take the same mode
+    engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": 5})
+    event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _create(engine: Engine) -> None:
+    """Create what is not there, columns of a later release among it; several processes may do so at once."""
+    with engine.begin() as connection:
+        for table in METADATA.sorted_tables:
+            connection.execute(CreateTable(table, if_not_exists=True))
+    for column in _lacking(engine):
+        try:
+            with engine.begin() as connection:
+                kind = column.type.compile(engine.dialect)
+                connection.execute(text(f"alter table {DECISIONS.name} add column {column.name} {kind}"))
+        except DBAPIError:
+            if column in _lacking(engine):  # and no other process added it
+                raise
+    with engine.begin() as connection:
+        for table in METADATA.sorted_tables:
+            for index in sorted(table.indexes, key=lambda index: str(index.name)):
+                connection.execute(CreateIndex(index, if_not_exists=True))
+
+
+def _lacking(engine: Engine) -> list[Column[Any]]:
+    """Name the columns that a log of an earlier release lacks."""
+    there = {column["name"] for column in inspect(engine).get_columns(DECISIONS.name)}
+    return [column for column in DECISIONS.columns if column.name not in there]
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("pragma journal_mode = wal")
+    cursor.execute("pragma synchronous = full")
+    cursor.close()

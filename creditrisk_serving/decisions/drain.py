@@ -1,0 +1,172 @@
+"""The drain: takes what the journal holds into the database, in the background, each decision exactly once.
+
+What belongs here: the thread, its order and its pace. What does not: files (`journal`), SQL (`database`). How far a writer's journal was
+taken is committed with what was taken, so that nothing is taken twice whenever a process dies.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from creditrisk_serving.decisions.database import FAILURES, Database
+from creditrisk_serving.decisions.journal import Abandoned, Frame, Journal, JournalError, Segment, abandoned
+from creditrisk_serving.observability import LOG
+
+FRAMES = 200  # of one transaction
+GATHER_SECONDS = 0.05
+RETRY_SECONDS = 0.5
+FORGET_SECONDS = 600.0
+KEEP_ANSWERS_SECONDS = 24 * 3600.0
+LOOK_SECONDS = 5.0  # between looks at the journals of writers that are gone
+
+
+class Drain:
+    """The background thread of one process.
+
+    Parameters
+    ----------
+    journal
+        This process's journal.
+    root
+        Where the journals of all writers are.
+    database
+        Where they are taken.
+    eager
+        Whether somebody waits for the commit, so that nothing is gathered first.
+    """
+
+    def __init__(self, journal: Journal, root: Path, database: Database, *, eager: bool) -> None:
+        self._journal, self._root, self._database, self._eager = journal, root, database, eager
+        self._taken = 0  # frames of this process's journal
+        self._offset = 0  # in its oldest segment
+        self._looked: float | None = None
+        self._forgot = time.monotonic()  # no old answers are looked for at start
+        self.problem: str | None = None
+        self._changed = threading.Condition()
+        self._begun, self._ended = 0, 0  # attempts
+        self._wanted, self._urged, self._stopped = threading.Event(), threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="decision-drain", daemon=True)
+
+    def start(self) -> None:
+        """Begin; the journals of writers that are gone come first."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that there is something to take."""
+        if not self._wanted.is_set():
+            self._wanted.set()
+
+    def wait(self, frame: int, seconds: float) -> bool:
+        """Wait until a frame of this process's journal was taken; false when the database fails first."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken >= frame or self.problem is not None, seconds)
+            return self._taken >= frame
+
+    def works(self, seconds: float) -> bool:
+        """Tell whether the database takes what there is; if it last did not, after a new attempt."""
+        if self.problem is None:
+            return True
+        with self._changed:
+            attempt = self._begun + 1
+            self._urged.set()
+            self._changed.wait_for(lambda: self._ended >= attempt, seconds)
+            return self.problem is None
+
+    def stop(self) -> None:
+        """Take what is left, once, and end."""
+        self._stopped.set()
+        self._wanted.set()
+        self._urged.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._take_all()
+
+    def _run(self) -> None:
+        self._take_all()
+        while not self._stopped.is_set():
+            if self.problem is not None:
+                self._urged.wait(RETRY_SECONDS)
+            elif self._wanted.wait(LOOK_SECONDS) and not self._eager:
+                self._stopped.wait(GATHER_SECONDS)
+            self._urged.clear()
+            self._wanted.clear()
+            self._take_all()
+
+    def _take_all(self) -> None:
+        """Take what there is; whatever stands in the way is said, and tried again."""
+        with self._changed:
+            self._begun += 1
+        try:
+            self._take_own()
+            if self._looked is None or time.monotonic() - self._looked >= LOOK_SECONDS:
+                self._looked = time.monotonic()
+                for one in abandoned(self._root):
+                    self._take_abandoned(one)
+            if self._looked - self._forgot >= FORGET_SECONDS:
+                self._forgot = self._looked
+                self._database.forget_answers(time.time() - KEEP_ANSWERS_SECONDS)
+            problem = None
+        except FAILURES as error:
+            problem = self._database.failed(error)
+        except JournalError as error:
+            problem = str(error)
+        if problem is not None and problem != self.problem:
+            LOG.error("decisions_not_drained", extra={"fields": {"problem": problem}})
+        with self._changed:
+            self.problem, self._ended = problem, self._begun
+            self._changed.notify_all()
+
+    def _take_own(self) -> None:
+        segments = self._journal.segments()
+        for place, segment in enumerate(segments):
+            for batch in _batches(segment.frames(self._offset)):
+                self._database.take(self._journal.writer, self._taken + 1, [frame.entries for frame in batch])
+                self._journal.taken(segment, batch[-1].end - self._offset, whole=False)
+                self._offset = batch[-1].end
+                with self._changed:
+                    self._taken += len(batch)
+                    self._changed.notify_all()
+            if place + 1 < len(segments):  # nothing more comes to it
+                self._journal.taken(segment, 0, whole=True)
+                self._offset = 0
+
+    def _take_abandoned(self, one: Abandoned) -> None:
+        try:
+            for segment in one.segments():
+                self._take_segment(one, segment)
+        finally:
+            one.close()
+
+    def _take_segment(self, one: Abandoned, segment: Segment) -> None:
+        number, end, damage = segment.first, 0, None
+        try:
+            for batch in _batches(segment.frames()):
+                self._database.take(one.writer, number, [frame.entries for frame in batch])
+                number, end = number + len(batch), batch[-1].end
+        except JournalError as error:
+            damage = str(error)
+            LOG.error("journal_damaged", extra={"fields": {"problem": damage}})
+        except BaseException:
+            segment.close()
+            raise
+        if damage is None and end < segment.size:
+            one.truncate(segment, end)
+        one.remove(segment, damaged=damage is not None)
+
+
+def _batches(frames: Iterator[Frame]) -> Iterator[list[Frame]]:
+    """Give frames in batches; what comes before a damaged one is given first."""
+    batch: list[Frame] = []
+    try:
+        for frame in frames:
+            batch.append(frame)
+            if len(batch) == FRAMES:
+                yield batch
+                batch = []
+    except JournalError:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
