@@ -151,6 +151,7 @@ def test_metrics_count_decisions_scores_errors_and_the_model(client: Client, pub
 def test_busy_threads_never_stop_the_event_loop_and_a_full_queue_is_refused(published: Published) -> None:
     with Client(published.home, scoring_threads=1, waiting_requests=1) as client:
         release = threading.Event()
+        assert client.post("/predict", KNOWN).status == 200  # the first decision opens the database, on a thread
         large = json.dumps({"applicant_ids": [FIRST_ID, FIRST_ID + 1]}).encode()
 
         async def crowd() -> list[int]:
