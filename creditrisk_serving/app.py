@@ -17,6 +17,7 @@ from creditrisk_serving.direct import Direct
 from creditrisk_serving.health.endpoints import router as health
 from creditrisk_serving.middleware import Observed
 from creditrisk_serving.observability import Metrics
+from creditrisk_serving.sagemaker.endpoints import router as sagemaker
 from creditrisk_serving.scoring.champion import Follower
 from creditrisk_serving.scoring.endpoints import predict_directly
 from creditrisk_serving.scoring.endpoints import router as scoring
@@ -68,7 +69,7 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
     errors.install(app)
     app.add_middleware(Direct, routes={("POST", "/predict"): predict_directly})
     app.add_middleware(Observed, metrics=metrics, max_body_bytes=settings.max_body_bytes)
-    for router in (scoring, decisions, health):
+    for router in (scoring, decisions, health, sagemaker):
         app.include_router(router)
     return app
 

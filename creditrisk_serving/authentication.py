@@ -14,12 +14,12 @@ from creditrisk_serving.errors import NotReadyError, UnauthorizedError
 from creditrisk_serving.state import Keys, service_of
 
 NAME = b"x-api-key"
-_HEADER = APIKeyHeader(
+HEADER = APIKeyHeader(
     name="X-API-Key", auto_error=False, description="`creditrisk serve` shows a development key at its first start."
 )
 
 
-async def known_caller(request: Request, key: Annotated[str | None, Security(_HEADER)]) -> Caller:
+async def known_caller(request: Request, key: Annotated[str | None, Security(HEADER)]) -> Caller:
     """Return who calls; raises as `caller_with`."""
     return caller_with(key, service_of(request).keys)
 

@@ -25,9 +25,9 @@ def create() -> FastAPI:
 
 
 def log_only_what_is_printed() -> None:
-    """Have the logging module leave out what the log's lines do not hold: threads, processes, tasks, places in the code."""
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = logging.logAsyncioTasks = False
-    logging._srcfile = None  # type: ignore[attr-defined] # the documented way (logging HOWTO, "Optimization")
+    """Have the logging module leave out what the log's lines do not hold: threads, processes, places in the code."""
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # the documented way (logging HOWTO, "Optimization")
 
 
 def forget_pandas() -> None:

@@ -27,6 +27,7 @@ from creditrisk_serving.scoring.lookup import (
     open_features,
     stale_after,
 )
+from creditrisk_serving.scoring.ranges import TrainingRange
 from creditrisk_serving.scoring.reading import Reader
 from creditrisk_serving.scoring.rules import Rules, compile_rules
 from creditrisk_serving.scoring.slots import Slots
@@ -44,6 +45,7 @@ class Champion:
     policy_version: str
     rules: Rules
     reader: Reader
+    ranges: TrainingRange
     source: FeatureSource
 
     @property
@@ -188,6 +190,7 @@ class Follower:
             policy_version=policy_version(bundle),
             rules=compile_rules(bundle.plan),
             reader=Reader(bundle.plan),
+            ranges=TrainingRange(bundle.features, bundle.reference),
             source=FeatureSource(bundle.plan, Slots(bundle.plan, bundle.needed_names), engine, None),
         )
 

@@ -39,7 +39,7 @@ JSON, JSON_BYTES = "application/json", b"application/json"
 SMALL_BYTES = 32 * 1024  # one application has some 3 KB; what is larger is read on a thread
 IDEMPOTENCY_KEY = re.compile(rb"[!-~]{1,128}")
 router = APIRouter(tags=["scoring"])
-_BODY_ERRORS = (
+BODY_ERRORS = (
     UnauthorizedError,
     MalformedBodyError,
     BodyTooLargeError,
@@ -67,7 +67,7 @@ def _inline(generated: Any, name: str) -> Any:
     return resolve(components[name])
 
 
-_REQUEST_BODY: dict[str, Any] = {
+REQUEST_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
@@ -91,6 +91,9 @@ _REQUEST_BODY: dict[str, Any] = {
     }
 }
 
+PREDICTED = _answers(
+    Prediction, "At least one applicant was scored and stored; what could not be scored is listed in `errors`."
+)
 _IDEMPOTENCY_KEY: dict[str, Any] = {
     "parameters": [
         {
@@ -108,12 +111,9 @@ _IDEMPOTENCY_KEY: dict[str, Any] = {
     "/predict",
     response_model=None,
     responses={
-        200: _answers(
-            Prediction,
-            "At least one applicant was scored and stored; what could not be scored is listed in `errors`.",
-        ),
+        200: PREDICTED,
         **documented(
-            *_BODY_ERRORS,
+            *BODY_ERRORS,
             IdempotencyKeyError,
             IdempotencyKeyReusedError,
             IdempotencyKeyInUseError,
@@ -121,7 +121,7 @@ _IDEMPOTENCY_KEY: dict[str, Any] = {
             DecisionNotStoredError,
         ),
     },
-    openapi_extra=_REQUEST_BODY | _IDEMPOTENCY_KEY,
+    openapi_extra=REQUEST_BODY | _IDEMPOTENCY_KEY,
 )
 async def predict(request: Request, caller: KnownCaller) -> Response:
     """Score one or many applicants: raw applications with or without their histories, or the ids of known applicants.
@@ -157,9 +157,9 @@ async def _predicted(service: Service, scope: Scope, receive: Receive, caller: C
     response_model=None,
     responses={
         200: _answers(Validation, "What is wrong with the request's form, if anything."),
-        **documented(*_BODY_ERRORS),
+        **documented(*BODY_ERRORS),
     },
-    openapi_extra=_REQUEST_BODY,
+    openapi_extra=REQUEST_BODY,
 )
 async def validate(request: Request, caller: KnownCaller) -> Response:
     """Check a request for /predict against the contract: nothing is looked up, scored or stored."""
@@ -188,10 +188,20 @@ def _idempotency_key(scope: Scope) -> str | None:
     return str(given[0], "ascii")
 
 
+def media_type_of(scope: Scope) -> str:
+    """Return what a body is declared as; JSON where nothing is said."""
+    declared: bytes = next((value for name, value in scope["headers"] if name == b"content-type"), JSON_BYTES)
+    return JSON if declared == JSON_BYTES else declared.decode("latin-1").partition(";")[0].strip().lower()
+
+
 async def _json_body(scope: Scope, receive: Receive) -> bytes:
-    declared = next((value for name, value in scope["headers"] if name == b"content-type"), JSON_BYTES)
-    if declared != JSON_BYTES and declared.partition(b";")[0].strip().lower() != JSON_BYTES:
+    if media_type_of(scope) != JSON:
         raise UnsupportedMediaTypeError("send the body as JSON with `Content-Type: application/json`")
+    return await body_of(receive)
+
+
+async def body_of(receive: Receive) -> bytes:
+    """Receive a whole body."""
     message = await receive()
     parts = [message.get("body", b"")]
     while message.get("more_body"):

@@ -156,7 +156,7 @@ class Scoring:
                 scored=len(records),
                 failed=parsed.asked - len(records),
                 decisions=[
-                    _answer(record, one.featured, champion.bundle.policy.score)
+                    _answer(record, one, champion.bundle.policy.score)
                     for record, one in zip(records, scored, strict=True)
                 ],
                 errors=errors[:MAX_ERRORS],
@@ -221,7 +221,10 @@ class Scoring:
                 message = f"the application gives no finite features: {error}"
                 errors.append(FieldError(one.applicant.table, "not_computable", message, one.applicant.row))
         scores = bundle.score_packed(packed).tolist()
-        return [Scored(one, pd) for one, pd in zip(fit, scores, strict=True)], errors
+        return [
+            Scored(one, pd, champion.ranges.outside(one.features, row))
+            for one, pd, row in zip(fit, scores, packed, strict=True)
+        ], errors
 
     @staticmethod
     def _records(
@@ -232,7 +235,7 @@ class Scoring:
         now = datetime.now(UTC).isoformat(timespec="microseconds")
         versions = champion.published.versions if champion.published else {}
         records = []
-        for one, pd in scored:
+        for one, pd, _ in scored:
             outcome = bundle.policy.decide(pd, slots.named(one.features, ruled))
             features: Any = msgspec.Raw(slots.render(one.features))  # rendered once, here, and never parsed again
             records.append(
@@ -279,6 +282,7 @@ class Scored(NamedTuple):
 
     featured: Featured
     pd: float
+    outside: list[str]  # inputs beyond what the training saw
 
 
 class Ready(NamedTuple):
@@ -309,18 +313,19 @@ def _looked_up(one: Featured) -> list[str]:
     return [name for name in one.states if name not in sent]
 
 
-def _answer(record: DecisionRecord, one: Featured, scale: ScorePoints) -> ScoredApplicant:
+def _answer(record: DecisionRecord, scored: Scored, scale: ScorePoints) -> ScoredApplicant:
     return ScoredApplicant(
         decision_id=record.decision_id,
         applicant_id=record.applicant_id,
-        table=one.applicant.table,
-        row=one.applicant.row,
+        table=scored.featured.applicant.table,
+        row=scored.featured.applicant.row,
         pd=record.pd,
         decision=record.decision,
         band=record.band,
         rule=record.rule,
         points=scale.points(record.pd),
         families=record.families,
+        outside_training=scored.outside,
         model_version=record.model_version,
         policy_version=record.policy_version,
     )
