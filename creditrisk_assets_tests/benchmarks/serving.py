@@ -43,6 +43,7 @@ from creditrisk_serving.settings import ServingSettings
 
 console = Console(highlight=False)
 BUSY, BATCH, LARGE_REQUESTS = 16, 1000, 4
+MOST_SECONDS = 60
 ECHO, OURS = "FastAPI echo", "creditrisk (1 worker)"
 LUA = """
 local file = io.open(os.getenv("BENCH_BODY"), "rb")
@@ -264,6 +265,8 @@ def _load(
     )
     spent = _processor(process) - before
     found = json.loads(done.stdout.strip().splitlines()[-1])
+    if not found["requests"] and seconds < MOST_SECONDS:  # a slow service on a busy machine
+        return _load(contender, process, connections, 2 * seconds, directory)
     if found["errors"] or not found["requests"]:
         raise SystemExit(f"{contender.name}: {found['errors']} errors in {found['requests']} requests\n{done.stdout}")
     return {
