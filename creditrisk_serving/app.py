@@ -13,10 +13,13 @@ from creditrisk_serving import errors
 from creditrisk_serving.access import KeyFile
 from creditrisk_serving.decisions.endpoints import router as decisions
 from creditrisk_serving.decisions.log import DecisionLog
+from creditrisk_serving.direct import Direct
 from creditrisk_serving.health.endpoints import router as health
 from creditrisk_serving.middleware import Observed
 from creditrisk_serving.observability import Metrics
+from creditrisk_serving.sagemaker.endpoints import router as sagemaker
 from creditrisk_serving.scoring.champion import Follower
+from creditrisk_serving.scoring.endpoints import predict_directly
 from creditrisk_serving.scoring.endpoints import router as scoring
 from creditrisk_serving.scoring.parsing import Limits
 from creditrisk_serving.scoring.service import Scoring
@@ -64,8 +67,9 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
         redoc_url=None,
     )
     errors.install(app)
+    app.add_middleware(Direct, routes={("POST", "/predict"): predict_directly})
     app.add_middleware(Observed, metrics=metrics, max_body_bytes=settings.max_body_bytes)
-    for router in (scoring, decisions, health):
+    for router in (scoring, decisions, health, sagemaker):
         app.include_router(router)
     return app
 

@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from creditrisk_serving.observability import request_state
+from creditrisk_serving.observability import RequestState, request_state
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 1000  # listed in one answer; their number is always told
@@ -178,7 +178,11 @@ async def _service_error(request: Request, error: Exception) -> Response:
     """Answer an error of the tree."""
     if not isinstance(error, ServiceError):
         raise error
-    state = request_state(request.scope)
+    return answer_error(error, request_state(request.scope))
+
+
+def answer_error(error: ServiceError, state: RequestState) -> Response:
+    """Answer an error of the tree, and note it with the request."""
     state.error = error.kind
     return problem(
         error.status,

@@ -102,11 +102,11 @@ class Observed:
 
     def _record(self, scope: Scope, state: RequestState, status: int, seconds: float) -> None:
         """Write the request's log line and count it, under the route's template (never the path: ids are in it)."""
-        route = getattr(scope.get("route"), "path", "unmatched")
-        self.metrics.latency.labels(route).observe(seconds)
-        self.metrics.requests.labels(route, str(status)).inc()
+        route = str(state.route or getattr(scope.get("route"), "path", "unmatched"))
+        self.metrics.latency[route,].observe(seconds)
+        self.metrics.requests[route, str(status)].inc()
         if state.error is not None:
-            self.metrics.errors.labels(state.error).inc()
+            self.metrics.errors[state.error,].inc()
         LOG.info(
             "request",
             extra={

@@ -30,6 +30,7 @@ class RequestState:
     """What is known of one request while it runs; endpoints add to it, the middleware writes it out."""
 
     request_id: str
+    route: str | None = None  # the template; None: the router knows
     entities: int = 0
     model_version: str | None = None
     error: str | None = None
@@ -49,6 +50,24 @@ def request_id_of(headers: list[tuple[bytes, bytes]]) -> str:
     return uuid.uuid4().hex
 
 
+class Children(dict[tuple[str, ...], Any]):
+    """The children of a metric by the values of its labels, each looked up once.
+
+    Parameters
+    ----------
+    metric
+        A metric with labels, whose values come from small closed sets.
+    """
+
+    def __init__(self, metric: Any) -> None:
+        super().__init__()
+        self._metric = metric
+
+    def __missing__(self, labels: tuple[str, ...]) -> Any:
+        child = self[labels] = self._metric.labels(*labels)
+        return child
+
+
 @dataclass
 class Metrics:
     """The service's Prometheus metrics, in a registry of their own so that two apps in one process do not collide.
@@ -65,14 +84,18 @@ class Metrics:
     def __post_init__(self) -> None:
         self._in_use: tuple[str, str, str] | None = None
         made: dict[str, Any] = {"registry": self.registry, "namespace": "creditrisk"}
-        self.latency = Histogram("request_seconds", "Time to answer.", ["route"], buckets=LATENCY_SECONDS, **made)
-        self.requests = Counter("requests", "Requests answered.", ["route", "status"], **made)
-        self.errors = Counter("errors", "Requests refused or failed, by kind.", ["kind"], **made)
-        self.field_errors = Counter("field_errors", "Broken rules of sent fields.", ["table", "rule"], **made)
-        self.decisions = Counter("decisions", "Decisions answered.", ["decision", "band"], **made)
+        self.latency = Children(
+            Histogram("request_seconds", "Time to answer.", ["route"], buckets=LATENCY_SECONDS, **made)
+        )
+        self.requests = Children(Counter("requests", "Requests answered.", ["route", "status"], **made))
+        self.errors = Children(Counter("errors", "Requests refused or failed, by kind.", ["kind"], **made))
+        self.field_errors = Children(Counter("field_errors", "Broken rules of sent fields.", ["table", "rule"], **made))
+        self.decisions = Children(Counter("decisions", "Decisions answered.", ["decision", "band"], **made))
         self.pd = Histogram("pd", "Probability of default answered.", buckets=PD_BUCKETS, **made)
-        self.families = Counter("feature_family_states", "Where features came from.", ["family", "state"], **made)
-        self.swaps = Counter("bundle_loads", "Bundles loaded or refused.", ["outcome"], **made)
+        self.families = Children(
+            Counter("feature_family_states", "Where features came from.", ["family", "state"], **made)
+        )
+        self.swaps = Children(Counter("bundle_loads", "Bundles loaded or refused.", ["outcome"], **made))
         self.model = Gauge(
             "model_info",
             "1 for the bundle in use.",

@@ -29,6 +29,7 @@ SENT = "sent_json"  # rows as they are handed to DuckDB: bound, never written in
 FEW_ROWS = 4  # up to here binding values is faster than unpacking JSON (one application: 2.5 ms against 15 ms)
 
 Row = Mapping[str, Any]
+Values = tuple[Any, ...]
 
 
 class RequestError(ValueError):
@@ -145,7 +146,35 @@ class RequestFeatures:
         """Compute the application family alone; arguments, result and errors as for `compute`."""
         return self._compute(applications, {}, (APPLICATION,))
 
-    def application(self, application: Row) -> dict[str, Any]:
+    def families(
+        self, applications: Sequence[Row], histories: Mapping[str, Sequence[Row]]
+    ) -> dict[str, dict[int, Values]]:
+        """Compute every family as it is: arguments and errors as for `compute`.
+
+        Returns
+        -------
+        dict
+            Family -> applicant -> its features in the plan's order; an applicant without rows in a family is not in it.
+        """
+        return self._found(_keys(applications), applications, histories, tuple(self._plan["families"]))
+
+    def settled(self, application: Row) -> Values | None:
+        """Compute the application family of one application by its compiled functions alone, in microseconds.
+
+        Returns
+        -------
+        tuple or None
+            Its features in the plan's order; None where only DuckDB can say (`application`).
+        """
+        family = self._compiled.get(APPLICATION)
+        if family is None or family.values is None:
+            return None
+        try:
+            return family.values(application.get)[1:]
+        except (Odd, *UNSETTLED):
+            return None
+
+    def application(self, application: Row) -> Values:
         """Compute the application family of one application, without a query where the family is compiled.
 
         Parameters
@@ -155,37 +184,25 @@ class RequestFeatures:
 
         Returns
         -------
-        dict
-            Feature name -> value.
+        tuple
+            Its features in the plan's order.
 
         Raises
         ------
         RequestError
             A value is not of its column's type.
         """
-        family = self._compiled.get(APPLICATION)
-        if family is not None and family.values is not None:
-            try:
-                return dict(zip(self._names[APPLICATION], family.values(application.get)[1:], strict=True))
-            except (Odd, *UNSETTLED):
-                pass  # DuckDB has the last word, and the words for what is wrong
-        keyed = {**application, APPLICATION_KEY: 0}
+        if (settled := self.settled(application)) is not None:
+            return settled
+        keyed = {**application, APPLICATION_KEY: 0}  # DuckDB has the last word, and the words for what is wrong
         (found,) = self._by_engine([keyed], {}, (APPLICATION,))[APPLICATION].values()
-        return dict(zip(self._names[APPLICATION], found, strict=True))
+        return found
 
     def _compute(
         self, applications: Sequence[Row], histories: Mapping[str, Sequence[Row]], families: Sequence[str]
     ) -> dict[str, list[Any]]:
         keys = _keys(applications)
-        known = self._plan["tables"]
-        if unknown := sorted(set(histories) - set(known) | set(histories) & {APPLICATION}):
-            raise RequestError(
-                f"no history table is named {', '.join(unknown)}; known: {', '.join(sorted(set(known) - {APPLICATION}))}"
-            )
-        found = {
-            name: self._by_functions(name, keys, applications, histories) for name in families if name in self._compiled
-        }
-        found |= self._by_engine(applications, histories, [name for name in families if name not in found])
+        found = self._found(keys, applications, histories, families)
         columns: dict[str, list[Any]] = {KEY: list(keys)}
         for name in families:
             absent = (None,) * len(self._names[name])
@@ -200,9 +217,27 @@ class RequestFeatures:
                 columns[flag] = [key in found[name] for key in keys]
         return columns
 
+    def _found(
+        self,
+        keys: Sequence[int],
+        applications: Sequence[Row],
+        histories: Mapping[str, Sequence[Row]],
+        families: Sequence[str],
+    ) -> dict[str, dict[int, Values]]:
+        """Compute families, each by its functions or by DuckDB."""
+        known = self._plan["tables"]
+        if unknown := sorted(set(histories) - set(known) | set(histories) & {APPLICATION}):
+            raise RequestError(
+                f"no history table is named {', '.join(unknown)}; known: {', '.join(sorted(set(known) - {APPLICATION}))}"
+            )
+        found = {
+            name: self._by_functions(name, keys, applications, histories) for name in families if name in self._compiled
+        }
+        return found | self._by_engine(applications, histories, [name for name in families if name not in found])
+
     def _by_functions(
         self, name: str, keys: Sequence[int], applications: Sequence[Row], histories: Mapping[str, Sequence[Row]]
-    ) -> dict[int, tuple[Any, ...]]:
+    ) -> dict[int, Values]:
         """Compute a compiled family, key to feature values; what its functions leave open is DuckDB's."""
         family = self._compiled[name]
         if family.values is None:
@@ -210,7 +245,7 @@ class RequestFeatures:
                 return {row[0]: row[1:] for row in family.rows({APPLICATION: applications, **histories})}
             except (Odd, *UNSETTLED):
                 return self._by_engine(applications, histories, (name,))[name]
-        found: dict[int, tuple[Any, ...]] = {}
+        found: dict[int, Values] = {}
         left: list[Row] = []
         for key, application in zip(keys, applications, strict=True):
             try:
@@ -221,7 +256,7 @@ class RequestFeatures:
 
     def _by_engine(
         self, applications: Sequence[Row], histories: Mapping[str, Sequence[Row]], families: Sequence[str]
-    ) -> dict[str, dict[int, tuple[Any, ...]]]:
+    ) -> dict[str, dict[int, Values]]:
         """Compute families with DuckDB, key to feature values; a table no family reads is not even sent."""
         read = {table for name in families for table in self._plan["families"][name]["inputs"]}
         rows = {
@@ -280,7 +315,7 @@ class _Worker:
             f"select unnest(from_json_strict(rows::json, {structure}), recursive := true) from {SENT}"
         )
 
-    def run(self, rows: Mapping[str, Sequence[Row]], families: Sequence[str]) -> dict[str, dict[int, tuple[Any, ...]]]:
+    def run(self, rows: Mapping[str, Sequence[Row]], families: Sequence[str]) -> dict[str, dict[int, Values]]:
         """Return, per family, key to feature values in the plan's order."""
         self._connection.execute("begin")
         try:
@@ -315,7 +350,7 @@ class _Worker:
             message = f"{table}: a value is not of its column's type; check the rows against the schema"
             raise RequestError(message) from None
 
-    def _family(self, name: str) -> dict[int, tuple[Any, ...]]:
+    def _family(self, name: str) -> dict[int, Values]:
         found = self._connection.execute(f"execute family_{name}").fetchall()
         return {row[0]: row[1:] for row in found}
 

@@ -11,7 +11,7 @@ import os
 import re
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FLOAT64 = 1  # C_API_DTYPE_FLOAT64
+FLOAT32, FLOAT64 = 0, 1  # C_API_DTYPE_…
 RAW_SCORE = 1  # C_API_PREDICT_RAW_SCORE: the margin; the calibrator makes the PD of it
 ROW_MAJOR = 1
 ALL_TREES = -1
@@ -77,11 +77,12 @@ def _call(name: str, *arguments: Any) -> None:
         raise BoosterError(f"{name}: {library.LGBM_GetLastError().decode('utf-8', 'replace')}")
 
 
-def _free(handle: ctypes.c_void_p, idle: "deque[ctypes.c_void_p]") -> None:
+def _free(handle: ctypes.c_void_p, idle: "Mapping[int, deque[ctypes.c_void_p]]") -> None:
     """Give back what the library holds for one model (the call comes when no scorer refers to it any more)."""
     library = _library()
-    while idle:
-        library.LGBM_FastConfigFree(idle.pop())
+    for prepared in idle.values():
+        while prepared:
+            library.LGBM_FastConfigFree(prepared.pop())
     library.LGBM_BoosterFree(handle)
 
 
@@ -109,7 +110,7 @@ class Booster:
         self._handle = ctypes.c_void_p()
         iterations = ctypes.c_int()
         _call("LGBM_BoosterLoadModelFromString", text.encode(), ctypes.byref(iterations), ctypes.byref(self._handle))
-        self._idle: deque[ctypes.c_void_p] = deque()
+        self._idle: Mapping[int, deque[ctypes.c_void_p]] = {FLOAT32: deque(), FLOAT64: deque()}
         self._close = weakref.finalize(self, _free, self._handle, self._idle)
         self.iterations = iterations.value
         count = ctypes.c_int()
@@ -180,22 +181,47 @@ class Booster:
         rows = np.ascontiguousarray(matrix, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[1] != self.feature_count:
             raise ValueError(f"the model takes {self.feature_count} columns; the matrix has shape {rows.shape}")
-        scores = np.empty(len(rows), dtype=np.float64)
-        if len(rows) == 1:
-            self._predict_one(rows, scores)
-        elif len(rows):
-            self._predict_many(rows, scores)
+        return self._predict(rows.ctypes.data_as(ctypes.c_void_p), FLOAT64, len(rows))
+
+    def margins_of_packed(self, rows: Sequence[bytes]) -> NDArray[np.float64]:
+        """Compute margins of rows that are packed already.
+
+        Parameters
+        ----------
+        rows
+            Each the float32 numbers of one row, NaN where a value is missing.
+
+        Returns
+        -------
+        ndarray
+            (n,) log-odds, in the order given; to the bit those of a matrix that holds these numbers.
+
+        Raises
+        ------
+        ValueError
+            A row has another number of columns than the model.
+        """
+        if any(len(row) != 4 * self.feature_count for row in rows):
+            raise ValueError(f"the model takes {self.feature_count} columns; a packed row is of another length")
+        return self._predict(rows[0] if len(rows) == 1 else b"".join(rows), FLOAT32, len(rows))
+
+    def _predict(self, numbers: Any, kind: int, count: int) -> NDArray[np.float64]:
+        scores = np.empty(count, dtype=np.float64)
+        if count == 1:
+            self._predict_one(numbers, kind, scores)
+        elif count:
+            self._predict_many(numbers, kind, scores)
         return scores
 
-    def _predict_many(self, rows: NDArray[np.float64], scores: NDArray[np.float64]) -> None:
+    def _predict_many(self, numbers: Any, kind: int, scores: NDArray[np.float64]) -> None:
         written = ctypes.c_int64()
         _call(
             "LGBM_BoosterPredictForMat",
             self._handle,
-            rows.ctypes.data_as(ctypes.c_void_p),
-            ctypes.c_int(FLOAT64),
-            ctypes.c_int32(rows.shape[0]),
-            ctypes.c_int32(rows.shape[1]),
+            numbers,
+            ctypes.c_int(kind),
+            ctypes.c_int32(len(scores)),
+            ctypes.c_int32(self.feature_count),
             ctypes.c_int(ROW_MAJOR),
             ctypes.c_int(RAW_SCORE),
             ctypes.c_int(0),
@@ -204,29 +230,29 @@ class Booster:
             ctypes.byref(written),
             scores.ctypes.data_as(ctypes.c_void_p),
         )
-        if written.value != len(rows):
-            raise BoosterError(f"LightGBM answered {written.value} scores for {len(rows)} rows")
+        if written.value != len(scores):
+            raise BoosterError(f"LightGBM answered {written.value} scores for {len(scores)} rows")
 
-    def _predict_one(self, row: NDArray[np.float64], score: NDArray[np.float64]) -> None:
+    def _predict_one(self, numbers: Any, kind: int, score: NDArray[np.float64]) -> None:
         written = ctypes.c_int64()
-        prepared = self._take()
+        prepared = self._take(kind)
         try:
             _call(
                 "LGBM_BoosterPredictForMatSingleRowFast",
                 prepared,
-                row.ctypes.data_as(ctypes.c_void_p),
+                numbers,
                 ctypes.byref(written),
                 score.ctypes.data_as(ctypes.c_void_p),
             )
         finally:
-            self._idle.append(prepared)
+            self._idle[kind].append(prepared)
         if written.value != 1:
             raise BoosterError(f"LightGBM answered {written.value} scores for one row")
 
-    def _take(self) -> ctypes.c_void_p:
+    def _take(self, kind: int) -> ctypes.c_void_p:
         """Take an idle prepared call, or make one: a prepared call serves one thread at a time."""
         try:
-            return self._idle.pop()
+            return self._idle[kind].pop()
         except IndexError:
             prepared = ctypes.c_void_p()
         _call(
@@ -235,7 +261,7 @@ class Booster:
             ctypes.c_int(RAW_SCORE),
             ctypes.c_int(0),
             ctypes.c_int(ALL_TREES),
-            ctypes.c_int(FLOAT64),
+            ctypes.c_int(kind),
             ctypes.c_int32(self.feature_count),
             ONE_THREAD,
             ctypes.byref(prepared),

@@ -10,7 +10,7 @@ from creditrisk_assets_tests.serving.conftest import Published
 from creditrisk_assets_tests.serving.portfolio import FIRST_ID
 from creditrisk_serving.access import KeyFile, KeyFileError, create_key, read_keys
 
-OPEN = {"/health", "/ready", "/openapi.json"}
+OPEN = {"/health", "/ready", "/ping", "/openapi.json"}
 
 
 @pytest.mark.parametrize("key", ["", "x", "crk_" + "A" * 43, "\xe9"])

@@ -151,19 +151,22 @@ def test_metrics_count_decisions_scores_errors_and_the_model(client: Client, pub
 def test_busy_threads_never_stop_the_event_loop_and_a_full_queue_is_refused(published: Published) -> None:
     with Client(published.home, scoring_threads=1, waiting_requests=1) as client:
         release = threading.Event()
+        assert client.post("/predict", KNOWN).status == 200  # the first decision opens the database, on a thread
+        large = json.dumps({"applicant_ids": [FIRST_ID, FIRST_ID + 1]}).encode()
 
         async def crowd() -> list[int]:
             import asyncio
 
             busy = asyncio.ensure_future(client.service.pool.run(release.wait))
             await asyncio.sleep(0)
-            waiting = asyncio.ensure_future(client.call("POST", "/predict", json.dumps(KNOWN).encode()))
+            waiting = asyncio.ensure_future(client.call("POST", "/predict", large))
             await asyncio.sleep(0.05)
             health = await client.call("GET", "/health")
-            refused = await client.call("POST", "/predict", json.dumps(KNOWN).encode())
+            refused = await client.call("POST", "/predict", large)
+            small = await client.call("POST", "/predict", json.dumps(KNOWN).encode())
             release.set()
             await busy
-            return [health.status, refused.status, (await waiting).status]
+            return [health.status, refused.status, small.status, (await waiting).status]
 
-        assert client.run(crowd()) == [200, 503, 200]
+        assert client.run(crowd()) == [200, 503, 200, 200]
         assert 'kind="overloaded"' in client.get("/metrics").body.decode()

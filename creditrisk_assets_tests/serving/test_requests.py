@@ -260,6 +260,26 @@ def test_values_the_sql_cannot_take_fail_their_applicant_only(published: Publish
         assert b"CANARY" not in reply.body
 
 
+def test_infinite_features_fail_their_applicant_only(published: Published, portfolio: Portfolio) -> None:
+    plan = render_plan()
+    family = plan["families"]["application"]
+    family["sql"] = (
+        "select f.* replace (case when a.ORGANIZATION_TYPE = 'CANARY' then cast('inf' as double) else f.application__income_amt end"
+        f" as application__income_amt) from ({family['sql']}) as f join application as a on a.SK_ID_CURR = f.sk_id_curr"
+    )
+    train_bundle(published.joined, published.home, published.home / "made" / "endless", seed=3, plan=plan)
+    publish(published.home / "made" / "endless", published.home)
+    body = whole(portfolio, A, B)
+    body["applications"][0]["ORGANIZATION_TYPE"] = "CANARY"
+    with Client(published.home) as client:
+        reply = client.post("/predict", body)
+        assert [d["applicant_id"] for d in reply.json()["decisions"]] == [B]
+        (error,) = reply.json()["errors"]
+        assert (error["row"], error["rule"]) == (0, "not_computable")
+        assert "application__income_amt is infinite" in error["message"]
+        assert b"CANARY" not in reply.body
+
+
 def test_validate_answers_what_predict_would_refuse_and_stores_nothing(client: Client, portfolio: Portfolio) -> None:
     body = whole(portfolio, A, B)
     body["applications"][0]["AMT_CREDIT"] = -1

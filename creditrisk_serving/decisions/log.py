@@ -106,7 +106,7 @@ class DecisionLog:
     @property
     def waits(self) -> bool:
         """Whether storing may take longer than a write to a file of this machine."""
-        return self._stored != "journal"
+        return self._stored != "journal" or not self._usable  # the first decision opens the database
 
     def store(self, records: Sequence[DecisionRecord], answered: Answered | None = None) -> None:
         """Store the decisions of one request: all of them, or none.

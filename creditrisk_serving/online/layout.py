@@ -106,6 +106,8 @@ class Decoder:
         The snapshot's.
     wanted
         Family -> names of the features to give, in the order they are given.
+    unknown
+        What is given for NULL.
 
     Raises
     ------
@@ -113,8 +115,9 @@ class Decoder:
         A family or a feature is not in the snapshot.
     """
 
-    def __init__(self, layout: Layout, wanted: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, layout: Layout, wanted: Mapping[str, Sequence[str]], unknown: float | None = None) -> None:
         self._layout = layout
+        self._unknown = unknown
         self._wanted = {name: tuple(columns) for name, columns in wanted.items()}
         self._shapes: dict[int, _Shape] = {}
         self._places: dict[int, struct.Struct] = {}
@@ -128,6 +131,7 @@ class Decoder:
         RowDamagedError
             The row's checksum does not hold.
         """
+        unknown = self._unknown
         try:
             checksum, mask, nulls = HEAD.unpack_from(packed)
             if checksum != zlib.crc32(memoryview(packed)[4:], key & 0xFFFFFFFF):
@@ -135,11 +139,11 @@ class Decoder:
             shape = self._shapes.get(mask) or self._shape(mask)
             values = list(shape.values.unpack_from(packed, HEAD.size + 2 * nulls))
             for place in self._null_places(nulls).unpack_from(packed, HEAD.size):
-                values[place] = None
+                values[place] = unknown
         except (struct.error, IndexError) as error:
             raise RowDamagedError("a row of the online store is cut short") from error
         for place, names in shape.categories:
-            if values[place] is not None:
+            if values[place] is not unknown:
                 values[place] = names[values[place]]
         return {name: take(values) for name, take in shape.families}
 

@@ -7,6 +7,7 @@ What belongs here: loading, proving and swapping; what /ready tells of it. What 
 import hashlib
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -25,9 +26,11 @@ from creditrisk_serving.scoring.lookup import (
     PublishedFeatures,
     open_features,
     stale_after,
-    wanted_columns,
 )
+from creditrisk_serving.scoring.ranges import TrainingRange
+from creditrisk_serving.scoring.reading import Reader
 from creditrisk_serving.scoring.rules import Rules, compile_rules
+from creditrisk_serving.scoring.slots import Slots
 from creditrisk_serving.settings import ServingSettings
 
 RETRY_SECONDS = 15.0  # what stood in a bundle's way may lie outside it: a public key not copied yet, a full disk
@@ -41,6 +44,8 @@ class Champion:
     bundle_sha256: str
     policy_version: str
     rules: Rules
+    reader: Reader
+    ranges: TrainingRange
     source: FeatureSource
 
     @property
@@ -54,9 +59,9 @@ class Champion:
         return {name: family["definition"] for name, family in self.bundle.plan["families"].items()}
 
     @property
-    def wanted(self) -> dict[str, tuple[str, ...]]:
+    def wanted(self) -> Mapping[str, tuple[str, ...]]:
         """The features it takes, by family."""
-        return wanted_columns(self.bundle.plan, self.bundle.needed_names)
+        return self.source.slots.columns
 
 
 @dataclass(frozen=True)
@@ -184,7 +189,9 @@ class Follower:
             bundle_sha256=hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest(),
             policy_version=policy_version(bundle),
             rules=compile_rules(bundle.plan),
-            source=FeatureSource(bundle.plan, engine, None),
+            reader=Reader(bundle.plan),
+            ranges=TrainingRange(bundle.features, bundle.reference),
+            source=FeatureSource(bundle.plan, Slots(bundle.plan, bundle.needed_names), engine, None),
         )
 
     def _adopt(self, old: Champion | None, champion: Champion | None) -> None:
@@ -193,13 +200,13 @@ class Follower:
             return
         version = champion.bundle.version
         self._metrics.in_use(version, champion.bundle_sha256, champion.policy_version)
-        self._metrics.swaps.labels("loaded").inc()
+        self._metrics.swaps["loaded",].inc()
         fields = {"model_version": version, "bundle_sha256": champion.bundle_sha256}
         LOG.info("bundle_loaded", extra={"fields": fields})
 
     def _refuse(self, problem: str, error: Exception | None = None) -> str:
         if problem != self.standing.bundle_problem:
-            self._metrics.swaps.labels("refused").inc()
+            self._metrics.swaps["refused",].inc()
             old = self.standing.champion
             fields: dict[str, Any] = {"problem": problem, "kept": old.bundle.version if old else None}
             if error is not None:

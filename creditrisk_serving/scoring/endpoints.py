@@ -9,8 +9,11 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
 
-from creditrisk_serving.authentication import KnownCaller
+from creditrisk_serving.access import Caller
+from creditrisk_serving.authentication import KnownCaller, caller_of
 from creditrisk_serving.errors import (
     BodyTooLargeError,
     DecisionNotStoredError,
@@ -30,12 +33,13 @@ from creditrisk_serving.observability import request_state
 from creditrisk_serving.scoring.examples import PREDICT_EXAMPLES
 from creditrisk_serving.scoring.rules import json_schema
 from creditrisk_serving.scoring.schemas import Prediction, Validation
-from creditrisk_serving.state import service_of
+from creditrisk_serving.state import Service, service_of
 
-JSON = "application/json"
-IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,128}")
+JSON, JSON_BYTES = "application/json", b"application/json"
+SMALL_BYTES = 32 * 1024  # one application has some 3 KB; what is larger is read on a thread
+IDEMPOTENCY_KEY = re.compile(rb"[!-~]{1,128}")
 router = APIRouter(tags=["scoring"])
-_BODY_ERRORS = (
+BODY_ERRORS = (
     UnauthorizedError,
     MalformedBodyError,
     BodyTooLargeError,
@@ -63,7 +67,7 @@ def _inline(generated: Any, name: str) -> Any:
     return resolve(components[name])
 
 
-_REQUEST_BODY: dict[str, Any] = {
+REQUEST_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
@@ -87,6 +91,9 @@ _REQUEST_BODY: dict[str, Any] = {
     }
 }
 
+PREDICTED = _answers(
+    Prediction, "At least one applicant was scored and stored; what could not be scored is listed in `errors`."
+)
 _IDEMPOTENCY_KEY: dict[str, Any] = {
     "parameters": [
         {
@@ -104,12 +111,9 @@ _IDEMPOTENCY_KEY: dict[str, Any] = {
     "/predict",
     response_model=None,
     responses={
-        200: _answers(
-            Prediction,
-            "At least one applicant was scored and stored; what could not be scored is listed in `errors`.",
-        ),
+        200: PREDICTED,
         **documented(
-            *_BODY_ERRORS,
+            *BODY_ERRORS,
             IdempotencyKeyError,
             IdempotencyKeyReusedError,
             IdempotencyKeyInUseError,
@@ -117,7 +121,7 @@ _IDEMPOTENCY_KEY: dict[str, Any] = {
             DecisionNotStoredError,
         ),
     },
-    openapi_extra=_REQUEST_BODY | _IDEMPOTENCY_KEY,
+    openapi_extra=REQUEST_BODY | _IDEMPOTENCY_KEY,
 )
 async def predict(request: Request, caller: KnownCaller) -> Response:
     """Score one or many applicants: raw applications with or without their histories, or the ids of known applicants.
@@ -126,14 +130,25 @@ async def predict(request: Request, caller: KnownCaller) -> Response:
     from the rows sent when any came. 200 when at least one applicant was scored (see `errors` for the others), 422
     when none was.
     """
-    service = service_of(request)
-    body = await _json_body(request)
-    if (key := _idempotency_key(request)) is not None:
-        work = service.pool.run(service.scoring.predict_once, body, request_state(request.scope), caller, key)
+    return await _predicted(service_of(request), request.scope, request.receive, caller)
+
+
+async def predict_directly(scope: Scope, receive: Receive) -> Response:
+    """Answer POST /predict without FastAPI's machinery (`direct`)."""
+    service: Service = scope["app"].state.service
+    return await _predicted(service, scope, receive, caller_of(scope, service.keys))
+
+
+async def _predicted(service: Service, scope: Scope, receive: Receive, caller: Caller) -> Response:
+    body, state = await _json_body(scope, receive), request_state(scope)
+    if (key := _idempotency_key(scope)) is not None:
+        work = service.pool.run(service.scoring.predict_once, body, state, caller, key)
         answer, replayed = await asyncio.shield(work)
         return Response(answer, media_type=JSON, headers={"Idempotent-Replayed": "true"} if replayed else None)
+    if len(body) <= SMALL_BYTES and (ready := service.scoring.ready(body)) is not None:
+        return Response(service.scoring.predict(body, state, caller, ready=ready), media_type=JSON)
     # Shielded: a decision is finished and stored even when its caller hangs up.
-    answer = await asyncio.shield(service.pool.run(service.scoring.predict, body, request_state(request.scope), caller))
+    answer = await asyncio.shield(service.pool.run(service.scoring.predict, body, state, caller))
     return Response(answer, media_type=JSON)
 
 
@@ -142,14 +157,14 @@ async def predict(request: Request, caller: KnownCaller) -> Response:
     response_model=None,
     responses={
         200: _answers(Validation, "What is wrong with the request's form, if anything."),
-        **documented(*_BODY_ERRORS),
+        **documented(*BODY_ERRORS),
     },
-    openapi_extra=_REQUEST_BODY,
+    openapi_extra=REQUEST_BODY,
 )
 async def validate(request: Request, caller: KnownCaller) -> Response:
     """Check a request for /predict against the contract: nothing is looked up, scored or stored."""
     service = service_of(request)
-    body = await _json_body(request)
+    body = await _json_body(request.scope, request.receive)
     return Response(
         await service.pool.run(service.scoring.validate, body, request_state(request.scope)), media_type=JSON
     )
@@ -164,17 +179,34 @@ async def schema(request: Request, caller: KnownCaller) -> Response:
     return Response(content, media_type="application/schema+json")
 
 
-def _idempotency_key(request: Request) -> str | None:
-    given = request.headers.getlist("idempotency-key")
+def _idempotency_key(scope: Scope) -> str | None:
+    given = [value for name, value in scope["headers"] if name == b"idempotency-key"]
     if not given:
         return None
     if len(given) > 1 or not IDEMPOTENCY_KEY.fullmatch(given[0]):
         raise IdempotencyKeyError("send one Idempotency-Key of 1 to 128 visible ASCII characters, a UUID for example")
-    return given[0]
+    return str(given[0], "ascii")
 
 
-async def _json_body(request: Request) -> bytes:
-    declared = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
-    if declared != JSON:
+def media_type_of(scope: Scope) -> str:
+    """Return what a body is declared as; JSON where nothing is said."""
+    declared: bytes = next((value for name, value in scope["headers"] if name == b"content-type"), JSON_BYTES)
+    return JSON if declared == JSON_BYTES else declared.decode("latin-1").partition(";")[0].strip().lower()
+
+
+async def _json_body(scope: Scope, receive: Receive) -> bytes:
+    if media_type_of(scope) != JSON:
         raise UnsupportedMediaTypeError("send the body as JSON with `Content-Type: application/json`")
-    return await request.body()
+    return await body_of(receive)
+
+
+async def body_of(receive: Receive) -> bytes:
+    """Receive a whole body."""
+    message = await receive()
+    parts = [message.get("body", b"")]
+    while message.get("more_body"):
+        message = await receive()
+        parts.append(message.get("body", b""))
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return b"".join(parts)

@@ -8,12 +8,14 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from functools import cached_property
+from typing import Literal
 
 from creditrisk_assets.lake import Version
 from creditrisk_serving.errors import NotReadyError
 from creditrisk_serving.online.layout import Decoder, RowDamagedError, Values
 from creditrisk_serving.online.store import REMEDY, OnlineStore, OnlineStoreError, Rows, Snapshot
+from creditrisk_serving.scoring.slots import UNKNOWN
 
 LookedUp = Literal["present", "no_history", "stale"]
 
@@ -40,8 +42,9 @@ class PublishedFeatures:
     rows: Rows = field(repr=False, compare=False)
     decoder: Decoder = field(repr=False, compare=False)
     stale_after: Mapping[str, float] = field(repr=False)  # family -> seconds since the epoch
+    local: bool = False  # in a file of this machine: one lookup takes microseconds
 
-    @property
+    @cached_property
     def versions(self) -> dict[str, str]:
         """The lake's version of each family in the snapshot."""
         return {family.name: family.version for family in self.snapshot.layout.families}
@@ -57,8 +60,8 @@ class PublishedFeatures:
         Returns
         -------
         dict
-            Applicant id -> family -> features in the order of `columns`; an applicant without rows in a family lacks it, one without
-            an application is not there.
+            Applicant id -> family -> features in the order of `columns`, NaN where unknown; an applicant without rows in a family
+            lacks it, one without an application is not there.
 
         Raises
         ------
@@ -82,15 +85,6 @@ class PublishedFeatures:
         return "present" if found else "no_history"
 
 
-def wanted_columns(plan: Mapping[str, Any], model: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """List, by family of a plan, the features a model takes: no other is decoded."""
-    taken = set(model)
-    return {
-        name: tuple(column for column, _ in family["columns"] if column in taken)
-        for name, family in plan["families"].items()
-    }
-
-
 def open_features(
     store: OnlineStore, wanted: Mapping[str, Sequence[str]], definitions: Mapping[str, str], ages: MaxAge
 ) -> PublishedFeatures:
@@ -101,7 +95,7 @@ def open_features(
     store
         Where snapshots are.
     wanted
-        The features to look up, by family (`wanted_columns`).
+        The features to look up, by family (`Slots.columns`): no other is decoded.
     definitions
         What each family's features mean to the model (the plan's `definition`); features that mean something else are refused.
     ages
@@ -127,8 +121,9 @@ def open_features(
         columns={name: tuple(columns) for name, columns in wanted.items()},
         verified_at=current.verified_at,
         rows=rows,
-        decoder=Decoder(snapshot.layout, wanted),
+        decoder=Decoder(snapshot.layout, wanted, UNKNOWN),
         stale_after=stale_after(current.verified_at, wanted, ages),
+        local=store.backend == "sqlite",
     )
 
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from creditrisk_serving.errors import FieldError, InvalidApplicationError, MalformedBodyError, TooManyRowsError
+from creditrisk_serving.scoring.reading import Read, Reader
 from creditrisk_serving.scoring.rules import (
     APPLICANT,
     APPLICANT_IDS,
@@ -72,7 +73,7 @@ class _Body:
     errors: list[FieldError] = field(default_factory=list)
 
 
-def parse(body: bytes, rules: Rules, limits: Limits) -> Parsed:
+def parse(body: bytes, rules: Rules, reader: Reader, limits: Limits) -> Parsed:
     """Read a request.
 
     Parameters
@@ -81,6 +82,8 @@ def parse(body: bytes, rules: Rules, limits: Limits) -> Parsed:
         The request's body.
     rules
         The rules of the bundle in use.
+    reader
+        Reads at once what breaks none of them.
     limits
         How many rows it may have.
 
@@ -99,7 +102,8 @@ def parse(body: bytes, rules: Rules, limits: Limits) -> Parsed:
     InvalidApplicationError
         An error concerns the request as a whole, or it names no applicant.
     """
-    found = _read(body, rules)
+    read = reader.read(body)
+    found = _read(body, rules) if read is None else _whole(read)
     asked = _count(found, limits)
     if asked == 0:
         raise _refused(FieldError(REQUEST, "empty", "name at least one applicant in applications or applicant_ids"))
@@ -130,6 +134,24 @@ def parse(body: bytes, rules: Rules, limits: Limits) -> Parsed:
         if applicant not in failed
     ]
     return Parsed(applicants, found.errors, asked)
+
+
+def lone_applicant(read: Read | None) -> Applicant | None:
+    """Return the applicant of a request that names one, without histories, and holds every rule; None for any other."""
+    if read is None or len(read.applications) + len(read.applicant_ids) != 1 or any(read.histories.values()):
+        return None
+    if read.applications:
+        (row,) = read.applications
+        return Applicant(row[APPLICANT], APPLICATIONS, 0, row)
+    return Applicant(read.applicant_ids[0], APPLICANT_IDS, 0, None)
+
+
+def _whole(read: Read) -> _Body:
+    return _Body(
+        applications=list(enumerate(read.applications)),
+        applicant_ids=list(enumerate(read.applicant_ids)),
+        histories={table: list(enumerate(rows)) for table, rows in read.histories.items()},
+    )
 
 
 def _read(body: bytes, rules: Rules) -> _Body:

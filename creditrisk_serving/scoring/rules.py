@@ -20,6 +20,7 @@ from creditrisk_serving.errors import FieldError
 APPLICATIONS, APPLICANT_IDS, REQUEST = "applications", "applicant_ids", "request"
 APPLICANT, BUREAU_CREDIT = "SK_ID_CURR", "SK_ID_BUREAU"
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+TEXT_LENGTH = 256
 INTEGER_BITS = {"TINYINT": 8, "SMALLINT": 16, "INTEGER": 32, "BIGINT": 64}
 STRICT = ConfigDict(extra="forbid", strict=True)
 
@@ -135,11 +136,7 @@ def _column(column: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 def _integer(column: Mapping[str, Any]) -> Any:
-    limit = 2 ** (INTEGER_BITS.get(column["sql_type"], 64) - 1)
-    low, high = column["minimum"], column["maximum"]
-    low = -limit if low is None else max(math.ceil(low), -limit)
-    high = limit - 1 if high is None else min(math.floor(high), limit - 1)
-    return Annotated[_bounded(int, column, low, high), BeforeValidator(_whole)]
+    return Annotated[_bounded(int, column, *whole_bounds(column)), BeforeValidator(_whole)]
 
 
 def _number(column: Mapping[str, Any]) -> Any:
@@ -148,8 +145,8 @@ def _number(column: Mapping[str, Any]) -> Any:
 
 def _text(column: Mapping[str, Any]) -> Any:
     if categories := column["categories"]:
-        return Literal[tuple(dict.fromkeys([*categories, *_sentinels(column)]))]
-    return Annotated[str, Field(strict=True, max_length=256)]
+        return Literal[tuple(dict.fromkeys([*categories, *sentinels(column)]))]
+    return Annotated[str, Field(strict=True, max_length=TEXT_LENGTH)]
 
 
 def _bounded(kind: type[int] | type[float], column: Mapping[str, Any], low: float | None, high: float | None) -> Any:
@@ -163,20 +160,31 @@ def _bounded(kind: type[int] | type[float], column: Mapping[str, Any], low: floa
         values = [kind(value) for value in column["categories"]]
         listed: dict[str, Any] = {"type": _json_type(kind), "enum": values}
         return Annotated[plain, AfterValidator(_one_of(frozenset(values))), WithJsonSchema(listed)]
-    outside = [value for value in _sentinels(column) if not _within(value, low, high)]
+    outside = [value for value in sentinels(column) if not within(value, low, high)]
     if outside:
         schema: dict[str, Any] = {"type": _json_type(kind), "anyOf": [_json_bounds(low, high), {"enum": outside}]}
         return Annotated[plain, AfterValidator(_between(low, high, frozenset(outside))), WithJsonSchema(schema)]
     return Annotated[plain, Field(ge=low, le=high)]
 
 
-def _sentinels(column: Mapping[str, Any]) -> list[Any]:
+def whole_bounds(column: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the bounds of a column of whole numbers: the contract's within its type's."""
+    limit = 2 ** (INTEGER_BITS.get(column["sql_type"], 64) - 1)
+    low, high = column["minimum"], column["maximum"]
+    return (
+        -limit if low is None else max(math.ceil(low), -limit),
+        limit - 1 if high is None else min(math.floor(high), limit - 1),
+    )
+
+
+def sentinels(column: Mapping[str, Any]) -> list[Any]:
     """List the values that have a meaning of their own."""
     kind = {"int": int, "float": float, "str": str}[column["type"]]
     return [kind(sentinel["value"]) for sentinel in column["sentinels"]]
 
 
-def _within(value: float, low: float | None, high: float | None) -> bool:
+def within(value: float, low: float | None, high: float | None) -> bool:
+    """Tell whether a value holds its bounds."""
     return (low is None or value >= low) and (high is None or value <= high)
 
 
@@ -208,7 +216,7 @@ def _one_of(values: frozenset[float]) -> Callable[[float], float]:
 
 def _between(low: float | None, high: float | None, outside: frozenset[float]) -> Callable[[float], float]:
     def check(value: float) -> float:
-        if value in outside or _within(value, low, high):
+        if value in outside or within(value, low, high):
             return value
         if low is not None and value < low:
             raise PydanticCustomError("minimum", "too small", {"limit": low})

@@ -24,6 +24,7 @@ class ScoredApplicant(msgspec.Struct, frozen=True, kw_only=True):
     rule: str | None  # the policy's hard rule that decided; null: the PD did
     points: int  # of the policy's scale: more is better
     families: Mapping[str, str]
+    outside_training: Sequence[str]  # the model's inputs beyond what its training saw
     model_version: str
     policy_version: str
 

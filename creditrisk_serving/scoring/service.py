@@ -4,10 +4,9 @@ What belongs here: the order of the steps, and that nothing leaves before it is 
 itself, HTTP.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -30,8 +29,10 @@ from creditrisk_serving.errors import (
 from creditrisk_serving.observability import Metrics, RequestState
 from creditrisk_serving.scoring.champion import Champion, Follower
 from creditrisk_serving.scoring.features import Featured
-from creditrisk_serving.scoring.parsing import Limits, Parsed, parse
+from creditrisk_serving.scoring.parsing import Limits, Parsed, lone_applicant, parse
 from creditrisk_serving.scoring.schemas import Prediction, ScoredApplicant, Validation
+
+_ENCODER = msgspec.json.Encoder()
 
 
 class Scoring:
@@ -69,6 +70,21 @@ class Scoring:
             raise NotReadyError("no model is loaded yet; GET /ready says why")
         return champion
 
+    def ready(self, body: bytes) -> "Ready | None":
+        """Prepare a request that takes microseconds: one applicant, everything in memory or in a file of this machine.
+
+        Returns
+        -------
+        Ready or None
+            What `predict` takes; None: it takes longer, or an error must be told, so `predict` belongs on a thread.
+        """
+        champion = self._follower.standing.champion
+        if champion is None or self._log.waits:
+            return None
+        applicant = lone_applicant(champion.reader.read(body))
+        found = None if applicant is None else champion.source.at_once(applicant)
+        return None if applicant is None or found is None else Ready(champion, Parsed([applicant], [], 1), *found)
+
     def predict_once(self, body: bytes, state: RequestState, caller: Caller, key: str) -> tuple[bytes, bool]:
         """Score a request that was sent under an idempotency key, unless it was answered before.
 
@@ -86,32 +102,52 @@ class Scoring:
         if isinstance(claim, bytes):
             return claim, True
         try:
-            return self.predict(body, state, caller, claim), False
+            return self.predict(body, state, caller, claim=claim), False
         except DecisionUncertainError:
             raise  # the answer may come to the log yet: the key stays taken until it does, or the claim runs out
         except BaseException:
             self._idempotency.release(claim)
             raise
 
-    def predict(self, body: bytes, state: RequestState, caller: Caller, claim: Claim | None = None) -> bytes:
+    def predict(
+        self,
+        body: bytes,
+        state: RequestState,
+        caller: Caller,
+        *,
+        ready: "Ready | None" = None,
+        claim: Claim | None = None,
+    ) -> bytes:
         """Score a request and return the answer's JSON; every decision in it is stored.
+
+        Parameters
+        ----------
+        body
+            The request's body.
+        state
+            What is known of the request.
+        caller
+            Who asks.
+        ready
+            The same request prepared, if `ready` could.
+        claim
+            The idempotency key it was sent under.
 
         Raises
         ------
         ServiceError
             Nothing was scored; see `errors`.
         """
-        champion = self.champion()
-        state.model_version = champion.bundle.version
-        parsed = self._parse(body, champion, state)
-        featured, errors = champion.source.features(parsed.applicants) if parsed.applicants else ([], [])
-        records = self._decide(champion, featured, state, caller)
-        errors = [*parsed.errors, *errors]
-        if not records:
+        champion, parsed, featured, errors = ready or self._prepared(body, state)
+        state.model_version, state.entities = champion.bundle.version, parsed.asked
+        scored, unscored = self._scored(champion, featured)
+        errors = [*parsed.errors, *errors, *unscored]
+        if not scored:
             raise self._counted(
                 InvalidApplicationError("no applicant could be scored; each error names its place and rule", errors)
             )
-        answer = msgspec.json.encode(
+        records = self._records(champion, scored, state, caller)
+        answer = _ENCODER.encode(
             Prediction(
                 request_id=state.request_id,
                 model_version=champion.bundle.version,
@@ -121,7 +157,7 @@ class Scoring:
                 failed=parsed.asked - len(records),
                 decisions=[
                     _answer(record, one, champion.bundle.policy.score)
-                    for record, one in zip(records, featured, strict=True)
+                    for record, one in zip(records, scored, strict=True)
                 ],
                 errors=errors[:MAX_ERRORS],
                 errors_total=len(errors),
@@ -142,7 +178,7 @@ class Scoring:
         champion = self.champion()
         state.model_version = champion.bundle.version
         try:
-            parsed = parse(body, champion.rules, self._limits)
+            parsed = parse(body, champion.rules, champion.reader, self._limits)
         except InvalidApplicationError as error:
             parsed = Parsed([], list(error.errors), 0)
         state.entities = parsed.asked
@@ -158,31 +194,50 @@ class Scoring:
             )
         )
 
-    def _parse(self, body: bytes, champion: Champion, state: RequestState) -> Parsed:
+    def _prepared(self, body: bytes, state: RequestState) -> "Ready":
+        champion = self.champion()
+        state.model_version = champion.bundle.version
         try:
-            parsed = parse(body, champion.rules, self._limits)
+            parsed = parse(body, champion.rules, champion.reader, self._limits)
         except ServiceError as error:
             raise self._counted(error) from error.__cause__
         state.entities = parsed.asked
-        return parsed
+        return Ready(
+            champion, parsed, *(champion.source.features(parsed.applicants) if parsed.applicants else ([], []))
+        )
 
-    def _decide(
-        self, champion: Champion, featured: Sequence[Featured], state: RequestState, caller: Caller
-    ) -> list[DecisionRecord]:
-        if not featured:
-            return []
+    @staticmethod
+    def _scored(champion: Champion, featured: Sequence[Featured]) -> "tuple[list[Scored], list[FieldError]]":
+        """Compute PDs; an applicant whose features the model does not take gets an error."""
         bundle = champion.bundle
-        try:
-            scores = score_columns(
-                bundle, {name: [one.features[name] for one in featured] for name in bundle.feature_names}
-            )
-        except EncodingError as error:  # it names the feature, never the value
-            raise InvalidApplicationError(f"an application gives no finite features: {error}") from None
+        fit: list[Featured] = []
+        packed: list[bytes] = []
+        errors: list[FieldError] = []
+        for one in featured:
+            try:
+                packed.append(bundle.encoder.pack(one.features))
+                fit.append(one)
+            except EncodingError as error:  # it names the feature, never the value
+                message = f"the application gives no finite features: {error}"
+                errors.append(FieldError(one.applicant.table, "not_computable", message, one.applicant.row))
+        scores = bundle.score_packed(packed).tolist()
+        return [
+            Scored(one, pd, champion.ranges.outside(one.features, row))
+            for one, pd, row in zip(fit, scores, packed, strict=True)
+        ], errors
+
+    @staticmethod
+    def _records(
+        champion: Champion, scored: "Sequence[Scored]", state: RequestState, caller: Caller
+    ) -> list[DecisionRecord]:
+        bundle, slots = champion.bundle, champion.source.slots
+        ruled = [rule.feature for rule in bundle.policy.eligibility]
         now = datetime.now(UTC).isoformat(timespec="microseconds")
         versions = champion.published.versions if champion.published else {}
         records = []
-        for one, pd in zip(featured, scores.tolist(), strict=True):
-            outcome = bundle.policy.decide(pd, one.features)
+        for one, pd, _ in scored:
+            outcome = bundle.policy.decide(pd, slots.named(one.features, ruled))
+            features: Any = msgspec.Raw(slots.render(one.features))  # rendered once, here, and never parsed again
             records.append(
                 DecisionRecord(
                     decision_id=new_decision_id(),
@@ -200,7 +255,7 @@ class Scoring:
                     families=one.states,
                     feature_versions={name: versions[name] for name in _looked_up(one)},
                     input={"application": one.applicant.application, "histories": one.applicant.histories},
-                    features={name: one.features[name] for name in bundle.needed_names},
+                    features=features,
                 )
             )
         return records
@@ -211,19 +266,36 @@ class Scoring:
 
     def _count(self, records: Sequence[DecisionRecord], errors: Sequence[FieldError]) -> None:
         for record in records:
-            self._metrics.decisions.labels(record.decision, record.band).inc()
+            self._metrics.decisions[record.decision, record.band].inc()
             self._metrics.pd.observe(record.pd)
-        for (family, state), count in Counter(pair for record in records for pair in record.families.items()).items():
-            self._metrics.families.labels(family, state).inc(count)
+            for family in record.families.items():
+                self._metrics.families[family].inc()
         self._count_errors(errors)
 
     def _count_errors(self, errors: Sequence[FieldError]) -> None:
-        for (table, rule), count in Counter((error.table, error.rule) for error in errors).items():
-            self._metrics.field_errors.labels(table, rule).inc(count)
+        for error in errors:
+            self._metrics.field_errors[error.table, error.rule].inc()
+
+
+class Scored(NamedTuple):
+    """An applicant with a PD."""
+
+    featured: Featured
+    pd: float
+    outside: list[str]  # inputs beyond what the training saw
+
+
+class Ready(NamedTuple):
+    """A request with everything a score takes, and the champion it is scored by."""
+
+    champion: Champion
+    parsed: Parsed
+    featured: list[Featured]
+    errors: list[FieldError]
 
 
 def score_columns(bundle: Bundle, columns: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Score features held by column: the one way from features to PDs, for requests and for batches.
+    """Score features held by column; requests are scored by row, to the same bits.
 
     Raises
     ------
@@ -241,18 +313,19 @@ def _looked_up(one: Featured) -> list[str]:
     return [name for name in one.states if name not in sent]
 
 
-def _answer(record: DecisionRecord, one: Featured, scale: ScorePoints) -> ScoredApplicant:
+def _answer(record: DecisionRecord, scored: Scored, scale: ScorePoints) -> ScoredApplicant:
     return ScoredApplicant(
         decision_id=record.decision_id,
         applicant_id=record.applicant_id,
-        table=one.applicant.table,
-        row=one.applicant.row,
+        table=scored.featured.applicant.table,
+        row=scored.featured.applicant.row,
         pd=record.pd,
         decision=record.decision,
         band=record.band,
         rule=record.rule,
         points=scale.points(record.pd),
         families=record.families,
+        outside_training=scored.outside,
         model_version=record.model_version,
         policy_version=record.policy_version,
     )

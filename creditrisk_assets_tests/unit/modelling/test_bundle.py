@@ -61,6 +61,30 @@ def test_one_row_and_many_rows_are_encoded_alike(written: Written, part: Part) -
     assert np.array_equal(many[:7], some, equal_nan=True)
 
 
+def test_a_packed_row_is_the_row_of_the_matrix_and_scores_to_the_same_bit(written: Written, part: Part) -> None:
+    bundle = written.bundle
+    given = columns(part, bundle, slice(0, 200))
+    given["application__income_amt"][:4] = [30000, 1e300, -1e300, 3.4028235e38]
+    given["application__kind_category"][:2] = [UNSEEN, None]
+    given["application__is_owner"][:3] = [True, False, None]
+    matrix = bundle.encode(given)
+    packed = [bundle.encoder.pack(row) for row in unknown_as_nan(given, bundle)]
+    assert np.array_equal([np.frombuffer(row, np.float32) for row in packed], matrix, equal_nan=True)
+    assert np.array_equal(bundle.score_packed(packed), bundle.score(matrix))
+    assert np.array_equal([bundle.score_packed([row])[0] for row in packed], bundle.score(matrix))
+    assert bundle.score_packed([]).shape == (0,)
+
+
+def unknown_as_nan(given: dict[str, list[object]], bundle: Bundle) -> list[list[object]]:
+    rows = zip(*(given[name] for name in bundle.feature_names), strict=True)
+    return [[float("nan") if value is None else value for value in row] for row in rows]
+
+
+def test_a_packed_row_of_another_length_is_refused(written: Written) -> None:
+    with pytest.raises(ValueError, match="another length"):
+        written.bundle.score_packed([b"\0" * 4])
+
+
 def test_an_empty_batch_is_scored_to_nothing(written: Written) -> None:
     matrix = written.bundle.encode({name: [] for name in written.bundle.feature_names})
     assert written.bundle.score(matrix).shape == (0,)
@@ -96,6 +120,8 @@ def test_a_value_of_the_wrong_kind_is_refused_by_name_and_never_repeated(
     with pytest.raises(EncodingError, match=words) as raised:
         written.bundle.encode(row)
     assert "a lot" not in str(raised.value)
+    with pytest.raises(EncodingError, match=words):
+        written.bundle.encoder.pack(unknown_as_nan(row, written.bundle)[0])
 
 
 def test_a_missing_feature_is_refused_by_name(written: Written) -> None:

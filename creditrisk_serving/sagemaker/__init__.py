@@ -1,0 +1,1 @@
+"""The two routes SageMaker asks of a container."""
