@@ -20,6 +20,9 @@ from creditrisk_assets.running import DAGSTER_YAML
 from creditrisk_assets.settings import Settings
 from creditrisk_assets_tests.integration import watched
 
+UNDER_WAY = dg.RunsFilter(
+    statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+)
 WAIT_SECONDS = 300  # a run of the graph beside other work lies in between
 CALM_SECONDS = 3 * watched.SECONDS  # three looks without news are silence
 
@@ -110,7 +113,7 @@ def test_each_thing_that_goes_wrong_is_one_alert_and_one_resolve_across_restarts
     hears(f"opened {check}", f"opened {sensor}")
 
     daemon.kill()
-    policy.write_text("settle_seconds: 0\ndaemon_silent_minutes: 0.001\n")
+    policy.write_text("settle_seconds: 0\ndaemon_silent_minutes: 0.00001\n")
     watch(Settings(), once=True)
     hears("opened daemon:dagster-daemon")
     policy.write_text("settle_seconds: 0\n")
@@ -175,6 +178,8 @@ def test_a_feed_left_stale_is_one_alert_and_one_resolve_after_it_is_refreshed(
     assert (alert["event"], alert["kind"], alert["subject"]) == ("opened", "data_age", "raw/bureau")
     with AlertStore(Settings().alerts_url) as store:
         until(lambda: not store.waiting(), fed, "delivery to every channel")
+    with dg.DagsterInstance.get() as instance:
+        until(lambda: not instance.get_runs(UNDER_WAY), fed, "the end of every run")
     fed.kill()
     fed.start()
     os.utime(bureau)

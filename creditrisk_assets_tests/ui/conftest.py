@@ -20,7 +20,7 @@ import pytest
 from creditrisk_assets.ingestion.sources import remember_source
 from creditrisk_assets.settings import Settings
 
-START_SECONDS = 180
+START_SECONDS = 300
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -54,7 +54,7 @@ class Ui:
         return seen.stdout.decode()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ui(tmp_path_factory: pytest.TempPathFactory, portfolio: Path) -> Iterator[Ui]:
     """Start `creditrisk ui` on a fresh home whose source is the tiny portfolio, as `make ui` does."""
     home = tmp_path_factory.mktemp("ui") / "home"
