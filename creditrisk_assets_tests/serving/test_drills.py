@@ -18,7 +18,7 @@ from creditrisk_assets_tests.serving.conftest import Published
 from creditrisk_assets_tests.serving.portfolio import FIRST_ID
 from creditrisk_assets_tests.serving.test_light import ask, serving
 
-SECONDS = 40
+KILLS, SECONDS = 4, 240  # how often, and how long that may take: a worker that starts takes its time on a busy machine
 
 
 def stored(home: Path) -> list[str]:
@@ -59,7 +59,7 @@ def test_every_decision_answered_by_workers_that_are_killed_is_in_the_log_once(p
         for thread in threads:
             thread.start()
         deadline, killed = time.monotonic() + SECONDS, 0
-        while time.monotonic() < deadline:
+        while killed < KILLS and time.monotonic() < deadline:
             time.sleep(5)
             alive = workers(process.pid)
             if len(alive) == 2:
@@ -68,7 +68,7 @@ def test_every_decision_answered_by_workers_that_are_killed_is_in_the_log_once(p
         over.set()
         for thread in threads:
             thread.join()
-        assert killed >= 2
+        assert killed == KILLS
         assert len(answered) > 100
         assert statuses <= {200, 503}  # a worker that has just started has no model yet
         assert ask(port, "GET", f"/decisions/{answered[-1]}", key)[0] == 200

@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,29 +66,25 @@ def test_the_service_imports_nothing_heavy(published: Published) -> None:
 
 
 @contextmanager
-def serving(home: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], int, str]]:
+def serving(home: Path, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], int, str]]:
     """Run the command; give the process, its port, and what it said before it listened."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = f"from creditrisk_serving.cli import app; app(['serve', '--port', '{port}', *{options!r}])"
-    with subprocess.Popen(
-        [sys.executable, "-c", command],
-        env=environment(home),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        said = ""
-        while "scoring API on" not in said:
-            said += process.stderr.readline()
+    with (
+        tempfile.NamedTemporaryFile("w") as log,  # a pipe that nobody empties would stop the service when it is full
+        subprocess.Popen([sys.executable, "-c", command], env=environment(home), stdout=log, stderr=log) as process,
+    ):
+        while "scoring API on" not in (said := Path(log.name).read_text()):
+            assert process.poll() is None, said
+            time.sleep(0.05)
         try:
             wait_until_answering(port)
             yield process, port, said
         finally:
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=30)
+            process.wait(timeout=30)
 
 
 def wait_until_answering(port: int) -> None:
