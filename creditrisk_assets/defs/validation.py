@@ -22,6 +22,7 @@ from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.lake import Lake, Version, write_atomically
 from creditrisk_assets.modelling import gates, validation
 from creditrisk_assets.modelling.auc import Interval, auc_interval
+from creditrisk_assets.modelling.booster import leaf_counts
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.inputs import ModelInput
 from creditrisk_assets.modelling.policy import load_policy
@@ -79,7 +80,7 @@ def _evidence(work: Work) -> Evidence:
         steps_against=validation.steps_against(bundle, encode_part(bundle, part)),
         openings=len(openings),
         parity_difference=_parity(work, bundle, part),
-        leaves=validation.leaves_of((model.path / BUNDLE / "model.txt").read_text("utf-8")),
+        leaves=sum(leaf_counts((model.path / BUNDLE / "model.txt").read_text("utf-8"))),
         features=len(bundle.features),
     )
 

@@ -86,6 +86,17 @@ def _free(handle: ctypes.c_void_p, idle: "Mapping[int, deque[ctypes.c_void_p]]")
     library.LGBM_BoosterFree(handle)
 
 
+def leaf_counts(text: str) -> list[int]:
+    r"""Count the leaves of each tree in a model file.
+
+    Examples
+    --------
+    >>> leaf_counts("tree\nTree=0\nnum_leaves=3\nTree=1\nnum_leaves=16\nend of trees")
+    [3, 16]
+    """
+    return [int(count) for count in re.findall(r"^num_leaves=(\d+)$", text, re.MULTILINE)]
+
+
 class Booster:
     """A LightGBM model read from its text.
 
@@ -136,11 +147,10 @@ class Booster:
             raise BoosterError("there is no model to average")
         models = [cls(text) for text in texts]
         for model, text in zip(models, texts, strict=True):
-            model._shrink([int(count) for count in re.findall(r"^num_leaves=(\d+)$", text, re.MULTILINE)], len(models))
+            model._shrink(leaf_counts(text), len(models))
         *before, whole = models
-        for model in reversed(
-            before
-        ):  # the library puts the trees of the model it is given before those that are there
+        # The library puts the trees of the model it is given before those that are there.
+        for model in reversed(before):
             _call("LGBM_BoosterMerge", whole._handle, model._handle)
         return whole._text()
 

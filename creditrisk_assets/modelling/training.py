@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from creditrisk_assets.modelling.booster import Booster, wait_passively
+from creditrisk_assets.modelling.booster import Booster, leaf_counts, wait_passively
 from creditrisk_assets.modelling.bundle import BundleFeature, EncodingError
 from creditrisk_assets.modelling.bundle_writer import Row, golden_rows
 from creditrisk_assets.modelling.calibration import Calibrator, prior_shift, uncalibrated
@@ -236,7 +236,7 @@ def _averaged(models: Sequence[TrainedModel], config: ModelConfig) -> TrainedMod
         None if first.search.validation_auc is None else float(np.mean([auc for auc in aucs if auc is not None])),
     )
     booster = lightgbm.Booster(model_str=Booster.average(texts))
-    members = tuple(text.count("\nTree=") for text in texts)
+    members = tuple(len(leaf_counts(text)) for text in texts)
     return replace(first, booster=booster, members=members, search=search, config=config)
 
 

@@ -9,7 +9,6 @@ well below what is expected. Calibration and stability are claims of equality, w
 where the whole 95 % interval lies outside the limits, so few defaults reject only what is plainly wrong.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -381,14 +380,3 @@ def steps_against(bundle: Bundle, matrix: Numbers) -> dict[str, float]:
         pds = bundle.score(moved.reshape(-1, rows.shape[1])).reshape(len(grid), len(rows))
         found[feature.name] = max(0.0, float((-feature.monotone * np.diff(pds, axis=0)).max()))
     return found
-
-
-def leaves_of(model_text: str) -> int:
-    r"""Count the leaves of all trees in LightGBM's text.
-
-    Examples
-    --------
-    >>> leaves_of("tree\nTree=0\nnum_leaves=3\nTree=1\nnum_leaves=16\nend of trees")
-    19
-    """
-    return sum(int(count) for count in re.findall(r"^num_leaves=(\d+)$", model_text, re.MULTILINE))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 
 from creditrisk_assets.modelling.auc import Interval, auc_interval
+from creditrisk_assets.modelling.booster import leaf_counts
 from creditrisk_assets.modelling.bundle import BundleFeature
 from creditrisk_assets.modelling.calibration_tests import calibration_report
 from creditrisk_assets.modelling.comparison import compare_auc
@@ -20,7 +21,7 @@ from creditrisk_assets.modelling.evaluation import evaluate
 from creditrisk_assets.modelling.gates import BY_CODE, GATES
 from creditrisk_assets.modelling.master_scale import master_scale
 from creditrisk_assets.modelling.policy import Override, Policy, load_policy
-from creditrisk_assets.modelling.validation import Evidence, Validation, judge, leaves_of, steps_against
+from creditrisk_assets.modelling.validation import Evidence, Validation, judge, steps_against
 
 POLICY, TODAY = load_policy(), date(2026, 5, 3)
 NOBODY = {"compared": False, "reason": "no other champion is published"}
@@ -317,6 +318,5 @@ def test_a_constrained_feature_nobody_has_is_left_out() -> None:
 
 
 def test_leaves_are_counted_over_all_trees() -> None:
-    assert (
-        leaves_of("tree\nTree=0\nnum_leaves=16\nnum_cat=0\n\nTree=1\nnum_leaves=1\nend of trees\nnum_leaves: 9") == 17
-    )
+    text = "tree\nTree=0\nnum_leaves=16\nnum_cat=0\n\nTree=1\nnum_leaves=1\nend of trees\nnum_leaves: 9"
+    assert leaf_counts(text) == [16, 1]
