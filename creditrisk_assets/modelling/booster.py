@@ -71,10 +71,19 @@ def _library() -> Any:
     return library
 
 
+@cache
+def _library_at_once() -> Any:
+    """Load the same library without letting go of Python's lock: for calls of microseconds, after which others would hold it."""
+    return ctypes.PyDLL(str(library_path()))
+
+
 def _call(name: str, *arguments: Any) -> None:
-    library = _library()
-    if getattr(library, name)(*arguments) != 0:
-        raise BoosterError(f"{name}: {library.LGBM_GetLastError().decode('utf-8', 'replace')}")
+    _check(name, getattr(_library(), name)(*arguments))
+
+
+def _check(name: str, status: int) -> None:
+    if status != 0:
+        raise BoosterError(f"{name}: {_library().LGBM_GetLastError().decode('utf-8', 'replace')}")
 
 
 def _free(handle: ctypes.c_void_p, idle: "Mapping[int, deque[ctypes.c_void_p]]") -> None:
@@ -170,13 +179,13 @@ class Booster:
         _call(name, self._handle, *whole, length, ctypes.byref(length), buffer)
         return buffer.value.decode()
 
-    def margins(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    def margins(self, matrix: NDArray[np.float64] | NDArray[np.float32]) -> NDArray[np.float64]:
         """Compute margins: log-odds before calibration.
 
         Parameters
         ----------
         matrix
-            (n, features), NaN where a value is missing.
+            (n, features), NaN where a value is missing; the same numbers give the same bits in either type.
 
         Returns
         -------
@@ -188,32 +197,11 @@ class Booster:
         ValueError
             The matrix has another number of columns than the model.
         """
-        rows = np.ascontiguousarray(matrix, dtype=np.float64)
+        kind = FLOAT32 if matrix.dtype == np.float32 else FLOAT64
+        rows = np.ascontiguousarray(matrix, dtype=np.float32 if kind == FLOAT32 else np.float64)
         if rows.ndim != 2 or rows.shape[1] != self.feature_count:
             raise ValueError(f"the model takes {self.feature_count} columns; the matrix has shape {rows.shape}")
-        return self._predict(rows.ctypes.data_as(ctypes.c_void_p), FLOAT64, len(rows))
-
-    def margins_of_packed(self, rows: Sequence[bytes]) -> NDArray[np.float64]:
-        """Compute margins of rows that are packed already.
-
-        Parameters
-        ----------
-        rows
-            Each the float32 numbers of one row, NaN where a value is missing.
-
-        Returns
-        -------
-        ndarray
-            (n,) log-odds, in the order given; to the bit those of a matrix that holds these numbers.
-
-        Raises
-        ------
-        ValueError
-            A row has another number of columns than the model.
-        """
-        if any(len(row) != 4 * self.feature_count for row in rows):
-            raise ValueError(f"the model takes {self.feature_count} columns; a packed row is of another length")
-        return self._predict(rows[0] if len(rows) == 1 else b"".join(rows), FLOAT32, len(rows))
+        return self._predict(ctypes.c_void_p(rows.ctypes.data), kind, len(rows))
 
     def _predict(self, numbers: Any, kind: int, count: int) -> NDArray[np.float64]:
         scores = np.empty(count, dtype=np.float64)
@@ -247,13 +235,10 @@ class Booster:
         written = ctypes.c_int64()
         prepared = self._take(kind)
         try:
-            _call(
-                "LGBM_BoosterPredictForMatSingleRowFast",
-                prepared,
-                numbers,
-                ctypes.byref(written),
-                score.ctypes.data_as(ctypes.c_void_p),
+            status = _library_at_once().LGBM_BoosterPredictForMatSingleRowFast(
+                prepared, numbers, ctypes.byref(written), ctypes.c_void_p(score.ctypes.data)
             )
+            _check("LGBM_BoosterPredictForMatSingleRowFast", status)
         finally:
             self._idle[kind].append(prepared)
         if written.value != 1:

@@ -41,7 +41,7 @@ from creditrisk_serving.access import create_key
 from creditrisk_serving.scoring.rules import APPLICANT
 from creditrisk_serving.settings import ServingSettings
 
-console = Console(highlight=False)
+console = Console(highlight=False, width=170)
 BUSY, BATCH, LARGE_REQUESTS = 16, 1000, 4
 MOST_SECONDS = 60
 ECHO, OURS = "FastAPI echo", "creditrisk (1 worker)"
@@ -126,7 +126,7 @@ def _contenders(home: Path, directory: Path) -> list[Contender]:
     model = _logged_model(home, bundle)
     base = {
         "CREDITRISK_HOME": str(home), "BENCH_KEY": key, "OMP_NUM_THREADS": "1", "BENCH_MODEL": str(model),
-        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # MLflow looks for uvicorn
     }  # fmt: skip
 
     def served(name: str, factory: str, path: str, body: Path, batch: Path) -> Contender:
@@ -215,14 +215,20 @@ def _started(contender: Contender) -> Iterator[psutil.Process]:
         port = probe.getsockname()[1]
     contender.path, ready = (f"http://127.0.0.1:{port}{path}" for path in (contender.path, contender.ready))
     command = [*contender.command, str(port)]
-    with subprocess.Popen(
-        command, env=os.environ | contender.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as started:
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(
+            command, env=os.environ | contender.environment, stdout=subprocess.DEVNULL, stderr=said
+        ) as started,
+    ):
         process = psutil.Process(started.pid)
         try:
             while not _answers(ready):
                 if started.poll() is not None:
-                    raise SystemExit(f"{contender.name} ended before it was ready: {' '.join(command)}")
+                    said.seek(0)
+                    raise SystemExit(
+                        f"{contender.name} ended before it was ready: {' '.join(command)}\n{said.read().decode()}"
+                    )
                 time.sleep(0.05)
             contender.start_seconds = _processor(process)
             yield process
@@ -241,7 +247,7 @@ def _answers(url: str) -> bool:
 
 
 def _family(process: psutil.Process) -> list[psutil.Process]:
-    return [process, *process.children(recursive=True)]
+    return [process, *process.children(recursive=True)] if process.is_running() else []
 
 
 def _processor(process: psutil.Process) -> float:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +20,7 @@ from sqlalchemy import create_engine, inspect, text
 
 from creditrisk_assets.features.families import FAMILIES
 from creditrisk_assets.lake import Lake, Version
+from creditrisk_assets.modelling.bundle import Bundle, follow, read_public_key
 from creditrisk_assets_tests.serving.client import Client
 from creditrisk_assets_tests.serving.conftest import Published
 from creditrisk_assets_tests.serving.online_processes import build_slowly, filled, read_until
@@ -29,6 +31,7 @@ from creditrisk_serving.online.layout import Decoder, RowDamagedError
 from creditrisk_serving.online.publish import build_snapshot, prove, publish_families
 from creditrisk_serving.online.store import OnlineStore, OnlineStoreError, Snapshot
 from creditrisk_serving.scoring.lookup import LookupUnavailableError, MaxAge, open_features
+from creditrisk_serving.scoring.slots import Slots
 
 KNOWN = {"applicant_ids": [FIRST_ID]}
 NO_HISTORY = FIRST_ID + (-FIRST_ID % 4)  # every fourth applicant of the portfolio has none
@@ -48,6 +51,12 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OnlineStor
 def families(template: Published) -> dict[str, Version]:
     lake = Lake(template.home / "lake")
     return {name: lake.require(f"features/{name}") for name in FAMILIES}
+
+
+def slots(template: Published) -> Slots:
+    path = follow(template.home / "bundles")
+    assert path is not None
+    return Slots(Bundle.load(path, read_public_key(template.home / "keys")))
 
 
 def everything(snapshot: Snapshot) -> dict[str, tuple[str, ...]]:
@@ -358,10 +367,12 @@ def test_an_age_for_no_family_is_refused_in_words(published: Published) -> None:
         assert "names burea, which is no family; known: application, " in client.get("/ready").json()["reasons"][0]
 
 
-def test_readers_share_a_snapshot_between_threads(store: OnlineStore, families: dict[str, Version]) -> None:
+def test_readers_share_a_snapshot_between_threads(
+    store: OnlineStore, families: dict[str, Version], template: Published
+) -> None:
     publish_families(store, families)
-    plan = {name: tuple(feature.name for feature in family.features) for name, family in FAMILIES.items()}
-    published = open_features(store, plan, {name: family.definition for name, family in FAMILIES.items()}, FOREVER)
+    definitions = {name: family.definition for name, family in FAMILIES.items()}
+    published = open_features(store, slots(template), definitions, FOREVER)
     keys = list(range(FIRST_ID, FIRST_ID + 40))
     expected = published.find(keys)
     problems: list[int] = []
@@ -381,14 +392,17 @@ def test_readers_share_a_snapshot_between_threads(store: OnlineStore, families: 
 
 
 def test_a_model_of_other_definitions_or_features_is_told_which(
-    store: OnlineStore, families: dict[str, Version]
+    store: OnlineStore, families: dict[str, Version], template: Published
 ) -> None:
     publish_families(store, families)
     definitions = {name: family.definition for name, family in FAMILIES.items()}
-    wanted = {name: tuple(feature.name for feature in family.features) for name, family in FAMILIES.items()}
-    wanted["pos_cash"] = (*wanted["pos_cash"], "pos_cash__invented_count")
-    with pytest.raises(LookupUnavailableError) as caught:
-        open_features(store, {**wanted, "nothing": ()}, {**definitions, "bureau": "another", "nothing": ""}, FOREVER)
+    wanted = slots(template)
+    invented = {**wanted.columns, "pos_cash": (*wanted.columns["pos_cash"], "pos_cash__invented_count"), "nothing": ()}
+    with (
+        patch.object(Slots, "columns", property(lambda _: invented)),
+        pytest.raises(LookupUnavailableError) as caught,
+    ):
+        open_features(store, wanted, {**definitions, "bureau": "another", "nothing": ""}, FOREVER)
     for said in (
         "bureau in the online store was built by another definition",
         "pos_cash__invented_count",
@@ -413,12 +427,12 @@ def test_a_database_started_anew_is_connected_to_again(
 
 
 def test_a_table_dropped_under_the_service_is_named_without_the_key(
-    postgresql: str, families: dict[str, Version], tmp_path: Path
+    postgresql: str, families: dict[str, Version], template: Published, tmp_path: Path
 ) -> None:
     store = OnlineStore(tmp_path, postgresql)
     snapshot = publish_families(store, families)
-    plan: dict[str, tuple[str, ...]] = dict.fromkeys(FAMILIES, ())
-    published = open_features(store, plan, {name: family.definition for name, family in FAMILIES.items()}, FOREVER)
+    definitions = {name: family.definition for name, family in FAMILIES.items()}
+    published = open_features(store, slots(template), definitions, FOREVER)
     engine = create_engine(postgresql)
     with engine.begin() as connection:
         connection.execute(text(f'drop table "online_rows_{snapshot.name}"'))

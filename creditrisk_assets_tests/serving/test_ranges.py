@@ -1,12 +1,11 @@
 """Inputs beyond what the training saw are named, and no other."""
 
-import struct
 from typing import Any
 
 import numpy as np
 import pytest
 
-from creditrisk_assets.modelling.bundle import BundleFeature, Encoder
+from creditrisk_assets.modelling.bundle import BundleFeature, to_float32
 from creditrisk_assets.modelling.reference import Reference, input_reference
 from creditrisk_assets_tests.serving.client import Client
 from creditrisk_assets_tests.serving.portfolio import FIRST_ID, Portfolio
@@ -29,27 +28,21 @@ NAN = float("nan")
 
 
 @pytest.mark.parametrize(
-    ("row", "outside"),
+    ("row", "unseen", "outside"),
     [
-        ([0.1, NAN, False, "a"], []),
-        ([5.0, NAN, NAN, NAN], []),
-        ([NAN, NAN, NAN, NAN], []),
-        ([0.1 - 1e-15, NAN, NAN, NAN], []),  # the model sees float32: these are one number to it
-        ([0.0999, NAN, NAN, NAN], ["amount"]),
-        ([5.001, NAN, NAN, "c"], ["amount", "kind"]),
-        ([-1e300, NAN, NAN, NAN], ["amount"]),
-        ([1.0, 0.0, True, "b"], ["never", "owner"]),
+        ([0.1, NAN, False, 0], False, []),
+        ([5.0, NAN, NAN, NAN], False, []),
+        ([NAN, NAN, NAN, NAN], False, []),
+        ([0.1 - 1e-15, NAN, NAN, NAN], False, []),  # the model sees float32: these are one number to it
+        ([0.0999, NAN, NAN, NAN], False, ["amount"]),
+        ([5.001, NAN, NAN, NAN], True, ["amount", "kind"]),
+        ([-1e300, NAN, NAN, NAN], False, ["amount"]),
+        ([1.0, 0.0, True, 1], False, ["never", "owner"]),
     ],
 )
-def test_what_the_training_never_saw_is_named(row: list[Any], outside: list[str]) -> None:
-    packed = Encoder(tuple(FEATURES)).pack(row)
-    assert RANGE.outside(row, packed) == outside
-
-
-def test_the_packed_row_is_float32_in_the_machines_order() -> None:
-    packed = Encoder(tuple(FEATURES)).pack([1.5, NAN, True, "b"])
-    assert np.frombuffer(packed, np.float32)[[0, 2, 3]].tolist() == [1.5, 1.0, 1.0]
-    assert len(packed) == struct.calcsize("=4f")
+def test_what_the_training_never_saw_is_named(row: list[float], unseen: bool, outside: list[str]) -> None:
+    numbers = to_float32(np.array([row, [NAN] * 4, row], dtype=np.float64))
+    assert RANGE.outside(numbers, np.array([[unseen], [False], [unseen]])) == [outside, [], outside]
 
 
 def test_the_answer_names_them(shared: Client, portfolio: Portfolio) -> None:

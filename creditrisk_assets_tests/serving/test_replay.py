@@ -14,6 +14,7 @@ from creditrisk_assets_tests.serving.client import Client
 from creditrisk_assets_tests.serving.conftest import Published
 from creditrisk_assets_tests.serving.portfolio import FIRST_ID, Portfolio, publish
 from creditrisk_serving.cli import app
+from creditrisk_serving.decisions.inputs import Packed, numbers
 from creditrisk_serving.decisions.schemas import DecisionRecord
 from creditrisk_serving.scoring.replay import Replay, pinned_bundle, replay
 
@@ -60,13 +61,16 @@ def test_a_whole_batch_is_decided_again_one_by_one(shared: Client, portfolio: Po
 
 def test_what_differs_is_named_without_a_value(shared: Client, portfolio: Portfolio) -> None:
     (record,) = decide(shared, {"applications": [portfolio.application(FIRST_ID)]})
-    bundle = shared.service.scoring.champion().bundle
-    mine = next(
-        name
-        for name, _ in bundle.plan["families"]["application"]["columns"]
-        if name in record.features and isinstance(record.features[name], float)
+    saw = msgspec.convert(record.features, Packed)
+    place, mine = next(
+        (place, name)
+        for place, name in enumerate(shared.service.scoring.champion().bundle.feature_names)
+        if name.startswith("application__") and shared.service.log.features(record)[name] not in {None, True, False}
     )
-    changed = msgspec.structs.replace(record, features={**record.features, mine: 777.25}, pd=record.pd + 1e-17 + 1e-9)
+    inputs = numbers(saw)[0]
+    inputs[place] = 777.25
+    features = msgspec.to_builtins(msgspec.structs.replace(saw, inputs=inputs.tobytes()))
+    changed = msgspec.structs.replace(record, features=features, pd=record.pd + 1e-17 + 1e-9)
     assert again(shared, changed).differences == [f"feature {mine}", "pd"]
     overruled = msgspec.structs.replace(record, decision="CANARY", band="X")
     assert again(shared, overruled).differences == ["decision", "band"]

@@ -7,8 +7,8 @@ from (`journal`). A commit is on disk, because the journal forgets what was comm
 import heapq
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +35,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from creditrisk_serving.decisions import entries, sealing
@@ -114,6 +114,12 @@ WRITERS = Table(
     Column("frames", BigInteger, nullable=False),  # of its journal, that were taken
     Column("sequence", BigInteger, nullable=False),  # of its last record
     Column("hash", String(64), nullable=False),
+)
+LAYOUTS = Table(
+    "layouts",
+    METADATA,
+    Column("layout", String(64), primary_key=True),  # the hash of its content
+    Column("content", Text, nullable=False),
 )
 ANSWERS = Table(
     "answers",
@@ -198,13 +204,16 @@ class Database:
             frames_taken, sequence, digest = _head(connection, writer)
             rows: dict[str, list[dict[str, Any]]] = {}
             new = [line for number, frame in enumerate(frames, first) if number > frames_taken for line in frame]
-            for kind, row in _sealed(connection, [_read(line) for line in new if not line.startswith(entries.ANSWER)]):
+            chained = [_read(line) for line in new if not line.startswith(entries.UNCHAINED)]
+            for kind, row in _sealed(connection, chained):
                 sequence, digest = sequence + 1, link(digest, kind.letter + entries.body(kind, row))
                 place = {"writer": writer, "sequence": sequence, "hash": digest}
                 rows.setdefault(kind.table, []).append(row | place)
             for line in new:
                 if line.startswith(entries.ANSWER):
                     _answer(connection, msgspec.json.decode(line[1:], type=Answered))
+                elif line.startswith(entries.LAYOUT):
+                    _keep_layout(connection, msgspec.json.decode(line[1:]))
             for table, found in rows.items():
                 connection.execute(insert(METADATA.tables[table]), found)
             head = Head(max(frames_taken, first + len(frames) - 1), sequence, digest)
@@ -216,6 +225,13 @@ class Database:
         with self.opened().connect() as connection:
             found = connection.execute(wanted.where(REVIEWS.c.decision_id == decision_id)).mappings().all()
         return [Review(**row) for row in found]
+
+    def layout(self, layout: str) -> bytes | None:
+        """Read a layout of inputs."""
+        with self.opened().connect() as connection:
+            wanted = select(LAYOUTS.c.content).where(LAYOUTS.c.layout == layout)
+            found = connection.execute(wanted).scalar_one_or_none()
+        return None if found is None else found.encode()
 
     def forget_answers(self, before: float) -> None:
         """Delete the answers of idempotency keys that were claimed before a time."""
@@ -415,6 +431,14 @@ def _answer(connection: Connection, one: Answered) -> None:
     connection.execute(update(ANSWERS).where(*mine).values(answer=one.answer))
 
 
+def _keep_layout(connection: Connection, row: Mapping[str, str]) -> None:
+    """Keep a layout unless it is there; another process may be doing so."""
+    there = select(LAYOUTS.c.layout).where(LAYOUTS.c.layout == row["layout"])
+    if connection.execute(there).first() is None:
+        with suppress(IntegrityError), connection.begin_nested():
+            connection.execute(insert(LAYOUTS), [row])
+
+
 def _head(connection: Connection, writer: str) -> Head:
     columns = (WRITERS.c.frames, WRITERS.c.sequence, WRITERS.c.hash)
     found = connection.execute(select(*columns).where(WRITERS.c.writer == writer)).first()
@@ -473,6 +497,7 @@ def _lacking(engine: Engine) -> list[Column[Any]]:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
+    cursor.execute("pragma page_size = 8192")  # a decision has some 12 KB
     cursor.execute("pragma journal_mode = wal")
     cursor.execute("pragma synchronous = full")
     cursor.execute("pragma secure_delete = on")  # an erased key leaves no bytes behind

@@ -88,4 +88,4 @@ def _read(log: DecisionLog, decision_id: str) -> bytes:
             reviews = log.reviews(decision_id)
         except DecisionNotStoredError:
             reviews = None  # the database is away, and only it knows them all
-    return msgspec.json.encode(msgspec.structs.asdict(record) | {"reviews": reviews})
+    return msgspec.json.encode(msgspec.structs.asdict(record) | {"features": log.features(record), "reviews": reviews})

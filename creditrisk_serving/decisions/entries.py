@@ -52,6 +52,8 @@ def _kind(letter: bytes, name: str, table: str, record: type[msgspec.Struct]) ->
 
 DECISION = _kind(b"D", "decision", "decisions", DecisionRecord)
 ANSWER = b"A"  # how the entries of answers begin, which stand in no chain
+LAYOUT = b"L"  # how the entries of layouts begin, which stand in no chain: the records that name their hash do
+UNCHAINED = (ANSWER, LAYOUT)
 REVIEW = _kind(b"R", "review", "reviews", Review)
 ERASURE = _kind(b"E", "erasure", "erasures", Erasure)
 KINDS = {kind.letter: kind for kind in (DECISION, REVIEW, ERASURE)}
@@ -60,6 +62,11 @@ KINDS = {kind.letter: kind for kind in (DECISION, REVIEW, ERASURE)}
 def answer_entry(answered: Answered) -> bytes:
     """Render an answer as an entry."""
     return ANSWER + _ENCODER.encode(answered)
+
+
+def layout_entry(layout: tuple[str, bytes]) -> bytes:
+    """Render a layout (its id, its JSON) as an entry."""
+    return LAYOUT + _ENCODER.encode({"layout": layout[0], "content": layout[1].decode()})
 
 
 def entry(kind: Kind, record: msgspec.Struct) -> bytes:

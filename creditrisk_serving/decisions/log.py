@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from sqlalchemy.engine import make_url
 
-from creditrisk_serving.decisions import entries, journal
+from creditrisk_serving.decisions import entries, inputs, journal
 from creditrisk_serving.decisions.database import FAILURES, Database
 from creditrisk_serving.decisions.drain import Drain
 from creditrisk_serving.decisions.journal import Journal, JournalError, NotFlushedError
@@ -56,6 +57,7 @@ class DecisionLog:
         self._journal: Journal | None = None
         self._drain: Drain | None = None
         self._usable = False
+        self._layouts: dict[str, bytes] = {}  # that this process stored
         self._starting = threading.Lock()
 
     def start(self) -> None:
@@ -108,7 +110,12 @@ class DecisionLog:
         """Whether storing may take longer than a write to a file of this machine."""
         return self._stored != "journal" or not self._usable  # the first decision opens the database
 
-    def store(self, records: Sequence[DecisionRecord], answered: Answered | None = None) -> None:
+    def store(
+        self,
+        records: Sequence[DecisionRecord],
+        answered: Answered | None = None,
+        layout: tuple[str, bytes] | None = None,
+    ) -> None:
         """Store the decisions of one request: all of them, or none.
 
         Parameters
@@ -117,6 +124,8 @@ class DecisionLog:
             The decisions.
         answered
             The answer under an idempotency key, stored with them or not at all.
+        layout
+            What names their inputs (`inputs.layout_of`); it is kept once.
 
         Raises
         ------
@@ -126,7 +135,11 @@ class DecisionLog:
         lines = [entries.entry(entries.DECISION, record) for record in records]
         if answered is not None:
             lines.append(entries.answer_entry(answered))
-        self._append(lines)
+        if layout is not None and layout[0] not in self._layouts:
+            self._append([entries.layout_entry(layout), *lines])
+            self._layouts[layout[0]] = layout[1]
+        else:
+            self._append(lines)
 
     def _append(self, lines: Sequence[bytes]) -> None:
         kept, drain = self._journal, self._drain
@@ -173,6 +186,33 @@ class DecisionLog:
         if problem is not None:
             raise DecisionNotStoredError("the decision log cannot be read; try again later") from problem
         return None
+
+    def features(self, record: DecisionRecord) -> dict[str, Any] | None:
+        """Name what a decision saw; None: it was erased.
+
+        Raises
+        ------
+        DecisionNotStoredError
+            The log cannot be read.
+        """
+        if record.features is None:
+            return None
+        layout = str(record.features["layout"])
+        if (content := self._layouts.get(layout)) is None:
+            try:
+                content = self._waiting_layout(layout) or self.database.layout(layout)
+            except FAILURES as error:
+                raise DecisionNotStoredError("the decision log cannot be read; try again later") from error
+        if content is None:
+            raise DecisionNotStoredError(
+                f"the decision log lacks the layout {layout} that names this decision's inputs; restore its table `layouts`"
+            )
+        try:
+            return inputs.named(record.features, content)
+        except ValueError as error:
+            raise DecisionNotStoredError(
+                f"the layout {layout} in the decision log is not what was stored; restore its table `layouts`"
+            ) from error
 
     def flush(self, seconds: float = COMMIT_SECONDS) -> bool:
         """Wait until the database has everything this process stored; false if it does not come to it."""
@@ -236,6 +276,11 @@ class DecisionLog:
         """Look for the answer under an idempotency key in the journals."""
         found = next(self._waiting(_start(entries.ANSWER, caller=caller, key=key)), None)
         return None if found is None else msgspec.json.decode(found, type=Answered)
+
+    def _waiting_layout(self, layout: str) -> bytes | None:
+        """Look for a layout in the journals."""
+        found = next(self._waiting(_start(entries.LAYOUT, layout=layout)), None)
+        return None if found is None else str(msgspec.json.decode(found)["content"]).encode()
 
     def _waiting_decision(self, decision_id: str) -> DecisionRecord | None:
         """Look for a decision in the journals."""

@@ -28,10 +28,8 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     band: str
     families: Mapping[str, str]  # family -> present | no_history | sent
     feature_versions: Mapping[str, str]  # family looked up -> the lake's version of it
-    input: Mapping[str, Any] | None  # null: erased; what was sent for this applicant, every column, null where left out
-    features: (
-        Mapping[str, Any] | None
-    )  # null: erased; the model's inputs and what hard rules looked at, enough to decide again
+    input: Mapping[str, Any] | None  # null: erased; what was sent for this applicant, without what was left out
+    features: Mapping[str, Any] | None  # null: erased; what the model and hard rules saw, `inputs.Packed`
     rule: str | None = (
         None  # the policy's hard rule that decided; None: the PD did, or the decision is older than rules
     )

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from creditrisk_assets.features.statement import KEY
-from creditrisk_serving.online.layout import CATEGORY, HEAD, MOST_FAMILIES, Layout, StoredFamily
+from creditrisk_serving.online.layout import CATEGORY, CODES, HEAD, MOST_FAMILIES, Layout, StoredFamily
 
 BATCH_ROWS = 4096
 NUMPY = {"d": "<f8", "q": "<i8", "i": "<i4", "h": "<i2", "b": "<i1", "?": "?"}
@@ -94,6 +94,7 @@ class Packer:
                 if mask >> number & 1:
                     rows = np.searchsorted(where, chosen)
                     arrays += [(code, values[rows], nulls[rows]) for code, values, nulls in columns[number]]
+            arrays.sort(key=lambda array: CODES.index(array[0]))  # as `columns_of` has them
             for place, row in zip(chosen, _packed(int(mask), keys[chosen], arrays), strict=True):
                 packed[place] = row
         yield from zip(keys.tolist(), packed, strict=True)

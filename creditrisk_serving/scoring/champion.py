@@ -17,6 +17,7 @@ import duckdb
 
 from creditrisk_assets.features.request import RequestFeatures
 from creditrisk_assets.modelling.bundle import MANIFEST, Bundle, BundleError, follow, parse_public_key, read_public_key
+from creditrisk_serving.decisions.inputs import layout_of
 from creditrisk_serving.observability import LOG, Metrics, place_of
 from creditrisk_serving.online.store import OnlineStore, OnlineStoreError, Rows
 from creditrisk_serving.scoring.features import FeatureSource
@@ -46,6 +47,7 @@ class Champion:
     rules: Rules
     reader: Reader
     ranges: TrainingRange
+    layout: tuple[str, bytes]  # of its inputs in the decision log: id and JSON
     source: FeatureSource
 
     @property
@@ -191,7 +193,8 @@ class Follower:
             rules=compile_rules(bundle.plan),
             reader=Reader(bundle.plan),
             ranges=TrainingRange(bundle.features, bundle.reference),
-            source=FeatureSource(bundle.plan, Slots(bundle.plan, bundle.needed_names), engine, None),
+            layout=layout_of(bundle.features),
+            source=FeatureSource(bundle.plan, Slots(bundle), engine, None),
         )
 
     def _adopt(self, old: Champion | None, champion: Champion | None) -> None:
@@ -227,7 +230,7 @@ class Follower:
                     until = stale_after(current.verified_at, champion.wanted, self._ages)
                     mine = replace(mine, verified_at=current.verified_at, stale_after=until)
                 return _pinned(champion, mine), None
-            published = open_features(self._store, champion.wanted, champion.definitions, self._ages)
+            published = open_features(self._store, champion.source.slots, champion.definitions, self._ages)
         except (OnlineStoreError, LookupUnavailableError) as error:
             problem = str(error)
             kept = old if old is not None and _fits(old, champion) else None

@@ -7,9 +7,11 @@ the SQL (in the bundle's plan), reading the online store (`lookup`), where a fea
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import duckdb
+import numpy as np
+from numpy.typing import NDArray
 
 from creditrisk_assets.features.request import RequestError, RequestFeatures, Values
 from creditrisk_serving.errors import FieldError, NotReadyError
@@ -23,13 +25,19 @@ Computed = Mapping[str, Values | None]  # family -> all its features; None: the 
 APPLICATION = "application"
 
 
-@dataclass(frozen=True)
-class Featured:
-    """One applicant with the features a decision takes, in the order of `Slots.names`; NaN where unknown."""
+class Featured(NamedTuple):
+    """One applicant with features."""
 
     applicant: Applicant
-    features: list[Any]
     states: Mapping[str, State]  # family -> sent | present | no_history | stale
+
+
+class Features(NamedTuple):
+    """The applicants of a request, their rows of features (`Slots.matrix`), and the errors of those that have none."""
+
+    featured: Sequence[Featured]
+    matrix: NDArray[np.float64]
+    errors: Sequence[FieldError]
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class FeatureSource:
     engine: RequestFeatures
     published: PublishedFeatures | None
 
-    def at_once(self, applicant: Applicant) -> tuple[list[Featured], list[FieldError]] | None:
+    def at_once(self, applicant: Applicant) -> Features | None:
         """Give the features of an applicant without histories if that takes microseconds; None: use `features`, on a thread."""
         if self.published is None or not self.published.local:
             return None
@@ -52,14 +60,8 @@ class FeatureSource:
             return None
         return self._assemble([applicant], {applicant.applicant_id: {APPLICATION: settled}})
 
-    def features(self, applicants: Sequence[Applicant]) -> tuple[list[Featured], list[FieldError]]:
-        """Find or compute every family for every applicant.
-
-        Returns
-        -------
-        tuple
-            The applicants with features, in the order given, and the errors of the others (unknown ids, values the
-            SQL cannot take).
+    def features(self, applicants: Sequence[Applicant]) -> Features:
+        """Find or compute every family for every applicant; errors are unknown ids and values the SQL cannot take.
 
         Raises
         ------
@@ -69,21 +71,23 @@ class FeatureSource:
         try:
             return self._assemble(applicants, self._compute(applicants))
         except (RequestError, duckdb.Error):
-            if len(applicants) > 1:
-                return self._one_by_one(applicants)
-        # The engine's words quote the value it choked on, so they go nowhere.
-        message = "the features cannot be computed from these values, though each is within its bounds"
-        return [], [FieldError(applicants[0].table, "not_computable", message, applicants[0].row)]
+            return self._one_by_one(applicants)
 
-    def _one_by_one(self, applicants: Sequence[Applicant]) -> tuple[list[Featured], list[FieldError]]:
-        """Find the applicant whose values the SQL cannot take, and keep the others."""
-        found: list[Featured] = []
+    def _one_by_one(self, applicants: Sequence[Applicant]) -> Features:
+        """Leave out the applicants whose values the SQL cannot take."""
+        computed: dict[int, Computed] = {}
         errors: list[FieldError] = []
+        kept = []
         for applicant in applicants:
-            featured, problems = self.features([applicant])
-            found += featured
-            errors += problems
-        return found, errors
+            try:
+                computed |= self._compute([applicant])
+                kept.append(applicant)
+            except (RequestError, duckdb.Error):
+                # The engine's words quote the value it choked on, so they go nowhere.
+                message = "the features cannot be computed from these values, though each is within its bounds"
+                errors.append(FieldError(applicant.table, "not_computable", message, applicant.row))
+        found = self._assemble(kept, computed)
+        return found._replace(errors=[*errors, *found.errors])
 
     def _compute(self, applicants: Sequence[Applicant]) -> dict[int, Computed]:
         """Compute what was sent: all families where histories came too, the application family alone otherwise."""
@@ -106,45 +110,39 @@ class FeatureSource:
                 }
         return computed
 
-    def _assemble(
-        self, applicants: Sequence[Applicant], computed: Mapping[int, Computed]
-    ) -> tuple[list[Featured], list[FieldError]]:
+    def _assemble(self, applicants: Sequence[Applicant], computed: Mapping[int, Computed]) -> Features:
         """Put together what was computed and what is looked up, all families of an applicant at once."""
         every = len(self._families)
         wanted = [a.applicant_id for a in applicants if len(computed.get(a.applicant_id, ())) < every]
         stored = self._store.find(wanted) if wanted else {}
+        matrix = self.slots.matrix(len(applicants))
         found: list[Featured] = []
         errors: list[FieldError] = []
         for applicant in applicants:
-            mine = computed.get(applicant.applicant_id, {})
-            known = stored.get(applicant.applicant_id, {})
-            if APPLICATION not in mine and APPLICATION not in known:
+            key = applicant.applicant_id
+            if (states := self._put(key, stored.get(key), computed.get(key, {}), matrix[len(found)])) is None:
                 message = "no published features have this id; send the application instead"
                 errors.append(FieldError(applicant.table, "unknown_applicant", message, applicant.row))
             else:
-                found.append(self._featured(applicant, mine, known))
-        return found, errors
+                found.append(Featured(applicant, states))
+        return Features(found, matrix[: len(found)], errors)
 
-    def _featured(self, applicant: Applicant, computed: Computed, stored: Mapping[str, Values]) -> Featured:
-        row, states = self.slots.empty(), {}
+    def _put(
+        self, key: int, packed: bytes | None, computed: Computed, row: NDArray[np.float64]
+    ) -> Mapping[str, State] | None:
+        """Lay an applicant's families into its row and return their states; None: nobody knows its application."""
+        known = () if packed is None else self._store.lay(key, packed, row)
+        if APPLICATION not in computed and APPLICATION not in known:
+            return None
+        states: dict[str, State] = {}
         for family in self._families:
             if family in computed:
                 values = computed[family]
-                states[family] = self._put(row, family, values)
+                self.slots.put(row, family, values)
+                states[family] = "no_history" if values is None else "sent"
             else:
-                states[family] = self._put_stored(row, family, stored.get(family))
-        return Featured(applicant, row, states)
-
-    def _put(self, row: list[Any], family: str, values: Values | None) -> State:
-        if values is None:
-            return "no_history"
-        self.slots.put_computed(row, family, values)
-        return "sent"
-
-    def _put_stored(self, row: list[Any], family: str, values: Values | None) -> State:
-        if values is not None:
-            self.slots.put(row, family, values)
-        return self._store.state(family, found=values is not None)
+                states[family] = self._store.state(family, found=family in known)
+        return states
 
     @property
     def _store(self) -> PublishedFeatures:

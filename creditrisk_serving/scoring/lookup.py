@@ -11,11 +11,15 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from creditrisk_assets.lake import Version
 from creditrisk_serving.errors import NotReadyError
-from creditrisk_serving.online.layout import Decoder, RowDamagedError, Values
+from creditrisk_serving.online.layout import RowDamagedError
+from creditrisk_serving.online.matrix import MatrixReader
 from creditrisk_serving.online.store import REMEDY, OnlineStore, OnlineStoreError, Rows, Snapshot
-from creditrisk_serving.scoring.slots import UNKNOWN
+from creditrisk_serving.scoring.slots import Slots
 
 LookedUp = Literal["present", "no_history", "stale"]
 
@@ -40,7 +44,7 @@ class PublishedFeatures:
     columns: Mapping[str, tuple[str, ...]]  # family -> the features it gives, in order
     verified_at: datetime  # when the snapshot was last known to be what the lake publishes
     rows: Rows = field(repr=False, compare=False)
-    decoder: Decoder = field(repr=False, compare=False)
+    reader: MatrixReader = field(repr=False, compare=False)
     stale_after: Mapping[str, float] = field(repr=False)  # family -> seconds since the epoch
     local: bool = False  # in a file of this machine: one lookup takes microseconds
 
@@ -54,28 +58,33 @@ class PublishedFeatures:
         """What each family's features mean."""
         return {family.name: family.definition for family in self.snapshot.layout.families}
 
-    def find(self, applicants: Sequence[int]) -> dict[int, dict[str, Values]]:
-        """Look applicants up.
-
-        Returns
-        -------
-        dict
-            Applicant id -> family -> features in the order of `columns`, NaN where unknown; an applicant without rows in a family
-            lacks it, one without an application is not there.
+    def find(self, applicants: Sequence[int]) -> dict[int, bytes]:
+        """Look applicants up; one without an application is not there.
 
         Raises
         ------
         NotReadyError
-            The store cannot be read any more, or a row is damaged.
+            The store cannot be read any more.
         """
         try:
             if len(applicants) == 1:
-                key = applicants[0]
-                packed = self.rows.find(key)
-                return {} if packed is None else {key: self.decoder.decode(key, packed)}
-            found = self.rows.find_many(applicants)
-            return {key: self.decoder.decode(key, packed) for key, packed in found.items()}
-        except (OnlineStoreError, RowDamagedError) as error:
+                packed = self.rows.find(applicants[0])
+                return {} if packed is None else {applicants[0]: packed}
+            return self.rows.find_many(applicants)
+        except OnlineStoreError as error:
+            raise NotReadyError(f"{error}; lookups cannot be answered") from None
+
+    def lay(self, applicant: int, packed: bytes, row: NDArray[np.float64]) -> tuple[str, ...]:
+        """Lay what was found of an applicant into its row, and name the families it has rows in.
+
+        Raises
+        ------
+        NotReadyError
+            It is damaged.
+        """
+        try:
+            return self.reader.lay(applicant, packed, row)
+        except RowDamagedError as error:
             raise NotReadyError(f"{error}; lookups cannot be answered") from None
 
     def state(self, family: str, *, found: bool) -> LookedUp:
@@ -85,17 +94,15 @@ class PublishedFeatures:
         return "present" if found else "no_history"
 
 
-def open_features(
-    store: OnlineStore, wanted: Mapping[str, Sequence[str]], definitions: Mapping[str, str], ages: MaxAge
-) -> PublishedFeatures:
+def open_features(store: OnlineStore, slots: Slots, definitions: Mapping[str, str], ages: MaxAge) -> PublishedFeatures:
     """Pin the current snapshot of the online store.
 
     Parameters
     ----------
     store
         Where snapshots are.
-    wanted
-        The features to look up, by family (`Slots.columns`): no other is decoded.
+    slots
+        The features to look up, and where they go.
     definitions
         What each family's features mean to the model (the plan's `definition`); features that mean something else are refused.
     ages
@@ -106,6 +113,7 @@ def open_features(
     LookupUnavailableError
         Nothing was published, it is damaged, or a family is missing, means something else or lacks a feature; all of them are named.
     """
+    wanted = slots.columns
     try:
         current = store.current()
         if current is None:
@@ -121,7 +129,7 @@ def open_features(
         columns={name: tuple(columns) for name, columns in wanted.items()},
         verified_at=current.verified_at,
         rows=rows,
-        decoder=Decoder(snapshot.layout, wanted, UNKNOWN),
+        reader=slots.reader(snapshot.layout),
         stale_after=stale_after(current.verified_at, wanted, ages),
         local=store.backend == "sqlite",
     )

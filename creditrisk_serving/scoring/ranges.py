@@ -1,14 +1,14 @@
 """Which inputs of an applicant lie outside what the model was trained on.
 
-What belongs here: comparing one applicant with the training applicants. What does not: how the training's distributions were counted
+What belongs here: comparing applicants with the training applicants. What does not: how the training's distributions were counted
 (`modelling.reference`), how many applicants have moved (`monitoring.drift`).
 """
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from creditrisk_assets.modelling.bundle import BundleFeature
 from creditrisk_assets.modelling.reference import FLAGS, CategoryReference, Distribution, Reference
@@ -32,22 +32,26 @@ class TrainingRange:
             for feature in features
         ]
         self._low, self._high = np.array(ranges, dtype=np.float32).T
-        self._categories = [(place, f.codes) for place, f in enumerate(features) if f.kind == "category"]
+        self._categories = np.array([place for place, f in enumerate(features) if f.kind == "category"], dtype=np.intp)
 
-    def outside(self, row: Sequence[Any], packed: bytes) -> list[str]:
-        """Name the inputs beyond the least and the greatest value, or of a category, that the training saw.
+    def outside(self, numbers: NDArray[np.float32], unseen: NDArray[np.bool_]) -> list[list[str]]:
+        """Name, by row, the inputs beyond the least and the greatest value, or of a category, that the training saw.
 
         Parameters
         ----------
-        row
-            The applicant's features in the model's order, NaN where unknown: nothing can be said of those.
-        packed
-            The same as `Encoder.pack` gives it.
+        numbers
+            (n, inputs) as the model sees them, NaN where unknown: nothing can be said of those.
+        unseen
+            (n, categories) which were not seen, `Slots.unseen`.
         """
-        numbers = np.frombuffer(packed, np.float32)
-        beyond = np.flatnonzero((numbers < self._low) | (numbers > self._high)).tolist()
-        unseen = [place for place, codes in self._categories if isinstance(row[place], str) and row[place] not in codes]
-        return [self._names[place] for place in sorted([*beyond, *unseen])]
+        beyond = (numbers < self._low) | (numbers > self._high)
+        beyond[:, self._categories] = unseen
+        found: list[list[str]] = [[] for _ in numbers]
+        if not beyond.any():
+            return found
+        for row, place in zip(*(places.tolist() for places in np.nonzero(beyond)), strict=True):
+            found[row].append(self._names[place])
+        return found
 
 
 def _range(found: Distribution) -> tuple[float, float]:

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
-from creditrisk_assets.features.request import RequestFeatures
+from creditrisk_assets.features.request import RequestFeatures, Values
 from creditrisk_assets.modelling.bundle import MANIFEST, Bundle, BundleError
+from creditrisk_serving.decisions.inputs import Packed, layout_of, numbers
 from creditrisk_serving.decisions.schemas import DecisionRecord
 from creditrisk_serving.scoring.champion import policy_version
 from creditrisk_serving.scoring.features import APPLICATION
 from creditrisk_serving.scoring.rules import APPLICANT
-from creditrisk_serving.scoring.service import score_columns
+from creditrisk_serving.scoring.slots import Slots
 
 
 class ReplayError(RuntimeError):
@@ -78,11 +80,21 @@ def replay(record: DecisionRecord, bundle: Bundle, engine: RequestFeatures) -> R
     """
     if record.input is None or record.features is None:
         raise ReplayError("what this decision rested on was erased; it cannot be made again")
-    computed, rebuilt = _computed(record.applicant_id, record.input, bundle.plan, engine)
-    stored = record.features
-    features = {name: computed.get(name, stored.get(name)) for name in bundle.needed_names}
-    (pd,) = score_columns(bundle, {name: [features[name]] for name in bundle.feature_names}).tolist()
-    outcome = bundle.policy.decide(pd, features)
+    computed = _computed(record.applicant_id, record.input, bundle.plan, engine)
+    stored, slots = msgspec.convert(record.features, Packed), Slots(bundle)
+    if (layout := layout_of(bundle.features)[0]) != stored.layout:
+        raise ReplayError(
+            f"the record's inputs are of layout {stored.layout}, its bundle's of {layout}; keep both and report it"
+        )
+    matrix = slots.matrix(1)
+    for family, values in computed.items():
+        slots.put(matrix[0], family, values)
+    mine, seen = slots.of(computed), numbers(stored)
+    again_seen = np.where(mine[: slots.inputs], slots.seen(matrix)[0], seen)
+    ruled = slots.named(matrix[0], list(stored.rules))
+    ruled = {name: ruled[name] if mine[slots.names.index(name)] else value for name, value in stored.rules.items()}
+    (pd,) = bundle.score_float32(again_seen).tolist()
+    outcome = bundle.policy.decide(pd, ruled)
     again = {
         "pd": pd,
         "decision": outcome.decision,
@@ -90,14 +102,16 @@ def replay(record: DecisionRecord, bundle: Bundle, engine: RequestFeatures) -> R
         "rule": outcome.rule,
         "policy_version": policy_version(bundle),
     }
-    differences = [f"feature {name}" for name in bundle.needed_names if not _same(features[name], stored.get(name))]
+    changed = np.flatnonzero(~((again_seen == seen) | (np.isnan(again_seen) & np.isnan(seen)))[0]).tolist()
+    features = {slots.names[place] for place in changed} | {name for name in ruled if ruled[name] != stored.rules[name]}
+    differences = [f"feature {name}" for name in slots.names if name in features]
     differences += [name for name, value in again.items() if value != getattr(record, name)]
     return Replay(
         decision_id=record.decision_id,
         equal=not differences,
         differences=differences,
-        rebuilt=rebuilt,
-        taken=[name for name in bundle.plan["families"] if name not in rebuilt],
+        rebuilt=list(computed),
+        taken=[name for name in bundle.plan["families"] if name not in computed],
         model_version=bundle.version,
         pd=pd,
         decision=outcome.decision,
@@ -106,21 +120,11 @@ def replay(record: DecisionRecord, bundle: Bundle, engine: RequestFeatures) -> R
 
 def _computed(
     applicant: int, sent: Mapping[str, Any], plan: Mapping[str, Any], engine: RequestFeatures
-) -> tuple[dict[str, Any], list[str]]:
-    """Compute what was sent: features by name, and the families they are of."""
+) -> dict[str, Values | None]:
+    """Compute the families that were sent; None: no row of it was."""
     application, histories = sent["application"], sent["histories"]
-    families: list[str] = []
-    columns: Mapping[str, Any] = {}
     if histories:
-        columns = engine.compute([application or {APPLICANT: applicant}], histories)
+        found = engine.families([application or {APPLICANT: applicant}], histories)
         families = [name for name in plan["families"] if name != APPLICATION or application is not None]
-    elif application is not None:
-        columns, families = engine.compute_application([application]), [APPLICATION]
-    names = [name for family in families for name, _ in plan["families"][family]["columns"]]
-    names += [flag for flag, family in plan["presence"].items() if family in families and flag in columns]
-    return {name: columns[name][0] for name in names}, families
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Tell whether two values are stored as the same: what is not known is null."""
-    return bool(msgspec.json.decode(msgspec.json.encode(one)) == msgspec.json.decode(msgspec.json.encode(other)))
+        return {name: found[name].get(applicant) for name in families}
+    return {} if application is None else {APPLICATION: engine.application(application)}

@@ -12,10 +12,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from creditrisk_assets.modelling.bundle import Bundle, EncodingError
+from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.score_points import ScorePoints
 from creditrisk_serving.access import Caller
 from creditrisk_serving.decisions.idempotency import Claim, IdempotencyKeys
+from creditrisk_serving.decisions.inputs import packed
 from creditrisk_serving.decisions.log import DecisionLog, new_decision_id
 from creditrisk_serving.decisions.schemas import DecisionRecord
 from creditrisk_serving.errors import (
@@ -28,8 +29,8 @@ from creditrisk_serving.errors import (
 )
 from creditrisk_serving.observability import Metrics, RequestState
 from creditrisk_serving.scoring.champion import Champion, Follower
-from creditrisk_serving.scoring.features import Featured
-from creditrisk_serving.scoring.parsing import Limits, Parsed, lone_applicant, parse
+from creditrisk_serving.scoring.features import Featured, Features
+from creditrisk_serving.scoring.parsing import Applicant, Limits, Parsed, lone_applicant, parse
 from creditrisk_serving.scoring.schemas import Prediction, ScoredApplicant, Validation
 
 _ENCODER = msgspec.json.Encoder()
@@ -83,7 +84,7 @@ class Scoring:
             return None
         applicant = lone_applicant(champion.reader.read(body))
         found = None if applicant is None else champion.source.at_once(applicant)
-        return None if applicant is None or found is None else Ready(champion, Parsed([applicant], [], 1), *found)
+        return None if applicant is None or found is None else Ready(champion, Parsed([applicant], [], 1), found)
 
     def predict_once(self, body: bytes, state: RequestState, caller: Caller, key: str) -> tuple[bytes, bool]:
         """Score a request that was sent under an idempotency key, unless it was answered before.
@@ -138,10 +139,10 @@ class Scoring:
         ServiceError
             Nothing was scored; see `errors`.
         """
-        champion, parsed, featured, errors = ready or self._prepared(body, state)
+        champion, parsed, features = ready or self._prepared(body, state)
         state.model_version, state.entities = champion.bundle.version, parsed.asked
-        scored, unscored = self._scored(champion, featured)
-        errors = [*parsed.errors, *errors, *unscored]
+        scored, unscored = self._scored(champion, features)
+        errors = [*parsed.errors, *features.errors, *unscored]
         if not scored:
             raise self._counted(
                 InvalidApplicationError("no applicant could be scored; each error names its place and rule", errors)
@@ -163,7 +164,7 @@ class Scoring:
                 errors_total=len(errors),
             )
         )
-        self._log.store(records, claim.answered(answer) if claim else None)
+        self._log.store(records, claim.answered(answer) if claim else None, champion.layout)
         self._count(records, errors)
         return answer
 
@@ -202,59 +203,61 @@ class Scoring:
         except ServiceError as error:
             raise self._counted(error) from error.__cause__
         state.entities = parsed.asked
-        return Ready(
-            champion, parsed, *(champion.source.features(parsed.applicants) if parsed.applicants else ([], []))
-        )
+        return Ready(champion, parsed, champion.source.features(parsed.applicants))
 
     @staticmethod
-    def _scored(champion: Champion, featured: Sequence[Featured]) -> "tuple[list[Scored], list[FieldError]]":
+    def _scored(champion: Champion, features: Features) -> "tuple[list[Scored], list[FieldError]]":
         """Compute PDs; an applicant whose features the model does not take gets an error."""
-        bundle = champion.bundle
-        fit: list[Featured] = []
-        packed: list[bytes] = []
+        if not features.featured:
+            return [], []
+        slots = champion.source.slots
+        numbers, unseen = slots.seen(features.matrix)
+        pds = champion.bundle.score_float32(numbers).tolist()
+        outside = champion.ranges.outside(numbers, unseen)
+        ruled = [rule.feature for rule in champion.bundle.policy.eligibility]
+        found: list[Scored] = []
         errors: list[FieldError] = []
-        for one in featured:
-            try:
-                packed.append(bundle.encoder.pack(one.features))
-                fit.append(one)
-            except EncodingError as error:  # it names the feature, never the value
-                message = f"the application gives no finite features: {error}"
+        rows = zip(features.featured, pds, outside, numbers, features.matrix, strict=True)
+        for one, pd, beyond, row, values in rows:
+            # What is infinite lies beyond what the training saw. The name is told, never the value.
+            if beyond and (name := slots.infinite(values)) is not None:
+                message = f"the application gives no finite features: {name} is infinite"
                 errors.append(FieldError(one.applicant.table, "not_computable", message, one.applicant.row))
-        scores = bundle.score_packed(packed).tolist()
-        return [
-            Scored(one, pd, champion.ranges.outside(one.features, row))
-            for one, pd, row in zip(fit, scores, packed, strict=True)
-        ], errors
+            else:
+                found.append(Scored(one, pd, beyond, row, slots.named(values, ruled)))
+        return found, errors
 
     @staticmethod
     def _records(
         champion: Champion, scored: "Sequence[Scored]", state: RequestState, caller: Caller
     ) -> list[DecisionRecord]:
-        bundle, slots = champion.bundle, champion.source.slots
-        ruled = [rule.feature for rule in bundle.policy.eligibility]
+        bundle = champion.bundle
         now = datetime.now(UTC).isoformat(timespec="microseconds")
         versions = champion.published.versions if champion.published else {}
+        layout, _ = champion.layout
         records = []
-        for one, pd, _ in scored:
-            outcome = bundle.policy.decide(pd, slots.named(one.features, ruled))
-            features: Any = msgspec.Raw(slots.render(one.features))  # rendered once, here, and never parsed again
+        for one in scored:
+            applicant, states = one.featured
+            outcome = bundle.policy.decide(one.pd, one.ruled)
+            # Rendered once, here, and never parsed again.
+            features: Any = packed(layout, one.numbers, one.ruled)
             records.append(
                 DecisionRecord(
                     decision_id=new_decision_id(),
                     request_id=state.request_id,
                     decided_at=now,
-                    applicant_id=one.applicant.applicant_id,
+                    applicant_id=applicant.applicant_id,
                     caller=caller.key_id,
                     model_version=bundle.version,
                     bundle_sha256=champion.bundle_sha256,
                     policy_version=champion.policy_version,
-                    pd=pd,
+                    pd=one.pd,
                     decision=outcome.decision,
                     band=outcome.band,
                     rule=outcome.rule,
-                    families=one.states,
-                    feature_versions={name: versions[name] for name in _looked_up(one)},
-                    input={"application": one.applicant.application, "histories": one.applicant.histories},
+                    families=states,
+                    feature_versions={name: versions[name] for name in _looked_up(one.featured)},
+                    input=_sent(applicant),
                     features=features,
                 )
             )
@@ -283,6 +286,8 @@ class Scored(NamedTuple):
     featured: Featured
     pd: float
     outside: list[str]  # inputs beyond what the training saw
+    numbers: NDArray[np.float32]  # the inputs as the model saw them
+    ruled: Mapping[str, float | None]  # what hard rules look at
 
 
 class Ready(NamedTuple):
@@ -290,8 +295,7 @@ class Ready(NamedTuple):
 
     champion: Champion
     parsed: Parsed
-    featured: list[Featured]
-    errors: list[FieldError]
+    features: Features
 
 
 def score_columns(bundle: Bundle, columns: Mapping[str, Any]) -> NDArray[np.float64]:
@@ -303,6 +307,15 @@ def score_columns(bundle: Bundle, columns: Mapping[str, Any]) -> NDArray[np.floa
         The features do not fit the model.
     """
     return bundle.score(bundle.encode(columns))
+
+
+def _sent(applicant: Applicant) -> dict[str, Any]:
+    """Give what was sent for an applicant, without the columns that were left out or null."""
+    sent = applicant.application
+    return {
+        "application": None if sent is None else {name: value for name, value in sent.items() if value is not None},
+        "histories": applicant.histories,
+    }
 
 
 def _looked_up(one: Featured) -> list[str]:

@@ -13,7 +13,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from creditrisk_assets.lake import sha256_file
 from creditrisk_assets.modelling.booster import Booster, BoosterError
-from creditrisk_assets.modelling.bundle import FILES, MANIFEST, SIGNATURE, Bundle, BundleError, EncodingError, follow
+from creditrisk_assets.modelling.bundle import (
+    FILES,
+    FLOAT32_LIMIT,
+    MANIFEST,
+    SIGNATURE,
+    Bundle,
+    BundleError,
+    EncodingError,
+    follow,
+    to_float32,
+)
 from creditrisk_assets.modelling.bundle_writer import UNSEEN, BundleContent, publish_bundle, write_bundle
 from creditrisk_assets.modelling.calibration import uncalibrated
 from creditrisk_assets.modelling.signing import public_bytes
@@ -61,28 +71,27 @@ def test_one_row_and_many_rows_are_encoded_alike(written: Written, part: Part) -
     assert np.array_equal(many[:7], some, equal_nan=True)
 
 
-def test_a_packed_row_is_the_row_of_the_matrix_and_scores_to_the_same_bit(written: Written, part: Part) -> None:
+def test_float32_numbers_score_to_the_same_bit_one_by_one_and_together(written: Written, part: Part) -> None:
     bundle = written.bundle
     given = columns(part, bundle, slice(0, 200))
     given["application__income_amt"][:4] = [30000, 1e300, -1e300, 3.4028235e38]
-    given["application__kind_category"][:2] = [UNSEEN, None]
-    given["application__is_owner"][:3] = [True, False, None]
     matrix = bundle.encode(given)
-    packed = [bundle.encoder.pack(row) for row in unknown_as_nan(given, bundle)]
-    assert np.array_equal([np.frombuffer(row, np.float32) for row in packed], matrix, equal_nan=True)
-    assert np.array_equal(bundle.score_packed(packed), bundle.score(matrix))
-    assert np.array_equal([bundle.score_packed([row])[0] for row in packed], bundle.score(matrix))
-    assert bundle.score_packed([]).shape == (0,)
+    numbers = to_float32(matrix)
+    assert np.array_equal(numbers, matrix, equal_nan=True)
+    assert np.array_equal(bundle.score_float32(numbers), bundle.score(matrix))
+    assert np.array_equal([bundle.score_float32(row[np.newaxis])[0] for row in numbers], bundle.score(matrix))
+    assert bundle.score_float32(numbers[:0]).shape == (0,)
 
 
-def unknown_as_nan(given: dict[str, list[object]], bundle: Bundle) -> list[list[object]]:
-    rows = zip(*(given[name] for name in bundle.feature_names), strict=True)
-    return [[float("nan") if value is None else value for value in row] for row in rows]
+def test_what_is_past_float32_is_its_largest_number() -> None:
+    far = to_float32(np.array([[1e300, -1e300, np.inf, np.nan]]))
+    assert far[0, :3].tolist() == [FLOAT32_LIMIT, -FLOAT32_LIMIT, FLOAT32_LIMIT]
+    assert np.isnan(far[0, 3])
 
 
-def test_a_packed_row_of_another_length_is_refused(written: Written) -> None:
-    with pytest.raises(ValueError, match="another length"):
-        written.bundle.score_packed([b"\0" * 4])
+def test_numbers_of_another_width_are_refused(written: Written) -> None:
+    with pytest.raises(ValueError, match="the model takes"):
+        written.bundle.score_float32(np.zeros((1, 1), dtype=np.float32))
 
 
 def test_an_empty_batch_is_scored_to_nothing(written: Written) -> None:
@@ -120,8 +129,6 @@ def test_a_value_of_the_wrong_kind_is_refused_by_name_and_never_repeated(
     with pytest.raises(EncodingError, match=words) as raised:
         written.bundle.encode(row)
     assert "a lot" not in str(raised.value)
-    with pytest.raises(EncodingError, match=words):
-        written.bundle.encoder.pack(unknown_as_nan(row, written.bundle)[0])
 
 
 def test_a_missing_feature_is_refused_by_name(written: Written) -> None:
