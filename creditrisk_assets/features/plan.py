@@ -14,6 +14,7 @@ from creditrisk_assets.contracts.sources import SOURCES
 from creditrisk_assets.contracts.table import ColumnSpec, TableContract
 from creditrisk_assets.features.families import APPLICATION_VIEW, FAMILIES, PRESENCE, Family
 from creditrisk_assets.features.program import ProgramError, render_program
+from creditrisk_assets.features.proof import render_proof
 
 REQUEST_APPLICATION = "application_test"  # an application without its label is what a request carries
 
@@ -28,10 +29,11 @@ def render_plan(
     dict
         `families`: per family its input views, definition (a hash), SQL and (name, type) columns, and its
         `program`, or in `no_program` why it has none; `presence`: flag of the joined table to the family it
-        is about; `tables`: per input view its columns with types, bounds and categories, and its key.
+        is about; `tables`: per input view its columns with types, bounds and categories, and its key; `proof`: what
+        the families give on drawn rows.
     """
     views = dict.fromkeys(view for family in families.values() for view in family.views)
-    return {
+    plan = {
         "families": {
             name: {
                 "inputs": list(family.views),
@@ -45,6 +47,13 @@ def render_plan(
         "presence": {flag: name for flag, name in PRESENCE.items() if name in families},
         "tables": {view: _table(sources[_source(view)]) for view in views},
     }
+    return plan | {"proof": json.loads(_proof(json.dumps(plan)))}
+
+
+@lru_cache(maxsize=8)
+def _proof(plan: str) -> str:
+    """Render as JSON text, once per process: it takes seconds."""
+    return json.dumps(render_proof(json.loads(plan)))
 
 
 def _program(family: Family, sources: Mapping[str, SourceContract]) -> dict[str, Any]:

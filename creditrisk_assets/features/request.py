@@ -4,43 +4,32 @@ What belongs here: running the plan of a model bundle on rows that a caller sent
 (`engine`), validating what was sent (`creditrisk_serving`), encoding for the model (`modelling.bundle`). DuckDB and the standard
 library only: the scoring service imports this.
 
-A family whose plan carries a program runs as compiled functions, proven against DuckDB when they are loaded; what they leave open, and
-a family without a program, DuckDB computes from the same SQL.
+A family whose plan carries a program runs as compiled functions, held against what its SQL gives when they are loaded; what they leave
+open, and a family without a program, DuckDB computes from the same SQL.
 """
 
 import hashlib
-import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from queue import Empty, LifoQueue
 from typing import Any
 
-import duckdb
-
 from creditrisk_assets.features.compiled import UNSETTLED, CompileError, Odd
-from creditrisk_assets.features.probes import draw_probes
+from creditrisk_assets.features.proof import Proof
 from creditrisk_assets.features.relations import CompiledFamily, compile_family
-from creditrisk_assets.features.statement import KEY, family_select, literal, quoted
+from creditrisk_assets.features.statement import KEY
+from creditrisk_assets.features.worker import RequestError, Row, Values, Worker
 
 APPLICATION = "application"
 APPLICATION_KEY = "SK_ID_CURR"
-SENT = "sent_json"  # rows as they are handed to DuckDB: bound, never written into a statement
-FEW_ROWS = 4  # up to here binding values is faster than unpacking JSON (one application: 2.5 ms against 15 ms)
-
-Row = Mapping[str, Any]
-Values = tuple[Any, ...]
-
-
-class RequestError(ValueError):
-    """Features cannot be computed from what was sent; the message names the table and the column, never a value."""
 
 
 class RequestFeatures:
     """Compute features for the applications in a request.
 
-    Statements are prepared once per worker; a worker is an in-memory database of its own that serves one call at a time, so calls
-    from several threads do not meet. A call's rows live in a transaction that is rolled back: nothing of an applicant stays behind.
+    Statements are prepared once per worker, when one is first needed (half a second, 70 MB); a worker is an in-memory database of its
+    own that serves one call at a time, so calls from several threads do not meet. A call's rows live in a transaction that is rolled
+    back: nothing of an applicant stays behind.
 
     Parameters
     ----------
@@ -70,22 +59,21 @@ class RequestFeatures:
     def __init__(self, plan: Mapping[str, Any], threads: int = 1) -> None:
         self._plan = plan
         self._threads = threads
-        self._idle: LifoQueue[_Worker] = LifoQueue()
-        self._idle.put(_Worker(plan, threads))
+        self._idle: LifoQueue[Worker] = LifoQueue()
         self._names = {
             name: tuple(column for column, _ in family["columns"]) for name, family in plan["families"].items()
         }
         self._compiled: dict[str, CompiledFamily] = {}
         self.interpreted: dict[str, str] = {}
-        probes = draw_probes(plan["tables"]) if any("program" in family for family in plan["families"].values()) else {}
+        proof = Proof(plan) if any("program" in family for family in plan["families"].values()) else None
         for name, family in plan["families"].items():
-            if "program" in family:
-                self._compile(name, family["sql"], family["program"], probes)
+            if proof is not None and "program" in family:
+                self._compile(name, family["sql"], family["program"], proof)
             elif "no_program" in family:
                 self.interpreted[name] = family["no_program"]
 
-    def _compile(self, name: str, sql: str, program: Mapping[str, Any], probes: Mapping[str, Sequence[Row]]) -> None:
-        """Compile a family and compare it with DuckDB on drawn rows; a family that fails is left to DuckDB."""
+    def _compile(self, name: str, sql: str, program: Mapping[str, Any], proof: Proof) -> None:
+        """Compile a family and hold it against its proof; a family that fails is left to DuckDB."""
         if program.get("sql_sha256") != hashlib.sha256(sql.encode()).hexdigest():
             self.interpreted[name] = "the plan's program is of another SQL"
             return
@@ -94,28 +82,10 @@ class RequestFeatures:
         except CompileError as error:
             self.interpreted[name] = str(error)
             return
-        if (problem := self._unlike(name, family, probes)) is not None:
+        if (problem := proof.difference(name, family)) is not None:
             self.interpreted[name] = problem
             return
         self._compiled[name] = family
-
-    def _unlike(self, name: str, family: CompiledFamily, probes: Mapping[str, Sequence[Row]]) -> str | None:
-        """Say how a compiled family differs from DuckDB on drawn rows; None if it does not."""
-        with self._worker() as worker:
-            expected = worker.run({table: probes[table] for table in family.tables}, (name,))[name]
-        try:
-            if family.values is None:
-                found = {row[0]: row[1:] for row in family.rows(probes)}
-            else:
-                found = {probe[APPLICATION_KEY]: family.values(probe.get)[1:] for probe in probes[APPLICATION]}
-        except (Odd, *UNSETTLED) as error:
-            return f"its functions do not settle drawn rows ({type(error).__name__})"
-        if found.keys() != expected.keys():
-            return "it is computed for other applicants than DuckDB does on this machine"
-        for key, values in found.items():
-            if (wrong := _first_difference(values, expected[key])) is not None:
-                return f"{self._names[name][wrong]} is computed unlike DuckDB does on this machine"
-        return None
 
     def compute(self, applications: Sequence[Row], histories: Mapping[str, Sequence[Row]]) -> dict[str, list[Any]]:
         """Compute every family.
@@ -268,7 +238,7 @@ class RequestFeatures:
             return worker.run(rows, families)
 
     @contextmanager
-    def _worker(self) -> Iterator["_Worker"]:
+    def _worker(self) -> Iterator[Worker]:
         """Lend an idle worker, or a new one when all are busy; one that failed is closed, not lent again.
 
         A refused request is no failure of the worker: its transaction was rolled back like any other.
@@ -276,7 +246,7 @@ class RequestFeatures:
         try:
             worker = self._idle.get_nowait()
         except Empty:
-            worker = _Worker(self._plan, self._threads)
+            worker = Worker(self._plan, self._threads)
         try:
             yield worker
         except RequestError:
@@ -286,81 +256,6 @@ class RequestFeatures:
             worker.close()
             raise
         self._idle.put(worker)
-
-
-class _Worker:
-    """One in-memory database with the plan's tables and prepared statements."""
-
-    def __init__(self, plan: Mapping[str, Any], threads: int) -> None:
-        self._connection = duckdb.connect(":memory:", config={"threads": threads})
-        # A statement prepared over an empty table is planned from the table's statistics, as one that never yields a row, and would
-        # go on yielding none once rows are there. Without this optimizer the plan is independent of the rows.
-        self._connection.execute("set disabled_optimizers = 'statistics_propagation'")
-        self._connection.execute(f"create table {SENT} (rows varchar)")
-        self._columns: dict[str, tuple[str, ...]] = {}
-        self._inputs = {name: tuple(family["inputs"]) for name, family in plan["families"].items()}
-        for table, schema in plan["tables"].items():
-            self._prepare_table(table, [(column["name"], column["sql_type"]) for column in schema["columns"]])
-        for name, family in plan["families"].items():
-            columns = [(column, kind) for column, kind in family["columns"]]
-            self._connection.execute(f"prepare family_{name} as {family_select(family['sql'], columns)}")
-
-    def _prepare_table(self, table: str, columns: Sequence[tuple[str, str]]) -> None:
-        self._columns[table] = tuple(name for name, _ in columns)
-        declared = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns)
-        structure = literal(json.dumps([dict(columns)]))
-        self._connection.execute(f"create table {quoted(table)} ({declared})")
-        self._connection.execute(
-            f"prepare {quoted('insert_' + table)} as insert into {quoted(table)} "  # noqa: S608 - names of the plan
-            f"select unnest(from_json_strict(rows::json, {structure}), recursive := true) from {SENT}"
-        )
-
-    def run(self, rows: Mapping[str, Sequence[Row]], families: Sequence[str]) -> dict[str, dict[int, Values]]:
-        """Return, per family, key to feature values in the plan's order."""
-        self._connection.execute("begin")
-        try:
-            for table, sent in rows.items():
-                self._insert(table, sent)
-            return {
-                name: self._family(name) if any(rows.get(table) for table in self._inputs[name]) else {}
-                for name in families
-            }
-        finally:
-            self._connection.execute("rollback")
-
-    def close(self) -> None:
-        """Drop the database."""
-        self._connection.close()
-
-    def _insert(self, table: str, rows: Sequence[Row]) -> None:
-        columns = self._columns[table]
-        cells = [[_known(table, name, row.get(name)) for name in columns] for row in rows]
-        try:
-            if len(rows) <= FEW_ROWS:
-                places = ", ".join(f"({', '.join('?' * len(columns))})" for _ in rows)
-                values = [value for row in cells for value in row]
-                self._connection.execute(f"insert into {quoted(table)} values {places}", values)  # noqa: S608 - from the plan
-            else:
-                sent = json.dumps([dict(zip(columns, row, strict=True)) for row in cells])
-                self._connection.execute(f"insert into {SENT} values (?)", [sent])  # noqa: S608 - a constant name
-                self._connection.execute(f"execute {quoted('insert_' + table)}")
-                self._connection.execute(f"delete from {SENT}")  # noqa: S608 - a constant name
-        except (duckdb.Error, TypeError):
-            # DuckDB's message quotes the value, which must not reach a log or a caller.
-            message = f"{table}: a value is not of its column's type; check the rows against the schema"
-            raise RequestError(message) from None
-
-    def _family(self, name: str) -> dict[int, Values]:
-        found = self._connection.execute(f"execute family_{name}").fetchall()
-        return {row[0]: row[1:] for row in found}
-
-
-def _first_difference(found: Sequence[Any], expected: Sequence[Any]) -> int | None:
-    """Return the place of the first value that is not the other's, in type and to the last bit."""
-    for place, (mine, other) in enumerate(zip(found, expected, strict=True)):
-        if type(mine) is not type(other) or (mine != other and (mine == mine or other == other)):  # noqa: PLR0124 - NaN
-            return place
-    return None
 
 
 def _keys(applications: Sequence[Row]) -> list[int]:
@@ -376,12 +271,3 @@ def _keys(applications: Sequence[Row]) -> list[int]:
     if len(set(keys)) < len(keys):
         raise RequestError(f"{APPLICATION_KEY} must differ between the applications of a request; send each one once")
     return keys
-
-
-def _known(table: str, column: str, value: Any) -> Any:
-    """Return a value that JSON and SQL can carry: NaN is unknown, hence None."""
-    if isinstance(value, float) and not math.isfinite(value):
-        if math.isnan(value):
-            return None
-        raise RequestError(f"{table}.{column} is infinite; send null for an unknown value")
-    return value

@@ -13,7 +13,8 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from creditrisk_assets.features.request import RequestError, RequestFeatures, Values
+from creditrisk_assets.features.request import RequestFeatures
+from creditrisk_assets.features.worker import RequestError, Values
 from creditrisk_serving.errors import FieldError, NotReadyError
 from creditrisk_serving.scoring.lookup import LookedUp, PublishedFeatures
 from creditrisk_serving.scoring.parsing import Applicant

@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from creditrisk_assets.features.request import RequestFeatures, Values
+from creditrisk_assets.features.request import RequestFeatures
+from creditrisk_assets.features.worker import Values
 from creditrisk_assets.modelling.bundle import MANIFEST, Bundle, BundleError
 from creditrisk_serving.decisions.inputs import Packed, layout_of, numbers
 from creditrisk_serving.decisions.schemas import DecisionRecord

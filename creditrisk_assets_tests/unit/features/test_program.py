@@ -14,6 +14,7 @@ from creditrisk_assets.features.plan import render_plan
 from creditrisk_assets.features.program import ProgramError, render_program
 from creditrisk_assets.features.relations import compile_family
 from creditrisk_assets.features.request import RequestFeatures
+from creditrisk_assets.features.worker import Worker
 
 Row = dict[str, Any]
 LOANS = [("SK_ID_CURR", "BIGINT"), ("LOAN", "BIGINT"), ("DAY", "INTEGER"), ("AMT", "DOUBLE"), ("KIND", "VARCHAR")]
@@ -201,9 +202,40 @@ def test_a_program_that_computes_something_else_is_found_when_it_is_loaded(name:
             nodes[place] = ["mul", "DOUBLE", node[2], None]
     requests = RequestFeatures(plan)
     assert list(requests.interpreted) == [name]
-    said = ("is computed unlike DuckDB does on this machine", "its functions do not settle drawn rows")
+    said = ("is computed unlike its SQL on this machine", "its functions do not settle drawn rows")
     assert requests.interpreted[name].endswith(said[0]) or requests.interpreted[name].startswith(said[1])
     assert name not in requests._compiled
+
+
+def test_a_plan_with_its_proof_is_loaded_without_asking_duckdb(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = json.loads(json.dumps(render_plan()))
+
+    def asked(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(Worker, "__init__", asked)
+    assert RequestFeatures(plan).interpreted == {}
+    del plan["proof"]
+    with pytest.raises(AssertionError):
+        RequestFeatures(plan)
+
+
+def test_a_proof_that_says_otherwise_leaves_the_family_to_duckdb() -> None:
+    plan = json.loads(json.dumps(render_plan()))
+    row = plan["proof"]["families"]["pos_cash"][0]
+    place = next(place for place, value in enumerate(row) if place and isinstance(value, float))
+    row[place] += 1.0
+    name = plan["families"]["pos_cash"]["columns"][place - 1][0]
+    assert RequestFeatures(plan).interpreted == {"pos_cash": f"{name} is computed unlike its SQL on this machine"}
+    plan["proof"]["families"]["bureau"].pop()
+    assert RequestFeatures(plan).interpreted["bureau"] == "it is computed for other applicants than by its SQL"
+
+
+def test_a_proof_of_other_rows_is_not_believed() -> None:
+    plan = json.loads(json.dumps(render_plan()))
+    plan["proof"]["families"]["pos_cash"].clear()
+    plan["proof"]["probes"] = "of rows that an earlier release drew"
+    assert RequestFeatures(plan).interpreted == {}
 
 
 HARMS: dict[str, Any] = {

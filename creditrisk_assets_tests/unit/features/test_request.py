@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from creditrisk_assets.features.plan import render_plan
-from creditrisk_assets.features.request import RequestError, RequestFeatures
+from creditrisk_assets.features.request import RequestFeatures
+from creditrisk_assets.features.worker import RequestError
 
 CREDITS = [
     {"SK_ID_CURR": 7, "SK_ID_BUREAU": number, "CREDIT_ACTIVE": "Active", "DAYS_CREDIT": -number}
