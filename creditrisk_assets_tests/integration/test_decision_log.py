@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
+import mlflow
+import msgspec
 import pytest
+from mlflow.entities import Run
 
 from creditrisk_assets import running
 from creditrisk_assets.lake import Lake
@@ -82,3 +85,36 @@ def test_a_changed_record_stops_it_and_the_last_good_version_stays(settings: Set
 def test_without_a_decision_there_is_nothing_to_write_and_nothing_wrong(settings: Settings) -> None:
     assert made(settings) == "built"
     assert json.loads((Lake(settings.lake).require(KEY).path / "days.json").read_text()) == {}
+
+
+def test_each_days_figures_are_a_run_in_mlflow_that_is_logged_anew_only_when_it_grew(settings: Settings) -> None:
+    day = [record(decided_at=f"2026-11-28T0{hour}:00:00.000000+00:00", pd=0.1 * hour) for hour in range(1, 4)]
+    approved = msgspec.structs.replace(day[0], decision="approve", band="A")
+    decide(settings, [approved, *day[1:], *on("2026-11-29", 2)])
+    made(settings)
+    client = mlflow.MlflowClient(settings.tracking_uri)
+
+    def runs() -> dict[str, Run]:
+        experiment = client.get_experiment_by_name("credit-risk-decisions")
+        assert experiment is not None
+        return {run.data.tags["day"]: run for run in client.search_runs([experiment.experiment_id])}
+
+    first = runs()
+    assert sorted(first) == ["2026-11-28", "2026-11-29"]
+    metrics = first["2026-11-28"].data.metrics
+    assert first["2026-11-28"].data.tags["model_version"] == "m"
+    assert first["2026-11-28"].info.status == "FINISHED"
+    assert (metrics["decisions"], metrics["applicants"], metrics["requests"]) == (3.0, 1.0, 1.0)
+    assert [round(metrics[name], 9) for name in ("approval_rate", "referral_rate", "decline_rate")] == [
+        pytest.approx(1 / 3),
+        pytest.approx(2 / 3),
+        0.0,
+    ]
+    assert (metrics["pd_mean"], metrics["pd_p50"]) == (pytest.approx(0.2), pytest.approx(0.2))
+    assert (metrics["band_A_share"], metrics["band_C_share"]) == (pytest.approx(1 / 3), pytest.approx(2 / 3))
+    decide(settings, on("2026-11-29", 1))
+    made(settings)
+    again = runs()
+    assert {day: run.info.run_id for day, run in again.items()} == {day: run.info.run_id for day, run in first.items()}
+    assert again["2026-11-29"].data.metrics["decisions"] == 3.0
+    assert again["2026-11-28"].info.end_time == first["2026-11-28"].info.end_time

@@ -16,6 +16,8 @@ from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
 from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.lake import Lake, Version
 from creditrisk_assets.modelling.signing import public_bytes, signing_key
+from creditrisk_assets.registry.deciding import days_of_decisions, log_days
+from creditrisk_assets.resources.mlflow import connect
 from creditrisk_assets.settings import Settings
 from creditrisk_serving.decisions import daily
 from creditrisk_serving.decisions.checkpoints import read_checkpoints
@@ -25,6 +27,7 @@ from creditrisk_serving.settings import ServingSettings
 
 KEY = "serving/decision_log"
 DAYS = "days.json"
+DECISIONS_EXPERIMENT = "-decisions"  # beside the experiment of the trainings
 WHOLE = {
     "as_written": "Every record follows the one before it in its chain, and every chain holds what was signed of it.",
     "every_decision_written": "The files hold as many decisions as the log.",
@@ -77,7 +80,19 @@ def _show(version: Version) -> Mapping[str, dg.MetadataValue]:
     return {"days": table_of(days[-SHOWN:])} if days else {}
 
 
-def _sign(settings: Settings, _lake: Lake, _version: Version) -> None:
+def _export(settings: Settings, _lake: Lake, version: Version) -> None:
+    _sign(settings)
+    days = {
+        str(one["day"]): version.path / daily.file_of(str(one["day"]))
+        for one in version.manifest.metadata["facts"]["days"]
+    }
+    if days:
+        connect(settings)
+        artifacts = None if settings.mlflow_tracking_uri else settings.mlflow_artifacts.as_uri()
+        log_days(f"{settings.mlflow_experiment}{DECISIONS_EXPERIMENT}", days_of_decisions(days), artifacts)
+
+
+def _sign(settings: Settings) -> None:
     serving = ServingSettings(platform=settings)
     key = signing_key(settings.keys, settings.signing_key)
     with reading(serving.decision_log_url) as database:
@@ -95,7 +110,7 @@ DECISIONS = Artefact(
     group="serving",
     kinds=frozenset({"parquet", "sqlite"}),
     describe=Describe(
-        what="Every decision the service answered, as one Parquet file a day, and a signed checkpoint of the log.",
+        what="Every decision the service answered, one Parquet file a day; a signed checkpoint of the log; each day's figures in MLflow.",
         grain="one row per decision",
         built_from="the decision log",
         known_at="the moment of decision",
@@ -108,7 +123,7 @@ DECISIONS = Artefact(
     show=_show,
     checks=CONTRACT | WHOLE,
     also_from=_log,
-    export=_sign,
+    export=_export,
     columns=schema_of(DECISION_LOG),
 )
 ARTEFACTS = (DECISIONS,)

@@ -4,8 +4,10 @@ What belongs here: the order of the steps, and that nothing leaves before it is 
 itself, HTTP.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
@@ -268,11 +270,12 @@ class Scoring:
         return error
 
     def _count(self, records: Sequence[DecisionRecord], errors: Sequence[FieldError]) -> None:
+        for outcome, count in Counter((record.decision, record.band) for record in records).items():
+            self._metrics.decisions[outcome].inc(count)
+        for state, count in Counter(chain.from_iterable(record.families.items() for record in records)).items():
+            self._metrics.families[state].inc(count)
         for record in records:
-            self._metrics.decisions[record.decision, record.band].inc()
             self._metrics.pd.observe(record.pd)
-            for family in record.families.items():
-                self._metrics.families[family].inc()
         self._count_errors(errors)
 
     def _count_errors(self, errors: Sequence[FieldError]) -> None:
