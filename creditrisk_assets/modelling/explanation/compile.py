@@ -139,7 +139,7 @@ class _Cutter:
         value, features = tree.leaf_values[leaf], list(by_feature)
         if len(numbers) >= self._deep:
             unique, counts = np.unique(theirs, axis=0, return_counts=True)
-            weights = counts * (value / len(theirs))
+            weights = (counts * (value / len(theirs))).astype(np.float64)
             self.deep_leaves.append(DeepLeaf(np.array(numbers), np.array(features), unique, weights))
             return
         table = value * self._shared(_patterns(len(numbers)), theirs)
@@ -163,7 +163,9 @@ def _assembled(inputs: int, base: float, nodes: Nodes, cutter: _Cutter, blocks: 
     size = 0
     for block, row in zip(blocks, bits, strict=True):
         row[: len(block.bits)] = block.bits
-        unique, place = np.unique(block.table, axis=0, return_inverse=True)  # most patterns of a long branch give nothing
+        unique, place = np.unique(
+            block.table, axis=0, return_inverse=True
+        )  # most patterns of a long branch give nothing
         rows.append(size + place.ravel() * unique.shape[1])
         table.append(unique.ravel())
         size += unique.size

@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 
 TOLERANCE = 1e-6  # of a margin: rounding of the tables to float32, and no more
 COLUMNS = 16  # bits of a pattern
+ZERO = np.float32(1e-35)  # LightGBM takes what is not above it, of either sign, for 0
 
 Bits = NDArray[np.bool_]
 Places = NDArray[np.intp]
@@ -54,7 +55,8 @@ class Nodes:
 
     def outcomes(self, row: NDArray[np.float32]) -> Bits:
         """Tell which nodes send a row of the model's matrix to the left: (nodes,)."""
-        values = np.concatenate((row, np.where(np.isnan(row), np.float32(0), row)))[self.slots]
+        zeroed = np.where(np.abs(row) > ZERO, row, np.float32(0))
+        values = np.concatenate((np.where(np.isnan(row), row, zeroed), zeroed))[self.slots]
         out = np.empty(len(values), dtype=np.bool_)
         first = self.missing_left
         np.logical_not(values[:first] > self.thresholds[:first], out=out[:first])
@@ -121,11 +123,18 @@ class Explainer:
         patterns = np.packbits(bits[self.block_bits].ravel(), bitorder="little").view("<u2")
         starts = self.rows[self.block_rows + patterns]
         shares = self.table[starts[self.entry_blocks] + self.entry_places]
-        found = np.bincount(self.entry_features, shares, self.inputs)
+        found = np.bincount(self.entry_features, shares, self.inputs).astype(
+            np.float64
+        )  # of no entries they are integers
         for leaf in self.deep:
             met = bits[len(self.nodes.slots) + leaf.conditions]
             found[leaf.features] += attribute_one(met, leaf.references, leaf.weights)
         return found
+
+    def all_contributions(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Compute the contributions of each row of an encoded matrix: (rows, inputs); raises as `contributions`."""
+        rows = [self.contributions(row) for row in np.ascontiguousarray(matrix, dtype=np.float32)]
+        return np.array(rows).reshape(len(rows), self.inputs)
 
     def check(self, contributions: NDArray[np.float64], margin: float) -> None:
         """Prove that contributions explain a margin, the whole of it and nothing else.
@@ -153,7 +162,9 @@ class Explainer:
     def layout(self) -> bytes:
         """Render all but the table as a file of numpy arrays, without Python objects."""
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("nodes", "table", "deep")}
-        deep = {f"deep_{place}_{name}": part for place, leaf in enumerate(self.deep) for name, part in vars(leaf).items()}
+        deep = {
+            f"deep_{place}_{name}": part for place, leaf in enumerate(self.deep) for name, part in vars(leaf).items()
+        }
         deep["deep_leaves"] = np.array(len(self.deep))
         out = io.BytesIO()
         np.savez(out, allow_pickle=False, **plain, **vars(self.nodes), **deep)
@@ -178,7 +189,7 @@ class Explainer:
             )
             inputs, base = int(arrays.pop("inputs")), float(arrays.pop("base"))
             return cls(inputs=inputs, base=base, nodes=nodes, deep=deep, table=table, **arrays)
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise ExplanationError(f"this is not an explanation's layout: {error}") from error
 
 
@@ -230,6 +241,4 @@ def attribute_one(met: Bits, references: Bits, weights: NDArray[np.float64]) -> 
 @cache
 def _shares(size: int) -> NDArray[np.float64]:
     """Tabulate 1 / (a C(a + b, a)), 0 where a is 0, for a and b up to a size."""
-    return np.array(
-        [[1 / (a * math.comb(a + b, a)) if a else 0.0 for b in range(size + 1)] for a in range(size + 1)]
-    )
+    return np.array([[1 / (a * math.comb(a + b, a)) if a else 0.0 for b in range(size + 1)] for a in range(size + 1)])

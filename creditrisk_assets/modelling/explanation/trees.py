@@ -68,7 +68,9 @@ def read_trees(text: str) -> tuple[Tree, ...]:
     """
     header, *bodies = re.split(r"\nTree=\d+\n", text.partition("\nend of trees")[0])
     if "num_tree_per_iteration=1\n" not in header or "\naverage_output" in header:
-        raise ExplanationError("only a model whose margin is the sum of its trees can be explained; train a boosted one")
+        raise ExplanationError(
+            "only a model whose margin is the sum of its trees can be explained; train a boosted one"
+        )
     fields = [dict(line.split("=", 1) for line in body.splitlines() if "=" in line) for body in bodies]
     return tuple(_tree(place, found) for place, found in enumerate(fields) if found["num_leaves"] != "1")
 
