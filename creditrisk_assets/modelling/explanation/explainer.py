@@ -144,7 +144,7 @@ class Explainer:
         ExplanationError
             They do not add up to it: no reason may be given of them.
         """
-        gap = abs(math.fsum(contributions.tolist()) + self.base - margin)
+        gap = abs(float(contributions.sum()) + self.base - margin)
         if not gap <= TOLERANCE:
             raise ExplanationError(
                 f"contributions add up to {gap:.3g} beside the margin they explain; the bundle's explanation is not of its model,"
