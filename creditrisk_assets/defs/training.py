@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 
 from creditrisk_assets.contracts.check import check
@@ -42,6 +43,10 @@ from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.calibration import Calibrator
 from creditrisk_assets.modelling.configuration import ModelConfig, load_configuration
 from creditrisk_assets.modelling.cross_validation import OutOfFold
+from creditrisk_assets.modelling.explanation import compile as compiling
+from creditrisk_assets.modelling.explanation import explainer, reference_set, trees
+from creditrisk_assets.modelling.explanation.compile import compile_explainer
+from creditrisk_assets.modelling.explanation.reference_set import ReferenceSet, choose_reference
 from creditrisk_assets.modelling.fold_models import render_fold_models
 from creditrisk_assets.modelling.inputs import InputChoice, ModelInput, choose_inputs
 from creditrisk_assets.modelling.policy import Policy, load_policy
@@ -58,6 +63,7 @@ SELECTION, SEARCH = "model/selection", "model/search"  # research, taken over wh
 SELECTION_FILE, SEARCH_FILE = "selection.json", "search.json"
 CALIBRATOR, ADOPTED, FOLD_MODELS = "calibrator.json", "adopted.json", "fold_models.json"
 BUNDLE, COMPARISON, IMPORTANCE = "bundle", "comparison", "importance.json"
+REFERENCE_APPLICANTS = "reference_applicants.npy"  # rows of the model's matrix: they stay in the lake
 MLFLOW_RUN_TAG = "mlflow_run_id"
 TOP_INPUTS = 20
 
@@ -159,7 +165,9 @@ def _make_model(work: Work) -> Made:
     synthetic = _is_synthetic(work.lake)
     origin = {"synthetic": synthetic, "research": adopted.versions}
     scores = _scores_out_of_fold(out_of_fold, policy)
-    written = _write(work, trained.model, part, policy, BUNDLE, origin, scores)
+    compared = choose_reference(trained.model, part, policy.decisions.approve_below)
+    np.save(work.draft.path / REFERENCE_APPLICANTS, compared.rows, allow_pickle=False)
+    written = _write(work, trained.model, part, policy, BUNDLE, origin, scores=scores, compared=compared)
     if trained.comparison is not None:
         _write(work, trained.comparison, part, policy, COMPARISON, origin)
     (work.draft.path / IMPORTANCE).write_text(json.dumps(trained.model.importance, indent=1))
@@ -194,7 +202,9 @@ def _write(
     policy: Policy,
     name: str,
     origin: Mapping[str, Any],
+    *,
     scores: ScoreReference | None = None,
+    compared: ReferenceSet | None = None,
 ) -> Bundle:
     metrics = {
         "training_applicants": model.rows,
@@ -217,6 +227,8 @@ def _write(
         ),
         inputs={key: version.version for key, version in work.inputs.items()},
         code_version=MODEL_CODE,
+        explainer=compile_explainer(model.model_text, compared.rows) if compared else None,
+        reference_applicants=compared.facts() if compared else None,
     )
     return bundle_writer.write_bundle(
         work.draft.path / name, content, signing_key(work.settings.keys, work.settings.signing_key)
@@ -244,6 +256,7 @@ def _model_facts(model: TrainedModel, choice: InputChoice, written: Bundle, *, s
         "model_version": written.version,
         "model_hash": model.model_hash,
         "calibrator": asdict(model.calibrator),
+        "reference_applicants": written.reference_applicants,
         "kept_for_testing_only": {item.name: list(choice.attributes[item.name]) for item in choice.prohibited},
         "allowed_by_policy": dict(choice.reasons),
         "dropped": dict(model.dropped),
@@ -290,12 +303,20 @@ def _show_model(version: Version) -> Mapping[str, dg.MetadataValue]:
         "mlflow_run_id": dg.MetadataValue.text(facts["mlflow"]["run_id"]),
         "features": dg.MetadataValue.int(facts["features"]),
         "trees": dg.MetadataValue.text(f"{facts['trees']} ({facts['trees_reason']})"),
+        "contributions compare with": dg.MetadataValue.text(_reference_words(facts["reference_applicants"])),
         **_show_research(facts["research"]),
         "top_inputs": table_of(top),
     }
     if left_out:
         shown["kept_for_testing_only"] = table_of(left_out)
     return shown
+
+
+def _reference_words(found: Mapping[str, Any]) -> str:
+    return (
+        f"{found['applicants']} training applicants just approved: PD {found['lowest_pd']:.4f} to {found['highest_pd']:.4f},"
+        f" cut-off {found['approve_below']}"
+    )
 
 
 def meaning(settings: Settings) -> Mapping[str, str]:
@@ -321,7 +342,8 @@ def _trained_on(settings: Settings, lake: Lake) -> Mapping[str, str]:
 
 
 FITTING_CODE = code_version(training, pipeline, folds)
-MODEL_CODE = code_version(FITTING_CODE, calibration, bundle, bundle_writer, reference)
+EXPLAINING_CODE = code_version(trees, compiling, explainer, reference_set)
+MODEL_CODE = code_version(FITTING_CODE, calibration, bundle, bundle_writer, reference, EXPLAINING_CODE)
 OUT_OF_FOLD_PREDICTIONS = Artefact(
     key=OUT_OF_FOLD,
     group="training",
@@ -366,15 +388,15 @@ PD_MODEL = Artefact(
     describe=Describe(
         what=(
             "The PD model as a signed bundle: LightGBM's text, calibrator, encoder, feature plan, policy, golden rows, reference"
-            " distributions."
+            " distributions, explainer."
         ),
         grain="one model",
         built_from="`training/split_train`, `model/out_of_fold`, `model.yaml`, the policy file",
         known_at="when its training applicants' outcomes are",
         consumed_by="`model/evaluation`, `model/validation`, `monitoring/drift`, `registry/version`",
         fails_when=(
-            "TARGET has one class, no input carries information, a golden row is not reproduced, an input is prohibited, or the pipeline"
-            " learns from a shuffled TARGET"
+            "TARGET has one class, no input carries information, a golden row is not reproduced, an input is prohibited, the pipeline"
+            " learns from a shuffled TARGET, or too few applicants are approved to explain declines by comparison with them"
         ),
         source="creditrisk_assets/modelling/training.py",
     ),

@@ -11,11 +11,17 @@ library alone, and never unpickles anything.
     plan.json        feature SQL and tables  policy.json    grades, cut-offs, gates
     calibrator.json  the map from margins to PDs      metrics.json   how the training went
     golden.json      rows with the PDs they must get      reference.json     distributions of the training applicants
+
+and where its scores can be explained
+
+    explanation.json         who the reference applicants are     explanation.npz     the compiled explainer but its table
+    contributions.npy        its table, mapped into memory        golden_contributions.npy     what golden rows must get
 """
 
 import base64
 import binascii
 import hashlib
+import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -31,10 +37,12 @@ from numpy.typing import NDArray
 
 from creditrisk_assets.modelling.booster import Booster, BoosterError
 from creditrisk_assets.modelling.calibration import CalibrationError, Calibrator
+from creditrisk_assets.modelling.explanation.explainer import Explainer, ExplanationError
 from creditrisk_assets.modelling.policy import Policy, PolicyError, Sign, parse_policy
 from creditrisk_assets.modelling.reference import Reference
 
-FORMAT = 3  # 1 had no calibrator: its PDs were the margins' sigmoid; 2 had no reference distributions
+FORMAT = 4  # 1 had no calibrator: its PDs were the margins' sigmoid; 2 had no reference distributions
+READ_FORMATS = (3, FORMAT)  # 3 had no explanation
 MANIFEST = "manifest.json"
 SIGNATURE = "signature.json"
 FILES = (
@@ -47,9 +55,13 @@ FILES = (
     "policy.json",
     "reference.json",
 )
+EXPLANATION, LAYOUT, TABLE = "explanation.json", "explanation.npz", "contributions.npy"
+GOLDEN_CONTRIBUTIONS = "golden_contributions.npy"
+EXPLANATION_FILES = (EXPLANATION, LAYOUT, TABLE, GOLDEN_CONTRIBUTIONS)
 POINTER = "CURRENT"
 PUBLIC_KEY_FILE = "bundle_signing.pub"
 GOLDEN_TOLERANCE = 1e-12
+GOLDEN_CONTRIBUTION_TOLERANCE = 1e-9  # of a margin
 FEW_ROWS = 64  # below this, row by row through Python beats column by column through numpy
 FLOAT32_LIMIT = float(np.finfo(np.float32).max)
 
@@ -162,6 +174,8 @@ class Bundle:
     calibrator: Calibrator
     reference: Reference = field(repr=False)
     booster: Booster = field(repr=False, compare=False)
+    explainer: Explainer | None = field(default=None, repr=False, compare=False)  # None: made without
+    reference_applicants: Mapping[str, Any] | None = None  # with whom contributions compare
 
     @classmethod
     def load(cls, path: Path, public_key: bytes) -> "Bundle":
@@ -181,8 +195,12 @@ class Bundle:
             golden row gets another score than at registration.
         """
         manifest = _verified_manifest(path, public_key)
-        contents = {name: _verified_file(path, name, digest) for name, digest in manifest["files"].items()}
-        if strangers := sorted(p.name for p in path.iterdir() if p.name not in {*FILES, MANIFEST, SIGNATURE}):
+        files = dict(manifest["files"])
+        table = _verified_table(path, files.pop(TABLE)) if TABLE in files else None
+        contents = {name: _verified_file(path, name, digest) for name, digest in files.items()}
+        if strangers := sorted(
+            p.name for p in path.iterdir() if p.name not in {*manifest["files"], MANIFEST, SIGNATURE}
+        ):
             raise BundleError(f"{path}: {', '.join(strangers)} does not belong to a bundle; publish the version again")
         try:
             bundle = cls(
@@ -195,12 +213,16 @@ class Bundle:
                 calibrator=Calibrator.from_json(contents["calibrator.json"].decode()),
                 reference=Reference.from_dict(json.loads(contents["reference.json"])),
                 booster=Booster(contents["model.txt"].decode()),
+                explainer=None if table is None else Explainer.read(contents[LAYOUT], table),
+                reference_applicants=None if table is None else json.loads(contents[EXPLANATION]),
             )
             golden = json.loads(contents["golden.json"])["rows"]
         except (ValueError, KeyError, TypeError, BoosterError, PolicyError) as error:
             raise BundleError(f"{path}: a signed file does not hold what it should ({error})") from error
         bundle._check_shape(path)
         bundle._check_golden(path, golden)
+        if bundle.explainer is not None:
+            bundle._check_explanation(path, golden, bundle.explainer, _array(path, contents[GOLDEN_CONTRIBUTIONS]))
         return bundle
 
     @cached_property
@@ -248,10 +270,9 @@ class Bundle:
     def _check_golden(self, path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         if not rows:
             raise BundleError(f"{path}: golden.json has no rows, so the model cannot be checked")
-        columns = {name: [row["features"][name] for row in rows] for name in self.feature_names}
         expected = np.array([row["pd"] for row in rows], dtype=np.float64)
         try:
-            gaps = np.abs(self.score(self.encode(columns)) - expected)
+            gaps = np.abs(self.score(golden_matrix(self.encoder, rows)) - expected)
         except CalibrationError as error:
             raise BundleError(f"{path}: {error}") from error
         if not (gaps <= GOLDEN_TOLERANCE).all():
@@ -260,6 +281,28 @@ class Bundle:
                 f"{path}: golden row {worst} scores {gaps[worst]:.3g} away from its score at registration;"
                 " the library here is not the one the model was made with, or the bundle is broken"
             )
+
+    def _check_explanation(
+        self, path: Path, rows: Sequence[Mapping[str, Any]], explainer: Explainer, expected: NDArray[np.float64]
+    ) -> None:
+        matrix = golden_matrix(self.encoder, rows)
+        try:
+            found = explainer.all_contributions(matrix)
+            gaps = np.abs(found - expected)
+            for contributions, margin in zip(found, self.booster.margins(matrix).tolist(), strict=True):
+                explainer.check(contributions, margin)
+        except (ExplanationError, IndexError, ValueError) as error:
+            raise BundleError(f"{path}: the golden rows cannot be explained ({error})") from error
+        if not (gaps <= GOLDEN_CONTRIBUTION_TOLERANCE).all():
+            raise BundleError(
+                f"{path}: golden row {int(gaps.max(axis=1).argmax())} gets other contributions than at registration;"
+                " numpy here is not the one the model was made with, or the bundle is broken"
+            )
+
+
+def golden_matrix(encoder: Encoder, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+    """Encode golden rows, each with its `features` by name."""
+    return encoder.encode({name: [row["features"][name] for row in rows] for name in encoder.names})
 
 
 def round_to_float32(matrix: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.float64]:
@@ -372,13 +415,15 @@ def _verified_manifest(path: Path, public_key: bytes) -> dict[str, Any]:
         manifest["model_version"], manifest["feature_count"]
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{path}: {MANIFEST} does not describe a bundle") from error
-    if found != FORMAT:
+    if found not in READ_FORMATS:
         raise BundleError(
             f"{path}: format {found} is not the one this release reads ({FORMAT}); train a version with this release"
             " (`creditrisk run`), or serve with the one that made it"
         )
-    if set(files) != set(FILES):
-        raise BundleError(f"{path}: the manifest lists {sorted(files)}; a bundle has {sorted(FILES)}")
+    if set(files) not in (set(FILES), {*FILES, *EXPLANATION_FILES}):
+        raise BundleError(
+            f"{path}: the manifest lists {sorted(files)}; a bundle has {sorted(FILES)}, and all or none of {sorted(EXPLANATION_FILES)}"
+        )
     return dict(manifest)
 
 
@@ -387,6 +432,32 @@ def _verified_file(path: Path, name: str, digest: str) -> bytes:
     if hashlib.sha256(content).hexdigest() != digest:
         raise BundleError(f"{path}: {name} was changed after it was signed; publish the version again")
     return content
+
+
+def _verified_table(path: Path, digest: str) -> NDArray[np.float32]:
+    """Map the table of contributions into memory: processes on one machine share it."""
+    try:
+        with (path / TABLE).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != digest:
+            raise BundleError(f"{path}: {TABLE} was changed after it was signed; publish the version again")
+        table = np.load(path / TABLE, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise BundleError(f"{path}: {TABLE} cannot be read ({error.strerror}); publish the version again") from error
+    except (EOFError, ValueError) as error:
+        raise BundleError(f"{path}: {TABLE} is no table of contributions ({error})") from error
+    if table.dtype != np.float32 or table.ndim != 1:
+        raise BundleError(f"{path}: {TABLE} is no table of contributions ({table.dtype}, {table.ndim} dimensions)")
+    mapped: NDArray[np.float32] = table.view(np.ndarray)
+    return mapped
+
+
+def _array(path: Path, content: bytes) -> NDArray[np.float64]:
+    try:
+        found: NDArray[np.float64] = np.load(io.BytesIO(content), allow_pickle=False)
+    except (EOFError, ValueError) as error:
+        raise BundleError(f"{path}: {GOLDEN_CONTRIBUTIONS} is no array ({error})") from error
+    return found
 
 
 def _read(path: Path, name: str) -> bytes:

@@ -7,6 +7,7 @@ follows. What does not: reading and verifying (`bundle`), whether a version may 
 import base64
 import errno
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -23,16 +24,22 @@ from numpy.typing import NDArray
 
 from creditrisk_assets.lake import write_atomically
 from creditrisk_assets.modelling.bundle import (
-    FILES,
+    EXPLANATION,
     FORMAT,
+    GOLDEN_CONTRIBUTIONS,
+    LAYOUT,
     MANIFEST,
     POINTER,
     SIGNATURE,
+    TABLE,
     Bundle,
     BundleError,
     BundleFeature,
+    Encoder,
+    golden_matrix,
 )
 from creditrisk_assets.modelling.calibration import Calibrator
+from creditrisk_assets.modelling.explanation.explainer import Explainer
 from creditrisk_assets.modelling.policy import Policy
 from creditrisk_assets.modelling.reference import Reference
 from creditrisk_assets.modelling.signing import public_bytes
@@ -57,6 +64,8 @@ class BundleContent:
     reference: Reference
     inputs: Mapping[str, str]  # lake key -> version
     code_version: str
+    explainer: Explainer | None = None  # of a model that decides on people
+    reference_applicants: Mapping[str, Any] | None = None  # what is told of those it compares with; no row of theirs
 
 
 def golden_rows(
@@ -171,21 +180,21 @@ def publish_bundle(bundle: Path, bundles: Path, public_key: bytes) -> Path:
     BundleError
         The bundle does not verify.
     """
-    version = Bundle.load(bundle, public_key).version
+    read = Bundle.load(bundle, public_key)
     bundles.mkdir(parents=True, exist_ok=True)
     _sweep(bundles)
-    target = bundles / version
+    target = bundles / read.version
     draft = bundles / f".draft-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     draft.mkdir()
     try:
-        for name in (*FILES, SIGNATURE, MANIFEST):
+        for name in (*read.manifest["files"], SIGNATURE, MANIFEST):
             shutil.copyfile(bundle / name, draft / name)
             _sync(draft / name)
         _move_in(draft, target, public_key)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     _sync(bundles)
-    write_atomically(bundles / POINTER, json.dumps({"version": version}))
+    write_atomically(bundles / POINTER, json.dumps({"version": read.version}))
     return target
 
 
@@ -227,7 +236,8 @@ def _sync(path: Path) -> None:
 
 
 def _render(content: BundleContent) -> dict[str, bytes]:
-    return {
+    explanation = {} if content.explainer is None else _render_explanation(content, content.explainer)
+    return explanation | {
         "calibrator.json": content.calibrator.to_json().encode(),
         "encoder.json": _json(render_features(content.features)),
         "golden.json": _json({"rows": list(content.golden)}),
@@ -236,6 +246,16 @@ def _render(content: BundleContent) -> dict[str, bytes]:
         "plan.json": _json(content.plan),
         "policy.json": content.policy.to_json().encode(),
         "reference.json": _compact(content.reference.to_dict()),
+    }
+
+
+def _render_explanation(content: BundleContent, explainer: Explainer) -> dict[str, bytes]:
+    golden = explainer.all_contributions(golden_matrix(Encoder(content.features), content.golden))
+    return {
+        EXPLANATION: _json(content.reference_applicants),
+        GOLDEN_CONTRIBUTIONS: _array(golden),
+        LAYOUT: explainer.layout(),
+        TABLE: _array(explainer.table),
     }
 
 
@@ -253,6 +273,12 @@ def render_features(features: Sequence[BundleFeature]) -> dict[str, Any]:
             for feature in features
         ]
     }
+
+
+def _array(values: NDArray[Any]) -> bytes:
+    out = io.BytesIO()
+    np.save(out, values, allow_pickle=False)
+    return out.getvalue()
 
 
 def _sha256(content: bytes) -> str:

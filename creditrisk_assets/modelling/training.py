@@ -94,9 +94,7 @@ class TrainedModel:
 
     def margins(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """Compute margins (log-odds) by the training library; the frame may hold more columns than the model uses."""
-        found: NDArray[np.float64] = self.booster.predict(
-            self._encoded(frame), raw_score=True, num_threads=self.threads
-        )
+        found: NDArray[np.float64] = self.booster.predict(self.matrix(frame), raw_score=True, num_threads=self.threads)
         return found
 
     def disagreement(self, frame: pd.DataFrame) -> NDArray[np.float64]:
@@ -110,7 +108,7 @@ class TrainedModel:
         count = len(self.members)
         if count == 1:
             return np.full(len(frame), np.nan)
-        encoded, first, margins = self._encoded(frame), 0, []
+        encoded, first, margins = self.matrix(frame), 0, []
         for trees in self.members:
             reach = {"start_iteration": first, "num_iteration": trees}
             part = self.booster.predict(encoded, raw_score=True, num_threads=self.threads, **reach)
@@ -123,7 +121,8 @@ class TrainedModel:
         """Compute PDs, as the bundle will: the calibrator applied to margins."""
         return self.calibrator.pds(self.margins(frame))
 
-    def _encoded(self, frame: pd.DataFrame) -> Any:
+    def matrix(self, frame: pd.DataFrame) -> NDArray[np.float32]:
+        """Encode a frame, which may hold more columns than the model uses: (n, inputs)."""
         return self.encoder.transform(frame[[i.name for i in self.inputs]])
 
     def golden(self, part: Part) -> list[Row]:

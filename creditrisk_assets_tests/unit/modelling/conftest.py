@@ -14,6 +14,8 @@ from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.bundle_writer import BundleContent, write_bundle
 from creditrisk_assets.modelling.configuration import ModelConfig, load_configuration
 from creditrisk_assets.modelling.cross_validation import cross_validate
+from creditrisk_assets.modelling.explanation.compile import compile_explainer
+from creditrisk_assets.modelling.explanation.reference_set import ReferenceSet, choose_reference
 from creditrisk_assets.modelling.inputs import InputChoice, ModelInput
 from creditrisk_assets.modelling.policy import load_policy
 from creditrisk_assets.modelling.reference import reference_of
@@ -29,6 +31,7 @@ INPUTS = (
     ModelInput("application__constant", "application", "numeric"),
     ModelInput("application__empty", "application", "numeric"),
 )
+CUT_OFF = 0.2  # at the policy's, too few of these applicants would be approved to compare with
 GENDER = ModelInput("application__gender_category", "application", "category")
 CHOICE = InputChoice(INPUTS, (GENDER,), {GENDER.name: ("CODE_GENDER",)}, {})
 
@@ -93,7 +96,12 @@ def training(part: Part, config: ModelConfig) -> Training:
 
 
 @pytest.fixture(scope="session")
-def content(training: Training, part: Part) -> BundleContent:
+def compared(training: Training, part: Part) -> ReferenceSet:
+    return choose_reference(training.model, part, CUT_OFF)
+
+
+@pytest.fixture(scope="session")
+def content(training: Training, part: Part, compared: ReferenceSet) -> BundleContent:
     return BundleContent(
         name="credit-risk-pd",
         model_text=training.model.model_text,
@@ -106,6 +114,8 @@ def content(training: Training, part: Part) -> BundleContent:
         reference=reference_of({i.name: i.kind for i in training.model.inputs}, part.frame, None),
         inputs={"training/split_train": "abc"},
         code_version="code",
+        explainer=compile_explainer(training.model.model_text, compared.rows),
+        reference_applicants=compared.facts(),
     )
 
 

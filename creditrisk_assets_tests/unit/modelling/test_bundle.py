@@ -1,6 +1,7 @@
 """The bundle: scores to the bit, refuses everything that is not as signed."""
 
 import hashlib
+import io
 import json
 import threading
 from dataclasses import replace
@@ -14,10 +15,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from creditrisk_assets.lake import sha256_file
 from creditrisk_assets.modelling.booster import Booster, BoosterError
 from creditrisk_assets.modelling.bundle import (
+    EXPLANATION_FILES,
     FILES,
     FLOAT32_LIMIT,
+    FORMAT,
+    GOLDEN_CONTRIBUTIONS,
     MANIFEST,
     SIGNATURE,
+    TABLE,
     Bundle,
     BundleError,
     EncodingError,
@@ -26,6 +31,7 @@ from creditrisk_assets.modelling.bundle import (
 )
 from creditrisk_assets.modelling.bundle_writer import UNSEEN, BundleContent, publish_bundle, write_bundle
 from creditrisk_assets.modelling.calibration import uncalibrated
+from creditrisk_assets.modelling.explanation.reference_set import ReferenceSet
 from creditrisk_assets.modelling.signing import public_bytes
 from creditrisk_assets.modelling.tables import Part
 from creditrisk_assets.modelling.training import Training
@@ -39,9 +45,9 @@ def columns(part: Part, bundle: Bundle, rows: slice = slice(None)) -> dict[str, 
     }
 
 
-def resign(written: Written, name: str, text: str, **manifest_fields: object) -> None:
+def resign(written: Written, name: str, text: str | bytes, **manifest_fields: object) -> None:
     """Change a file as its maker could: hash and signature follow."""
-    (written.path / name).write_text(text)
+    (written.path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     manifest = json.loads((written.path / MANIFEST).read_text())
     manifest["files"][name] = sha256_file(written.path / name)
     raw = json.dumps(manifest | manifest_fields).encode()
@@ -169,7 +175,7 @@ def test_equal_content_has_one_version_whenever_it_is_written(written: Written, 
     assert again.version == written.bundle.version
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [*FILES, *EXPLANATION_FILES])
 def test_one_changed_byte_in_any_file_is_refused(written: Written, name: str) -> None:
     path = written.path / name
     path.write_bytes(path.read_bytes() + b" ")
@@ -177,7 +183,7 @@ def test_one_changed_byte_in_any_file_is_refused(written: Written, name: str) ->
         Bundle.load(written.path, written.public)
 
 
-@pytest.mark.parametrize("name", [*FILES, MANIFEST, SIGNATURE])
+@pytest.mark.parametrize("name", [*FILES, *EXPLANATION_FILES, MANIFEST, SIGNATURE])
 def test_a_missing_file_is_refused_by_name(written: Written, name: str) -> None:
     (written.path / name).unlink()
     with pytest.raises(BundleError, match=name):
@@ -187,7 +193,9 @@ def test_a_missing_file_is_refused_by_name(written: Written, name: str) -> None:
 @pytest.mark.parametrize("older", [1, 2])
 def test_a_bundle_of_an_older_format_is_refused_with_what_to_do(written: Written, older: int) -> None:
     resign(written, "calibrator.json", (written.path / "calibrator.json").read_text(), format=older)
-    with pytest.raises(BundleError, match=rf"format {older} is not the one this release reads \(3\); train a version"):
+    with pytest.raises(
+        BundleError, match=rf"format {older} is not the one this release reads \({FORMAT}\); train a version"
+    ):
         Bundle.load(written.path, written.public)
 
 
@@ -328,3 +336,84 @@ def test_a_text_that_is_no_model_is_refused(text: str) -> None:
 def test_a_matrix_of_another_width_is_refused(written: Written) -> None:
     with pytest.raises(ValueError, match="columns"):
         written.bundle.score(np.zeros((1, 99)))
+
+
+def array(values: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    np.save(out, values)
+    return out.getvalue()
+
+
+def test_a_loaded_bundle_explains_as_the_compiled_explainer_does(written: Written, part: Part) -> None:
+    loaded, compiled = written.bundle.explainer, written.content.explainer
+    assert loaded is not None
+    assert compiled is not None
+    matrix = written.bundle.encode(columns(part, written.bundle, slice(0, 50)))
+    found = loaded.all_contributions(matrix)
+    assert np.array_equal(found, compiled.all_contributions(matrix))
+    for contributions, margin in zip(found, written.bundle.booster.margins(matrix), strict=True):
+        loaded.check(contributions, margin)
+    assert written.bundle.reference_applicants == written.content.reference_applicants
+    assert not loaded.table.flags.writeable  # a map of the file, shared between processes
+
+
+def test_a_bundle_carries_no_reference_applicant(written: Written, compared: ReferenceSet) -> None:
+    rows = [row.tobytes() for row in compared.rows]
+    for path in written.path.iterdir():
+        content = path.read_bytes()
+        assert not any(row in content for row in rows), path.name
+
+
+def test_a_bundle_may_be_without_an_explainer(content: BundleContent, tmp_path: Path) -> None:
+    key = Ed25519PrivateKey.generate()
+    without = replace(content, explainer=None, reference_applicants=None)
+    bundle = write_bundle(tmp_path / "bundle", without, key)
+    assert bundle.explainer is None
+    assert bundle.reference_applicants is None
+    again = Written(tmp_path / "bundle", key, without, bundle)
+    resign(again, "metrics.json", "{}", format=3)  # as releases before wrote it
+    older = Bundle.load(again.path, again.public)
+    assert older.explainer is None
+    assert Bundle.load(publish_bundle(again.path, tmp_path / "bundles", again.public), again.public).explainer is None
+
+
+def test_half_an_explanation_is_refused(written: Written) -> None:
+    manifest = json.loads((written.path / MANIFEST).read_text())
+    files = {name: digest for name, digest in manifest["files"].items() if name != TABLE}
+    resign(written, "metrics.json", "{}", files=files)
+    with pytest.raises(BundleError, match="all or none of"):
+        Bundle.load(written.path, written.public)
+
+
+def test_another_table_signed_by_the_maker_is_found_out(written: Written) -> None:
+    assert written.bundle.explainer is not None
+    resign(written, TABLE, array(written.bundle.explainer.table * np.float32(1.01)))
+    with pytest.raises(BundleError, match=r"golden rows cannot be explained \(contributions add up to"):
+        Bundle.load(written.path, written.public)
+
+
+def test_contributions_of_other_features_signed_by_the_maker_are_found_out(written: Written) -> None:
+    golden = np.load(written.path / GOLDEN_CONTRIBUTIONS)
+    resign(written, GOLDEN_CONTRIBUTIONS, array(golden[:, ::-1]))
+    with pytest.raises(BundleError, match=r"golden row \d+ gets other contributions"):
+        Bundle.load(written.path, written.public)
+
+
+@pytest.mark.parametrize(
+    ("name", "raw"),
+    [
+        (TABLE, b""),
+        (TABLE, array(np.zeros(9))),
+        (TABLE, array(np.zeros(1, np.float32))),
+        (GOLDEN_CONTRIBUTIONS, b""),
+        (GOLDEN_CONTRIBUTIONS, array(np.zeros((2, 2)))),
+        ("explanation.npz", b""),
+        ("explanation.json", b"["),
+    ],
+)
+def test_a_signed_file_of_the_explanation_without_its_content_is_refused(
+    written: Written, name: str, raw: bytes
+) -> None:
+    resign(written, name, raw)
+    with pytest.raises(BundleError, match=str(written.path)):
+        Bundle.load(written.path, written.public)
