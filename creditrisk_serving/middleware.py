@@ -43,7 +43,6 @@ class Observed:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started = time.perf_counter()
         state = RequestState(request_id_of(scope["headers"]))
         scope["creditrisk.request"] = state
         status: int | None = None  # none: nothing was sent yet
@@ -69,7 +68,7 @@ class Observed:
             if status is None:
                 await self._answer_internal(scope, receive, observed_send, state)
         finally:
-            self._record(scope, state, status or 500, time.perf_counter() - started)
+            self._record(scope, state, status or 500, time.perf_counter() - state.started)
 
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
         """Count the body's bytes as they arrive and refuse what is past the limit."""

@@ -8,6 +8,7 @@ the values they choke on.
 
 import logging
 import re
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ class RequestState:
     """What is known of one request while it runs; endpoints add to it, the middleware writes it out."""
 
     request_id: str
+    started: float = field(default_factory=time.perf_counter)
     route: str | None = None  # the template; None: the router knows
     entities: int = 0
     model_version: str | None = None
@@ -94,6 +96,9 @@ class Metrics:
         self.pd = Histogram("pd", "Probability of default answered.", buckets=PD_BUCKETS, **made)
         self.families = Children(
             Counter("feature_family_states", "Where features came from.", ["family", "state"], **made)
+        )
+        self.unexplained = Counter(
+            "unexplained", "Decisions whose contributions did not add up and were kept back: a broken bundle.", **made
         )
         self.swaps = Children(Counter("bundle_loads", "Bundles loaded or refused.", ["outcome"], **made))
         self.model = Gauge(

@@ -92,6 +92,12 @@ class LoggedDecisions(DataFrameModel):
     )
     input: dt.String = pa.Field(description="what was sent for the applicant", metadata={"unit": "json"})
     features: dt.String = pa.Field(description="what the model and the hard rules looked at", metadata={"unit": "json"})
+    latency_ms: dt.Float64 = pa.Field(
+        nullable=True,
+        ge=0,
+        description="from the request's arrival to its record; NULL: an earlier release",
+        metadata={"unit": "ms"},
+    )
     writer: dt.String = pa.Field(
         nullable=True, description="process that decided; NULL: a release without chains", metadata={"unit": "id"}
     )

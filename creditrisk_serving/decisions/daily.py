@@ -31,6 +31,7 @@ SCHEMA = pa.schema(
         pa.field("feature_versions", pa.string(), nullable=False),
         pa.field("input", pa.string(), nullable=False),
         pa.field("features", pa.string(), nullable=False),
+        pa.field("latency_ms", pa.float64()),
         pa.field("writer", pa.string()),
         pa.field("sequence", pa.int64()),
         pa.field("hash", pa.string()),

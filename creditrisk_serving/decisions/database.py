@@ -75,6 +75,7 @@ DECISIONS = Table(
     Column("input", Text, nullable=False),
     Column("features", Text, nullable=False),
     Column("rule", String(64), nullable=True),
+    Column("latency_ms", Float(53), nullable=True),
     *_chained(),
     Index("decisions_by_applicant", "applicant_id", "decided_at"),
     Index("decisions_by_request", "request_id"),

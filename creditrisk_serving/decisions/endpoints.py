@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from creditrisk_serving.authentication import KnownCaller
 from creditrisk_serving.decisions.log import DecisionLog
 from creditrisk_serving.decisions.review import review
-from creditrisk_serving.decisions.schemas import Review, ReviewRequest
+from creditrisk_serving.decisions.schemas import DecisionRecord, Review, ReviewRequest
 from creditrisk_serving.errors import (
     DecisionNotFoundError,
     DecisionNotStoredError,
@@ -89,3 +89,9 @@ def _read(log: DecisionLog, decision_id: str) -> bytes:
         except DecisionNotStoredError:
             reviews = None  # the database is away, and only it knows them all
     return msgspec.json.encode(msgspec.structs.asdict(record) | {"features": log.features(record), "reviews": reviews})
+
+
+def _contributions(record: DecisionRecord) -> list[dict[str, Any]] | None:
+    if record.features is None or (found := record.features.get("contributions")) is None:
+        return None
+    return [{"feature": feature, "contribution": contribution} for feature, contribution in found]

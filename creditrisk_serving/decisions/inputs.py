@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from creditrisk_assets.modelling.bundle import BundleFeature
 
+_ENCODER = msgspec.json.Encoder()
+
 
 class Layout(msgspec.Struct, frozen=True):
     """The inputs of a model in their order; its id is the hash of its JSON, so that it cannot change under a record."""
@@ -32,6 +34,7 @@ class Packed(msgspec.Struct, frozen=True):
     layout: str
     inputs: bytes  # float32, little-endian, NaN where unknown
     rules: Mapping[str, float | None]  # what hard rules looked at, null where unknown
+    contributions: Sequence[tuple[str, float]] | None = None  # what raised the PD most; null: it was not explained
 
 
 def layout_of(features: Sequence[BundleFeature]) -> tuple[str, bytes]:
@@ -45,9 +48,15 @@ def layout_of(features: Sequence[BundleFeature]) -> tuple[str, bytes]:
     return hashlib.sha256(content).hexdigest(), content
 
 
-def packed(layout: str, numbers: NDArray[np.float32], rules: Mapping[str, float | None]) -> msgspec.Raw:
+def packed(
+    layout: str,
+    numbers: NDArray[np.float32],
+    rules: Mapping[str, float | None],
+    contributions: Sequence[tuple[str, float]] | None = None,
+) -> msgspec.Raw:
     """Render what a decision saw."""
-    return msgspec.Raw(msgspec.json.encode(Packed(layout, numbers.astype("<f4", copy=False).tobytes(), rules)))
+    seen = numbers.astype("<f4", copy=False).tobytes()
+    return msgspec.Raw(_ENCODER.encode(Packed(layout, seen, rules, contributions)))
 
 
 def numbers(found: Packed) -> NDArray[np.float32]:

@@ -33,6 +33,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     rule: str | None = (
         None  # the policy's hard rule that decided; None: the PD did, or the decision is older than rules
     )
+    latency_ms: float | None = None  # from the request's arrival to this record; None: older than this field
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

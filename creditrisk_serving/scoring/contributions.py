@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.explanation.explainer import ExplanationError
@@ -22,7 +23,9 @@ class Adverse(NamedTuple):
     contributions: tuple[tuple[str, float], ...]  # feature and what it adds to the margin; all above 0, largest first
 
 
-def adverse_contributions(bundle: Bundle, rows: Sequence[bytes], most: int = MOST) -> list[Adverse | None]:
+def adverse_contributions(
+    bundle: Bundle, rows: Sequence[NDArray[np.float32]], margins: Sequence[float], most: int = MOST
+) -> list[Adverse | None]:
     """Find the features that raised the PDs of some applicants most, compared with applicants just approved.
 
     Parameters
@@ -30,7 +33,9 @@ def adverse_contributions(bundle: Bundle, rows: Sequence[bytes], most: int = MOS
     bundle
         The model that scored them.
     rows
-        Their packed rows (`Encoder.pack`): those who were referred or declined.
+        Their inputs as the model saw them: those who were referred or declined.
+    margins
+        Their margins.
     most
         How many features to name at most.
 
@@ -41,10 +46,10 @@ def adverse_contributions(bundle: Bundle, rows: Sequence[bytes], most: int = MOS
         None), or because contributions do not add up to the margin, which is a broken bundle and to be alarmed about.
     """
     explainer = bundle.explainer
-    if explainer is None or not rows:
+    if explainer is None:
         return [None] * len(rows)
     found: list[Adverse | None] = []
-    for row, margin in zip(rows, bundle.booster.margins_of_packed(rows).tolist(), strict=True):
+    for row, margin in zip(rows, margins, strict=True):
         contributions = explainer.contributions(row)
         try:
             explainer.check(contributions, margin)

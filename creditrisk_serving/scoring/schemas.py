@@ -11,6 +11,13 @@ import msgspec
 from creditrisk_serving.errors import FieldError
 
 
+class Contribution(msgspec.Struct, frozen=True):
+    """What one feature adds to an applicant's margin (log-odds before calibration), compared with applicants just approved."""
+
+    feature: str
+    contribution: float
+
+
 class ScoredApplicant(msgspec.Struct, frozen=True, kw_only=True):
     """The decision on one applicant."""
 
@@ -25,6 +32,9 @@ class ScoredApplicant(msgspec.Struct, frozen=True, kw_only=True):
     points: int  # of the policy's scale: more is better
     families: Mapping[str, str]
     outside_training: Sequence[str]  # the model's inputs beyond what its training saw
+    contributions: (
+        Sequence[Contribution] | None
+    )  # what raised the PD most, of referrals and declines; null: approved, or unexplained
     model_version: str
     policy_version: str
 

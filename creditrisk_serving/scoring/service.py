@@ -4,6 +4,7 @@ What belongs here: the order of the steps, and that nothing leaves before it is 
 itself, HTTP.
 """
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from creditrisk_assets.modelling.bundle import Bundle
+from creditrisk_assets.modelling.policy import Decision
 from creditrisk_assets.modelling.score_points import ScorePoints
 from creditrisk_serving.access import Caller
 from creditrisk_serving.decisions.idempotency import Claim, IdempotencyKeys
@@ -29,13 +31,15 @@ from creditrisk_serving.errors import (
     NotReadyError,
     ServiceError,
 )
-from creditrisk_serving.observability import Metrics, RequestState
+from creditrisk_serving.observability import LOG, Metrics, RequestState
 from creditrisk_serving.scoring.champion import Champion, Follower
+from creditrisk_serving.scoring.contributions import adverse_contributions
 from creditrisk_serving.scoring.features import Featured, Features
 from creditrisk_serving.scoring.parsing import Applicant, Limits, Parsed, lone_applicant, parse
-from creditrisk_serving.scoring.schemas import Prediction, ScoredApplicant, Validation
+from creditrisk_serving.scoring.schemas import Contribution, Prediction, ScoredApplicant, Validation
 
 _ENCODER = msgspec.json.Encoder()
+Raised = Sequence[tuple[str, float]] | None  # features and what each adds to the margin
 
 
 class Scoring:
@@ -149,7 +153,8 @@ class Scoring:
             raise self._counted(
                 InvalidApplicationError("no applicant could be scored; each error names its place and rule", errors)
             )
-        records = self._records(champion, scored, state, caller)
+        raised = self._raised(champion.bundle, scored)
+        records = self._records(champion, scored, raised, state, caller)
         answer = _ENCODER.encode(
             Prediction(
                 request_id=state.request_id,
@@ -159,8 +164,8 @@ class Scoring:
                 scored=len(records),
                 failed=parsed.asked - len(records),
                 decisions=[
-                    _answer(record, one, champion.bundle.policy.score)
-                    for record, one in zip(records, scored, strict=True)
+                    _answer(record, one, because, champion.bundle.policy.score)
+                    for record, one, because in zip(records, scored, raised, strict=True)
                 ],
                 errors=errors[:MAX_ERRORS],
                 errors_total=len(errors),
@@ -214,35 +219,51 @@ class Scoring:
             return [], []
         slots = champion.source.slots
         numbers, unseen = slots.seen(features.matrix)
-        pds = champion.bundle.score_float32(numbers).tolist()
+        margins = champion.bundle.booster.margins(numbers)
+        pds = champion.bundle.calibrator.pds(margins).tolist()
         outside = champion.ranges.outside(numbers, unseen)
         ruled = [rule.feature for rule in champion.bundle.policy.eligibility]
         found: list[Scored] = []
         errors: list[FieldError] = []
-        rows = zip(features.featured, pds, outside, numbers, features.matrix, strict=True)
-        for one, pd, beyond, row, values in rows:
+        rows = zip(features.featured, margins.tolist(), pds, outside, numbers, features.matrix, strict=True)
+        for one, margin, pd, beyond, row, values in rows:
             # What is infinite lies beyond what the training saw. The name is told, never the value.
             if beyond and (name := slots.infinite(values)) is not None:
                 message = f"the application gives no finite features: {name} is infinite"
                 errors.append(FieldError(one.applicant.table, "not_computable", message, one.applicant.row))
             else:
-                found.append(Scored(one, pd, beyond, row, slots.named(values, ruled)))
+                seen = slots.named(values, ruled)
+                found.append(Scored(one, margin, pd, beyond, row, seen, champion.bundle.policy.decide(pd, seen)))
         return found, errors
+
+    def _raised(self, bundle: Bundle, scored: "Sequence[Scored]") -> "list[Raised]":
+        """Say what raised the PDs of those who are not approved; None where there is nothing to say, or nothing that may be said."""
+        places = [place for place, one in enumerate(scored) if one.outcome.decision != "approve"]
+        raised: list[Raised] = [None] * len(scored)
+        if bundle.explainer is not None and places:
+            adverse = adverse_contributions(
+                bundle, [scored[p].numbers for p in places], [scored[p].margin for p in places]
+            )
+            for place, found in zip(places, adverse, strict=True):
+                raised[place] = None if found is None else found.contributions
+            if missing := adverse.count(None):
+                self._metrics.unexplained.inc(missing)
+                LOG.error("contributions_do_not_add_up", extra={"fields": {"model_version": bundle.version}})
+        return raised
 
     @staticmethod
     def _records(
-        champion: Champion, scored: "Sequence[Scored]", state: RequestState, caller: Caller
+        champion: Champion, scored: "Sequence[Scored]", raised: "Sequence[Raised]", state: RequestState, caller: Caller
     ) -> list[DecisionRecord]:
         bundle = champion.bundle
         now = datetime.now(UTC).isoformat(timespec="microseconds")
         versions = champion.published.versions if champion.published else {}
         layout, _ = champion.layout
         records = []
-        for one in scored:
+        for one, because in zip(scored, raised, strict=True):
             applicant, states = one.featured
-            outcome = bundle.policy.decide(one.pd, one.ruled)
             # Rendered once, here, and never parsed again.
-            features: Any = packed(layout, one.numbers, one.ruled)
+            features: Any = packed(layout, one.numbers, one.ruled, because)
             records.append(
                 DecisionRecord(
                     decision_id=new_decision_id(),
@@ -254,13 +275,14 @@ class Scoring:
                     bundle_sha256=champion.bundle_sha256,
                     policy_version=champion.policy_version,
                     pd=one.pd,
-                    decision=outcome.decision,
-                    band=outcome.band,
-                    rule=outcome.rule,
+                    decision=one.outcome.decision,
+                    band=one.outcome.band,
+                    rule=one.outcome.rule,
                     families=states,
                     feature_versions={name: versions[name] for name in _looked_up(one.featured)},
                     input=_sent(applicant),
                     features=features,
+                    latency_ms=round((time.perf_counter() - state.started) * 1000, 3),
                 )
             )
         return records
@@ -287,10 +309,12 @@ class Scored(NamedTuple):
     """An applicant with a PD."""
 
     featured: Featured
+    margin: float
     pd: float
     outside: list[str]  # inputs beyond what the training saw
     numbers: NDArray[np.float32]  # the inputs as the model saw them
     ruled: Mapping[str, float | None]  # what hard rules look at
+    outcome: Decision
 
 
 class Ready(NamedTuple):
@@ -329,7 +353,7 @@ def _looked_up(one: Featured) -> list[str]:
     return [name for name in one.states if name not in sent]
 
 
-def _answer(record: DecisionRecord, scored: Scored, scale: ScorePoints) -> ScoredApplicant:
+def _answer(record: DecisionRecord, scored: Scored, raised: Raised, scale: ScorePoints) -> ScoredApplicant:
     return ScoredApplicant(
         decision_id=record.decision_id,
         applicant_id=record.applicant_id,
@@ -342,6 +366,7 @@ def _answer(record: DecisionRecord, scored: Scored, scale: ScorePoints) -> Score
         points=scale.points(record.pd),
         families=record.families,
         outside_training=scored.outside,
+        contributions=None if raised is None else [Contribution(*one) for one in raised],
         model_version=record.model_version,
         policy_version=record.policy_version,
     )

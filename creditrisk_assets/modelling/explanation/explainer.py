@@ -97,13 +97,13 @@ class Explainer:
     table: NDArray[np.float32]
     deep: tuple[DeepLeaf, ...] = ()
 
-    def contributions(self, row: bytes | NDArray[np.float32]) -> NDArray[np.float64]:
+    def contributions(self, row: NDArray[np.float32]) -> NDArray[np.float64]:
         """Compute the contribution of each feature to an applicant's margin.
 
         Parameters
         ----------
         row
-            One row of the model's matrix: float32 numbers, NaN where unknown, or their bytes (`Encoder.pack`).
+            (inputs,) one row as the model sees it (`bundle.to_float32`), NaN where unknown.
 
         Returns
         -------
@@ -116,10 +116,9 @@ class Explainer:
         ExplanationError
             The row has another number of columns than the model.
         """
-        values = np.frombuffer(row, dtype=np.float32)
-        if values.shape != (self.inputs,):
-            raise ExplanationError(f"the model takes {self.inputs} columns; the row has shape {values.shape}")
-        bits = self._bits(self.nodes.outcomes(values))
+        if row.shape != (self.inputs,):
+            raise ExplanationError(f"the model takes {self.inputs} columns; the row has shape {row.shape}")
+        bits = self._bits(self.nodes.outcomes(row))
         patterns = np.packbits(bits[self.block_bits].ravel(), bitorder="little").view("<u2")
         starts = self.rows[self.block_rows + patterns]
         shares = self.table[starts[self.entry_blocks] + self.entry_places]
