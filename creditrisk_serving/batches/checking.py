@@ -26,6 +26,7 @@ from creditrisk_serving.batches.rules import violations
 Parts = Mapping[str, Sequence[ReadPart]]
 REJECTED = "tbl varchar, file varchar, row_number bigint, id bigint, col varchar, rule varchar"
 HISTORY_INVALID, DUPLICATE, DUPLICATE_KEY = "history_invalid", "duplicate_applicant", "duplicate_key"
+NOT_COMPUTABLE = "not_computable"
 
 
 @dataclass(frozen=True)
@@ -36,21 +37,12 @@ class Checked:
     ----------
     applications
         Rows of applications in the input.
-    accepted
-        Those that hold every rule.
-    with_histories
-        Of these, those with history rows in the input: all their families are computed from them.
     others
         History table -> its rows of nobody in the batch, which were left out.
-    rules
-        `table.column rule` -> rejected rows that break it; a row that breaks two counts in both.
     """
 
     applications: int
-    accepted: int
-    with_histories: int
     others: Mapping[str, int]
-    rules: Mapping[str, int]
 
 
 def check_rows(
@@ -67,7 +59,7 @@ def check_rows(
     parts
         Table -> its files, read.
     accepted
-        Parquet file to write: `id` and whether histories were sent (`sent`), by id.
+        Parquet file to write: `id`, whether histories were sent (`sent`), and where the application is, by id.
     rejected
         Parquet file to write: table, file, row (its line in a CSV, from 1 in Parquet), sk_id_curr, column, rule; by place.
 
@@ -102,16 +94,12 @@ def check_rows(
             f"from named n semi join (select id from broken where tbl <> {literal(APPLICATION)}) using (id)"
         )
         con.execute(
-            "copy (select id, id in (select id from sent) as sent from named "
+            "copy (select id, id in (select id from sent) as sent, file, row_number from named "
             f"where id is not null and id not in (select id from broken where id is not null) order by id) "
             f"to {literal(str(accepted))} (format parquet, row_group_size 122880)"
         )
-        rules = con.execute(
-            "select tbl || coalesce('.' || col, '') || ' ' || rule as named, count(*) from broken group by named order by named"
-        ).fetchall()
         _write_rejected(con, parts, rejected)
-        kept, sent = con.execute(f"select count(*), count_if(sent) from {parquet(accepted)}").fetchall()[0]
-        return Checked(applications, kept, sent, others, dict(rules))
+        return Checked(applications, others)
     finally:
         for table in ("broken", "named", "sent"):
             con.execute(f"drop table if exists {table}")
@@ -206,6 +194,51 @@ def _owners(column: str, bureau: Sequence[ReadPart]) -> str:
 def _owner_column(plan: Mapping[str, Any], table: str) -> str:
     """Return the column by which a table's rows are somebody's."""
     return APPLICANT if any(c["name"] == APPLICANT for c in plan["tables"][table]["columns"]) else CREDIT
+
+
+def reject_uncomputable(
+    con: duckdb.DuckDBPyConnection, parts: Parts, lost: Sequence[int], *, accepted: Path, rejected: Path, out: Path
+) -> None:
+    """Write the rejected rows anew with applicants of whom a feature could not be computed.
+
+    Parameters
+    ----------
+    con
+        Any connection.
+    parts
+        Table -> its files, read.
+    lost
+        The applicants, of those in `accepted`.
+    accepted, rejected
+        As `check_rows` wrote them.
+    out
+        Parquet file to write.
+    """
+    con.execute(f"create or replace table broken ({REJECTED})")
+    con.execute(
+        f"insert into broken select {literal(APPLICATION)}, file, row_number, id, null, {literal(NOT_COMPUTABLE)} "
+        f"from {parquet(accepted)} where id in (select unnest(?::bigint[]))",
+        [list(lost)],
+    )
+    new = out.with_name(f"new-{out.name}")
+    _write_rejected(con, parts, new)
+    con.execute(f"copy (from {parquet(rejected, new)} order by all) to {literal(str(out))} (format parquet)")
+    new.unlink()
+    con.execute("drop table broken")
+
+
+def rejected_rules(con: duckdb.DuckDBPyConnection, rejected: Path) -> dict[str, int]:
+    """Count rejected rows by `table.column rule`; a row that breaks two counts in both."""
+    named = """ "table" || coalesce('.' || "column", '') || ' ' || rule as named """
+    return dict(
+        con.execute(f"select {named}, count(*) from {parquet(rejected)} group by named order by named").fetchall()
+    )
+
+
+def rejected_applications(con: duckdb.DuckDBPyConnection, rejected: Path) -> int:
+    """Count the applications among rejected rows."""
+    mine = f'select distinct file, "row" from {parquet(rejected)} where "table" = {literal(APPLICATION)}'
+    return _one(con, f"select count(*) from ({mine})")
 
 
 def _write_rejected(con: duckdb.DuckDBPyConnection, parts: Parts, out: Path) -> None:

@@ -6,7 +6,7 @@ same question for one request (`scoring.features`), scores (`scoring.batch`).
 
 # ruff: noqa: S608 -- names of the plan, quoted paths and literals; DuckDB binds no identifiers
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from creditrisk_assets.contracts.render.sql import parquet
+from creditrisk_assets.contracts.render.sql import literal, parquet
 from creditrisk_assets.features.files import write
 from creditrisk_assets.features.statement import KEY, family_select, quoted
 from creditrisk_assets.modelling.bundle import Bundle
@@ -27,7 +27,7 @@ class Sources:
 
     Parameters
     ----------
-    accepted
+    scorable
         The applicants: `id`, and whether histories were sent (`sent`), by id.
     computed
         Family -> its file, computed from the input, by key.
@@ -35,7 +35,7 @@ class Sources:
         Family -> its file in the lake, by key; only where somebody's features are looked up.
     """
 
-    accepted: Path
+    scorable: Path
     computed: Mapping[str, Path]
     published: Mapping[str, Path]
 
@@ -56,8 +56,8 @@ def compute_family(
     typed: Mapping[str, Sequence[Path]],
     accepted: Path,
     out: Path,
-) -> int:
-    """Compute one family for all applicants of a batch by the plan's SQL, and count its rows.
+) -> list[int]:
+    """Compute one family for all applicants of a batch by the plan's SQL.
 
     Parameters
     ----------
@@ -73,20 +73,70 @@ def compute_family(
         The applicants.
     out
         Parquet file to write, by key.
+
+    Returns
+    -------
+    list of int
+        Applicants whose values the SQL cannot take, though each is within its bounds; they are not in the file.
     """
+    select = _family(bundle, name)
+
+    def over(who: str, run: Callable[[duckdb.DuckDBPyConnection], object]) -> bool:
+        """Run something over the family's inputs, cut to some applicants; false where the SQL cannot take a value."""
+        with closing(con.cursor()) as cursor:
+            for table in bundle.plan["families"][name]["inputs"]:
+                view = _view(bundle.plan, table, typed, who)
+                cursor.execute(f"create or replace temp view {quoted(table)} as {view}")
+            try:
+                run(cursor)
+            except (duckdb.DataError, duckdb.ProgrammingError):  # its words quote the value
+                return False
+            return True
+
+    def try_out(cursor: duckdb.DuckDBPyConnection) -> None:
+        cursor.execute(f"create temp table tried as {select}")
+
+    def refused(first: int, last: int) -> Iterator[int]:
+        """Halve a range of ids down to the applicants that are refused."""
+        between = f"(select id from {parquet(accepted)} where id between {first} and {last})"
+        if over(between, try_out):
+            return
+        if first == last:
+            yield first
+            return
+        middle = f"select quantile_disc(id, 0.5) from {between}"
+        ((below, above),) = con.execute(
+            f"select max(id) filter (where id <= ({middle})), min(id) filter (where id > ({middle})) from {between}"
+        ).fetchall()
+        yield from refused(first, below)
+        yield from refused(above, last)
+
+    def write_all(cursor: duckdb.DuckDBPyConnection) -> None:
+        write(cursor, select, out)
+
+    if over(parquet(accepted), write_all):
+        return []
+    lost = [*refused(*con.execute(f"select min(id), max(id) from {parquet(accepted)}").fetchall()[0])]
+    if not over(_but(accepted, lost), write_all):
+        raise RuntimeError(
+            f"features/{name} cannot be computed for applicants that can be computed apart: this is a defect"
+        )
+    return lost
+
+
+def _family(bundle: Bundle, name: str) -> str:
+    """Write the statement of the features of a family that a decision takes."""
     family = bundle.plan["families"][name]
-    columns = ", ".join([KEY, *needed(bundle)[name]])
-    with closing(con.cursor()) as cursor:
-        for table in family["inputs"]:
-            cursor.execute(
-                f"create or replace temp view {quoted(table)} as {_view(bundle.plan, table, typed, accepted)}"
-            )
-        select = family_select(family["sql"], [(column, kind) for column, kind in family["columns"]])
-        return write(cursor, f"select {columns} from ({select}) as whole", out)
+    select = family_select(family["sql"], [(column, kind) for column, kind in family["columns"]])
+    return f"select {', '.join([KEY, *needed(bundle)[name]])} from ({select}) as whole"
 
 
-def _view(plan: Mapping[str, Any], table: str, typed: Mapping[str, Sequence[Path]], accepted: Path) -> str:
-    """Write the rows of a table that are an accepted applicant's."""
+def _but(accepted: Path, lost: Sequence[int]) -> str:
+    return f"(select * from {parquet(accepted)} where id not in (select unnest({list(lost)}::bigint[])))"
+
+
+def _view(plan: Mapping[str, Any], table: str, typed: Mapping[str, Sequence[Path]], who: str) -> str:
+    """Write the rows of a table that are these applicants'."""
     declared = plan["tables"][table]["columns"]
     names = [column["name"] for column in declared]
     if not typed.get(table):
@@ -94,13 +144,24 @@ def _view(plan: Mapping[str, Any], table: str, typed: Mapping[str, Sequence[Path
         return f"select {empty} where false"
     rows = f"select {', '.join(map(quoted, names))} from {parquet(*typed[table])}"
     if APPLICANT in names:
-        return f"{rows} where {APPLICANT} in (select id from {parquet(accepted)})"
-    credits_ = _view(plan, "bureau", typed, accepted)
-    return f"{rows} where {CREDIT} in (select {CREDIT} from ({credits_}))"
+        return f"{rows} where {APPLICANT} in (select id from {who})"
+    return f"{rows} where {CREDIT} in (select {CREDIT} from ({_view(plan, 'bureau', typed, who)}))"
+
+
+def write_scorable(con: duckdb.DuckDBPyConnection, accepted: Path, lost: Sequence[int], out: Path) -> None:
+    """Write the applicants whose features could be computed, in the order of `accepted`."""
+    con.execute(f"copy (from {_but(accepted, lost)} order by id) to {literal(str(out))} (format parquet)")
+
+
+def infinite(con: duckdb.DuckDBPyConnection, bundle: Bundle, rows: str) -> list[int]:
+    """List the applicants of a relation of features for whom an input of the model is infinite."""
+    numbers = [quoted(feature.name) for feature in bundle.features if feature.kind != "category"]
+    wrong = " or ".join(f"isinf({name}::double)" for name in numbers)
+    return [row[0] for row in con.execute(f"select {KEY} from {rows} where {wrong}").fetchall()]
 
 
 def relation(bundle: Bundle, sources: Sources, first: int, last: int) -> str:
-    """Write the features of the accepted applicants from one id to another, one row each, by id; what `score_features` takes."""
+    """Write the features of the scorable applicants from one id to another, one row each, by id; what `score_features` takes."""
     between = f"between {first} and {last}"
     columns, joins = [], []
     for name, wanted in needed(bundle).items():
@@ -108,7 +169,7 @@ def relation(bundle: Bundle, sources: Sources, first: int, last: int) -> str:
         select = f"select {', '.join(map(quoted, [KEY, *wanted]))} from"
         rows = f"{select} {parquet(sources.computed[name])} where {KEY} {between}"
         if name in sources.published:
-            looked_up = f"select id from {parquet(sources.accepted)} where id {between} and not sent"
+            looked_up = f"select id from {parquet(sources.scorable)} where id {between} and not sent"
             rows += f" union all {select} {parquet(sources.published[name])} where {KEY} {between} and {KEY} in ({looked_up})"
         joins.append(f"left join ({rows}) as {quoted(name)} on {quoted(name)}.{KEY} = a.id")
     columns += [
@@ -116,13 +177,18 @@ def relation(bundle: Bundle, sources: Sources, first: int, last: int) -> str:
         for flag, family in bundle.plan["presence"].items()
         if flag in bundle.needed_names
     ]
-    applicants = f"(select id from {parquet(sources.accepted)} where id {between}) as a"
+    applicants = f"(select id from {parquet(sources.scorable)} where id {between}) as a"
     return f"(select a.id as {KEY}, {', '.join(columns)} from {applicants} {' '.join(joins)} order by a.id)"
 
 
-def ranges(con: duckdb.DuckDBPyConnection, accepted: Path, size: int) -> list[tuple[int, int]]:
-    """Cut the accepted applicants into ranges of ids, each of at most so many."""
-    numbered = f"select id, (row_number() over (order by id) - 1) // {size} as part from {parquet(accepted)}"
+def without(rows: str, lost: Sequence[int]) -> str:
+    """Write a relation of features without some applicants."""
+    return f"(select * from {rows} where {KEY} not in (select unnest({list(lost)}::bigint[])) order by {KEY})"
+
+
+def ranges(con: duckdb.DuckDBPyConnection, scorable: Path, size: int) -> list[tuple[int, int]]:
+    """Cut the scorable applicants into ranges of ids, each of at most so many."""
+    numbered = f"select id, (row_number() over (order by id) - 1) // {size} as part from {parquet(scorable)}"
     found = con.execute(f"select min(id), max(id) from ({numbered}) group by part order by part").fetchall()
     return [(int(first), int(last)) for first, last in found]
 

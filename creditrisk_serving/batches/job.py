@@ -7,11 +7,11 @@ Steps leave finished files in a directory beside the output. A run that was kill
 features and code are the same, and starts anew when one is not. The record is in the decision log before the output is at its place.
 """
 
+import errno
 import getpass
 import json
 import os
-import secrets
-import time
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -32,19 +32,21 @@ from creditrisk_assets.ingestion.quarantine import ReadPart
 from creditrisk_assets.ingestion.reader import ReadResult
 from creditrisk_assets.ingestion.table_file import TableFile
 from creditrisk_assets.lake import Lake, sha256_file
+from creditrisk_assets.modelling.bundle import EncodingError
 from creditrisk_assets.resources.limits import limits
 from creditrisk_assets.settings import Settings
 from creditrisk_serving.batches import checking, features, inputs, rules
 from creditrisk_serving.batches.champion import Champion
 from creditrisk_serving.batches.checking import Checked
 from creditrisk_serving.batches.inputs import BatchInputError
-from creditrisk_serving.batches.record import batch_record, input_sha256
+from creditrisk_serving.batches.record import ID_DIGITS, batch_record, input_sha256
 from creditrisk_serving.batches.work import WorkDirectory
-from creditrisk_serving.decisions.log import DecisionLog
+from creditrisk_serving.decisions.log import DecisionLog, new_decision_id
 from creditrisk_serving.scoring import batch
 from creditrisk_serving.scoring.lookup import check_definition
 
 FORMAT = 1
+FULL, FULL_WORDS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), ("No space left", "File too large")
 CHUNK = 32_768  # applicants scored at once
 MANIFEST, REJECTED, WORK = ".manifest.json", ".rejected", ".work"
 SUFFIXES = (".parquet", ".csv")
@@ -145,12 +147,29 @@ def score_batch(
     files = inputs.find_files(asked.source, asked.histories, tuple(champion.bundle.plan["tables"]))
     with work.locked():
         run = _Run(asked, settings, champion, work, files, progress)
-        outcome = run.make()
+        with _in_words(asked.work):
+            outcome = run.make()
         log.start()
         run.record(log, outcome.manifest)
         run.deliver()
         work.remove()
     return outcome
+
+
+@contextmanager
+def _in_words(work: Path) -> Iterator[None]:
+    """Say what ran out, and keep the words of a database, which may hold an applicant's values, to itself."""
+    again = "give the same command again: it goes on from the last finished step"
+    try:
+        yield
+    except (OSError, duckdb.Error, batch.BatchError) as error:
+        if getattr(error, "errno", None) in FULL or any(words in str(error) for words in FULL_WORDS):
+            raise BatchError(f"the disk of {work.parent.resolve()} is full; free space and {again}") from None
+        if isinstance(error, duckdb.OutOfMemoryException):
+            raise BatchError(f"the work does not fit CREDITRISK_MEMORY_LIMIT; raise it and {again}") from None
+        if isinstance(error, duckdb.Error):
+            raise BatchError(f"DuckDB could not go on ({type(error).__name__}); keep {work} and report it") from None
+        raise
 
 
 def _require_place(asked: Batch) -> None:
@@ -202,12 +221,9 @@ class _Run:
         kept, resumed, why = self._work.begin(made_from, new)
         with self._connection() as con:
             checked = self._check(con, digests)
-            sources = self._features(con, checked, published)
-            chunks = self._chunks(con, sources)
-            output = self._work.finished(
-                f"output{self._asked.out.suffix}", lambda path: _join(chunks, batch.SCHEMA, path)
-            )
-            rejected = self._rejected()
+            sources = self._features(con, published)
+            output = self._output(con, sources)
+            rejected = self._rejected(con, digests)
             manifest = self._work.finished(
                 "manifest.json",
                 lambda path: _write_json(
@@ -245,13 +261,18 @@ class _Run:
 
         def make(path: Path) -> None:
             parts = self._read(con, digests)
-            accepted, rejected = self._work.path / "accepted.parquet", self._work.path / "rejects.parquet"
             self._progress("checking", 0, 1)
-            found = checking.check_rows(con, self._bundle.plan, parts, accepted=accepted, rejected=rejected)
+            found = checking.check_rows(
+                con, self._bundle.plan, parts, accepted=self._accepted, rejected=self._work.path / "broken.parquet"
+            )
             self._progress("checking", 1, 1)
             _write_json(path, asdict(found))
 
         return Checked(**json.loads(self._work.finished("checked.json", make).read_text("utf-8")))
+
+    @property
+    def _accepted(self) -> Path:
+        return self._work.path / "accepted.parquet"
 
     def _read(self, con: duckdb.DuckDBPyConnection, digests: Mapping[str, str]) -> dict[str, list[ReadPart]]:
         parts: dict[str, list[ReadPart]] = {}
@@ -278,54 +299,75 @@ class _Run:
     def _typed(self) -> dict[str, Path]:
         return {file.address: self._work.path / f"typed/{number}.parquet" for number, file in enumerate(self._every)}
 
-    def _features(
-        self, con: duckdb.DuckDBPyConnection, checked: Checked, published: Mapping[str, str]
-    ) -> features.Sources:
+    def _features(self, con: duckdb.DuckDBPyConnection, published: Mapping[str, str]) -> features.Sources:
         """Compute every family from the input, and find those that are looked up."""
-        accepted, typed = self._work.path / "accepted.parquet", self._typed()
+        typed = self._typed()
         paths = {table: [typed[file.address] for file in files] for table, files in self._files.items()}
         families = self._bundle.plan["families"]
+
+        def compute(name: str, out: Path) -> None:
+            lost = features.compute_family(con, self._bundle, name, paths, self._accepted, out)
+            _write_json(self._work.path / f"families/{name}.lost.json", lost)
+
         computed = {}
         for number, name in enumerate(families):
             self._progress("features", number, len(families))
-            computed[name] = self._work.finished(
-                f"families/{name}.parquet",
-                partial(features.compute_family, con, self._bundle, name, paths, accepted),
-            )
+            computed[name] = self._work.finished(f"families/{name}.parquet", partial(compute, name))
         self._progress("features", 1, 1)
+        lost = _lost(self._work.path / "families")
+        scorable = self._work.finished(
+            "scorable.parquet", partial(features.write_scorable, con, self._accepted, sorted(lost))
+        )
         looked_up = {}
-        if checked.with_histories < checked.accepted:
+        if con.execute(f"select 1 from {parquet(scorable)} where not sent limit 1").fetchone():  # noqa: S608 -- quoted path
             for name, family in families.items():
                 if features.looks_up(name):
                     key = f"features/{name}"
                     found = self._lake.version(key, published[name]) if name in published else self._lake.require(key)
                     check_definition(found, family["definition"])
                     looked_up[name] = found.data
-        return features.Sources(accepted, computed, looked_up)
+        return features.Sources(scorable, computed, looked_up)
 
-    def _chunks(self, con: duckdb.DuckDBPyConnection, sources: features.Sources) -> list[Path]:
-        """Score the applicants, a finished file for so many."""
-        cut = features.ranges(con, sources.accepted, CHUNK)
+    def _output(self, con: duckdb.DuckDBPyConnection, sources: features.Sources) -> Path:
+        """Score the applicants, a finished file for so many, and put them together."""
+
+        def score(number: int, rows: str, out: Path) -> None:
+            lost: list[int] = []
+            try:
+                batch.score_features(self._bundle, rows, out, connection=con)
+            except EncodingError:
+                lost = features.infinite(con, self._bundle, rows)
+                batch.score_features(self._bundle, features.without(rows, lost), out, connection=con)
+            _write_json(self._work.path / f"chunks/{number:06d}.lost.json", lost)
+
+        cut = features.ranges(con, sources.scorable, CHUNK)
         chunks = []
         for number, (first, last) in enumerate(cut):
             self._progress("scoring", number, len(cut))
             rows = features.relation(self._bundle, sources, first, last)
-            chunks.append(
-                self._work.finished(
-                    f"chunks/{number:06d}.parquet",
-                    partial(batch.score_features, self._bundle, rows, connection=con),
-                )
-            )
+            chunks.append(self._work.finished(f"chunks/{number:06d}.parquet", partial(score, number, rows)))
         self._progress("scoring", 1, 1)
-        return chunks
+        return self._work.finished(f"output{self._asked.out.suffix}", lambda path: _join(chunks, batch.SCHEMA, path))
 
-    def _rejected(self) -> Path | None:
+    def _rejected(self, con: duckdb.DuckDBPyConnection, digests: Mapping[str, str]) -> Path | None:
         """Write the rejected rows in the format of the output; no file where there are none."""
-        rejects = self._work.path / "rejects.parquet"
-        rows = pq.ParquetFile(rejects)
+        broken = self._work.path / "broken.parquet"
+        lost = sorted({*_lost(self._work.path / "families"), *_lost(self._work.path / "chunks")})
+
+        def make(path: Path) -> None:
+            if lost:
+                parts = self._read(con, digests)
+                checking.reject_uncomputable(con, parts, lost, accepted=self._accepted, rejected=broken, out=path)
+            else:
+                shutil.copyfile(broken, path)
+
+        rows = pq.ParquetFile(self._work.finished("rejects.parquet", make))
         if not rows.metadata.num_rows:
             return None
-        return self._work.finished(f"rejected{self._asked.out.suffix}", partial(_join, [rejects], rows.schema_arrow))
+        return self._work.finished(
+            f"rejected{self._asked.out.suffix}",
+            partial(_join, [self._work.path / "rejects.parquet"], rows.schema_arrow),
+        )
 
     def _manifest(
         self,
@@ -337,13 +379,18 @@ class _Run:
         output: Path,
         rejected: Path | None,
     ) -> dict[str, Any]:
-        chunks = sorted((self._work.path / "chunks").glob("*.parquet"))
-        mix: list[tuple[str, str, int]] = []
-        if chunks:
-            mix = con.execute(f"select decision, band, count(*) from {parquet(*chunks)} group by all").fetchall()  # noqa: S608 -- quoted paths
-        scored = sum(count for _, _, count in mix)
-        if scored != checked.accepted:
-            raise RuntimeError(f"{checked.accepted} applicants accepted and {scored} scored: this is a defect")
+        scores, rejects = self._work.path / "chunks", self._work.path / "rejects.parquet"
+        mix: list[tuple[str, str, int, int]] = []
+        if chunks := sorted(scores.glob("*.parquet")):
+            mix = con.execute(
+                f"select decision, band, count(*), count_if(sent) from {parquet(*chunks)} join "  # noqa: S608 -- quoted paths
+                f"{parquet(self._work.path / 'scorable.parquet')} on id = sk_id_curr group by decision, band"
+            ).fetchall()
+        scored, sent = sum(row[2] for row in mix), sum(row[3] for row in mix)
+        if checked.applications != scored + (refused := checking.rejected_applications(con, rejects)):
+            raise RuntimeError(
+                f"{checked.applications} applications, {scored} scored and {refused} rejected: this is a defect"
+            )
         return {
             "format": FORMAT,
             **kept,
@@ -365,22 +412,27 @@ class _Run:
             "input_sha256": input_sha256(digests),
             "applications": checked.applications,
             "scored": scored,
-            "rejected": checked.applications - scored,
-            "rejected_rows": dict(checked.rules),
-            "features_from_input": checked.with_histories,
-            "features_looked_up": checked.accepted - checked.with_histories,
-            "feature_versions": dict(published) if checked.with_histories < checked.accepted else {},
+            "rejected": refused,
+            "rejected_rows": checking.rejected_rules(con, rejects),
+            "features_from_input": sent,
+            "features_looked_up": scored - sent,
+            "feature_versions": dict(published) if sent < scored else {},
             "history_rows_of_others": dict(checked.others),
-            "decisions": _sums((decision, count) for decision, _, count in mix),
-            "bands": _sums((band, count) for _, band, count in mix),
+            "decisions": _sums((decision, count) for decision, _, count, _ in mix),
+            "bands": _sums((band, count) for _, band, count, _ in mix),
             "output": _described(output, self._asked.out.name),
             "rejected_output": None if rejected is None else _described(rejected, self._asked.rejected.name),
         }
 
 
 def new_batch_id() -> str:
-    """Make an id that sorts by time: 20 hexadecimal digits, so that `decision_id` has room for an applicant's id."""
-    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(4)}"
+    """Make an id that sorts by time, as a decision's."""
+    return new_decision_id()[:ID_DIGITS]
+
+
+def _lost(directory: Path) -> set[int]:
+    """Read of whom no feature, or an infinite one, was computed."""
+    return {id_ for path in directory.glob("*.lost.json") for id_ in json.loads(path.read_text("utf-8"))}
 
 
 def _join(pieces: Sequence[Path], schema: pa.Schema, out: Path) -> None:
@@ -406,7 +458,7 @@ def _sums(pairs: Any) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+def _write_json(path: Path, values: Any) -> None:
     path.write_text(json.dumps(values, indent=1), "utf-8")
 
 

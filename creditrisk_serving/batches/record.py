@@ -18,6 +18,7 @@ from creditrisk_serving.decisions.schemas import BatchRecord
 from creditrisk_serving.decisions.verification import verify_log
 
 SUFFIX = ".manifest.json"
+ID_DIGITS = 20  # of a batch's id, so that `decision_id` has room for an applicant's within 32
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,13 @@ class Verified:
 
 
 def decision_id(batch_id: str, applicant: int) -> str:
-    """Name the decision on one applicant of a batch."""
+    """Name the decision on one applicant of a batch, for a review or a look-up."""
     return f"{batch_id}-{applicant}"
+
+
+def batch_id_of(manifest_sha256: str) -> str:
+    """Name a batch after its manifest, where the same manifest is to be recorded once."""
+    return manifest_sha256[:ID_DIGITS]
 
 
 def input_sha256(digests: Mapping[str, str]) -> str:
