@@ -118,7 +118,7 @@ BATCH = Artefact(
         built_from="`features/applicant`, `raw/application_test`, the champion's bundle",
         known_at="the application day",
         consumed_by="the lender's systems; monitoring",
-        fails_when="no champion is published, its signature or golden rows do not hold, an applicant has no score, or the log is not written",
+        fails_when="no champion is published, its signature or golden rows fail, an applicant has no score, or the log cannot take it",
         source="creditrisk_serving/scoring/batch.py",
     ),
     code_version=code_version(batch, record, BATCH_SCORES.model),
