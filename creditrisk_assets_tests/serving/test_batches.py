@@ -301,6 +301,16 @@ def test_a_history_row_without_an_owner_refuses_the_batch(published: Published, 
     assert not (tmp_path / "scores.parquet").exists()
 
 
+@pytest.fixture(scope="module")
+def whole_sha256(template: Published, raw: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The hash of the scores of a run that nothing stopped."""
+    directory = tmp_path_factory.mktemp("whole")
+    shutil.copytree(template.home, directory / "home")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(job, "CHUNK", 20)
+        return str(score(directory / "home", raw, directory / "scores.parquet").manifest["output"]["sha256"])
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -308,7 +318,7 @@ from creditrisk_assets_tests.serving import test_batches as tests
 from creditrisk_serving.batches import job
 
 step, at = sys.argv[4], int(sys.argv[5])
-job.CHUNK = 10
+job.CHUNK = 20
 
 def die(name, done, total):
     if name == step and done == at:
@@ -318,9 +328,15 @@ tests.score(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), progress=di
 """
 
 
-@pytest.mark.parametrize(("step", "at"), [("checking", 0), ("features", 3), ("scoring", 4)])
+@pytest.mark.parametrize(("step", "at"), [("checking", 0), ("features", 3), ("scoring", 2)])
 def test_a_killed_batch_goes_on_and_gives_the_same_bytes(
-    published: Published, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, at: int
+    published: Published,
+    raw: Path,
+    whole_sha256: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    at: int,
 ) -> None:
     out = tmp_path / "scores.parquet"
     done = subprocess.run(
@@ -337,7 +353,7 @@ def test_a_killed_batch_goes_on_and_gives_the_same_bytes(
 
         return counted
 
-    monkeypatch.setattr(job, "CHUNK", 10)
+    monkeypatch.setattr(job, "CHUNK", 20)
     monkeypatch.setattr(inputs, "read_file", counting("read", inputs.read_file))
     monkeypatch.setattr(features, "compute_family", counting("family", features.compute_family))
     monkeypatch.setattr(job.batch, "score_features", counting("chunk", job.batch.score_features))
@@ -352,50 +368,26 @@ def test_a_killed_batch_goes_on_and_gives_the_same_bytes(
             "scoring": {"read": 0, "family": 0, "chunk": 4},
         }[step]
     )
-    monkeypatch.undo()
-    monkeypatch.setattr(job, "CHUNK", 10)
-    whole = score(published.home, raw, tmp_path / "whole.parquet")
-    assert whole.manifest["output"]["sha256"] == resumed.manifest["output"]["sha256"]
+    assert resumed.manifest["output"]["sha256"] == whole_sha256
     assert not list(tmp_path.glob(".*"))
 
 
-def test_another_input_or_model_starts_anew_and_says_why(
-    published: Published, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = tmp_path / "source"
-    shutil.copytree(raw, source)
-    out = tmp_path / "scores.parquet"
-
-    def die(step: str, done: int, total: int) -> None:
-        if step == "scoring":
-            raise KeyboardInterrupt
-
-    for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
-            score(published.home, source, out, progress=die)
-    other_sums(raw, source)
-    with pytest.raises(KeyboardInterrupt):
-        score(published.home, source, out, progress=die)
-    publish(published.challenger_bundle, published.home)
-    outcome = score(published.home, source, out)
-    assert not outcome.resumed
-    assert outcome.anew_because == "changed since: model"
-    assert outcome.manifest["model_version"] == published.challenger
-
-
-def test_the_reason_to_start_anew_names_the_file(published: Published, raw: Path, tmp_path: Path) -> None:
+def test_another_input_or_model_starts_anew_and_says_why(published: Published, raw: Path, tmp_path: Path) -> None:
     source, out = tmp_path / "source", tmp_path / "scores.parquet"
     shutil.copytree(raw, source)
 
     def die(step: str, done: int, total: int) -> None:
-        if step == "scoring":
+        if step == "features":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         score(published.home, source, out, progress=die)
     other_sums(raw, source)
+    publish(published.challenger_bundle, published.home)
     outcome = score(published.home, source, out)
-    assert outcome.anew_because == f"changed since: {source / 'bureau.parquet'}"
+    assert not outcome.resumed
+    assert outcome.anew_because == f"changed since: {source / 'bureau.parquet'}, model"
+    assert outcome.manifest["model_version"] == published.challenger
     fresh = score(published.home, source, tmp_path / "fresh.parquet")
     assert fresh.manifest["output"]["sha256"] == outcome.manifest["output"]["sha256"]
 
