@@ -268,23 +268,30 @@ def _set_aside(
     )
 
 
-def _breaking(contract: SourceContract, part: ReadPart, broken: Broken) -> str:
-    """Write the query of a part's typed rows that break a rule, numbered as in its file: rows set aside before them count too."""
-    columns = {spec.name: sql.identifier(spec.name) for spec in contract.columns}
+def typed_rows(part: ReadPart) -> str:
+    """Write the relation of a part's typed rows, numbered (`row_number`) as in its file: rows set aside before them count too."""
     rows = (
-        f"SELECT file_row_number AS row_number, {sql.labels_where(broken, SEPARATOR)} AS rule, "
-        f"{sql.key_text({name: columns[name] for name in contract.locator})} AS key, {sql.row_text(columns)} AS row "
-        f"FROM {sql.parquet(part.typed, rows=True)} WHERE NOT {_sound(broken)}"
+        f"SELECT file_row_number AS row_number, * EXCLUDE (file_row_number) FROM {sql.parquet(part.typed, rows=True)}"
     )
     if not part.read.rejected:
-        return rows
+        return f"({rows})"
     before = (
         "SELECT row_number - earlier AS from_row, max(earlier) + 1 AS rejected FROM (SELECT row_number, "
         f"row_number() OVER (ORDER BY row_number) - 1 AS earlier FROM {sql.parquet(part.rejects)}) GROUP BY from_row"
     )
     return (
-        "SELECT b.row_number + coalesce(s.rejected, 0) AS row_number, rule, key, row "
-        f"FROM ({rows}) AS b ASOF LEFT JOIN ({before}) AS s ON b.row_number >= s.from_row"
+        "(SELECT b.row_number + coalesce(s.rejected, 0) AS row_number, b.* EXCLUDE (row_number) "
+        f"FROM ({rows}) AS b ASOF LEFT JOIN ({before}) AS s ON b.row_number >= s.from_row)"
+    )
+
+
+def _breaking(contract: SourceContract, part: ReadPart, broken: Broken) -> str:
+    """Write the query of a part's typed rows that break a rule."""
+    columns = {spec.name: sql.identifier(spec.name) for spec in contract.columns}
+    return (
+        f"SELECT row_number, {sql.labels_where(broken, SEPARATOR)} AS rule, "
+        f"{sql.key_text({name: columns[name] for name in contract.locator})} AS key, {sql.row_text(columns)} AS row "
+        f"FROM {typed_rows(part)} WHERE NOT {_sound(broken)}"
     )
 
 

@@ -15,12 +15,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import duckdb
 
 from creditrisk_assets.contracts.quarantine import SEPARATOR
 from creditrisk_assets.contracts.render import sql
-from creditrisk_assets.contracts.source import SourceContract
 from creditrisk_assets.contracts.table import ColumnSpec
 from creditrisk_assets.ingestion.connector import IngestionError
 from creditrisk_assets.ingestion.table_file import Schema, TableFile, numbered, places, wrong_encoding
@@ -36,6 +36,18 @@ _WRONG_VALUE = ("not whole: ", "not exact: ")
 _LINE = re.compile(r"CSV Error on Line: (\d+)")
 _COLUMN = re.compile(r'Error when converting column "([^"]+)"')
 _WIDTH = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
+
+
+class Declared(Protocol):
+    """What reading a table takes of its contract: a raw table's, or a table of a model's plan."""
+
+    @property
+    def columns(self) -> tuple[ColumnSpec, ...]:
+        """Every column, with its type."""
+
+    @property
+    def locator(self) -> tuple[str, ...]:
+        """Columns that point a person to a row."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,7 @@ def read_table(
     con: duckdb.DuckDBPyConnection,
     file: TableFile,
     schema: Schema,
-    contract: SourceContract,
+    contract: Declared,
     *,
     out: Path,
     rejects: Path,
@@ -110,7 +122,7 @@ def read_table(
 
 
 def _read_strictly(
-    con: duckdb.DuckDBPyConnection, file: TableFile, schema: Schema, contract: SourceContract, out: Path
+    con: duckdb.DuckDBPyConnection, file: TableFile, schema: Schema, contract: Declared, out: Path
 ) -> int | None:
     """Read a file in one scan; None when it holds a value that is not of its type."""
     # integers are read as DOUBLE and proven whole in `_typed`: DuckDB would round "2.7" to 3 without a word
@@ -133,7 +145,7 @@ def _read_as_text(
     con: duckdb.DuckDBPyConnection,
     file: TableFile,
     schema: Schema,
-    contract: SourceContract,
+    contract: Declared,
     out: Path,
     rejects: Path,
     corrections: Sequence[Path],
@@ -181,9 +193,7 @@ def _read_as_text(
         con.execute("DROP TABLE IF EXISTS corrected")
 
 
-def _text_of(
-    con: duckdb.DuckDBPyConnection, file: TableFile, schema: Schema, contract: SourceContract, scratch: Path
-) -> str:
+def _text_of(con: duckdb.DuckDBPyConnection, file: TableFile, schema: Schema, contract: Declared, scratch: Path) -> str:
     """Return the relation of a file's declared columns as text, with the number of each row."""
     names = [spec.name for spec in contract.columns]
     if file.layout == "csv":
@@ -203,7 +213,7 @@ def _number_text(name: str, kind: str | None) -> str:
 
 
 def _take_in(
-    con: duckdb.DuckDBPyConnection, file: TableFile, rows: int, contract: SourceContract, corrections: Sequence[Path]
+    con: duckdb.DuckDBPyConnection, file: TableFile, rows: int, contract: Declared, corrections: Sequence[Path]
 ) -> int:
     """Keep the corrected rows, numbered as the file's are; of several corrections of a row the last file's counts."""
     names = ", ".join(sql.identifier(spec.name) for spec in contract.columns)

@@ -41,7 +41,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from creditrisk_serving.decisions import entries, sealing
 from creditrisk_serving.decisions.chain import genesis, link
 from creditrisk_serving.decisions.entries import Kind
-from creditrisk_serving.decisions.schemas import Answered, Review
+from creditrisk_serving.decisions.schemas import Answered, BatchRecord, Review
 from creditrisk_serving.observability import LOG
 
 METADATA = sealing.METADATA  # one database holds all tables
@@ -107,6 +107,24 @@ ERASURES = Table(
     Column("reason", Text, nullable=False),
     *_chained(),
     Index("erasures_by_writer", "writer", "sequence"),
+)
+BATCHES = Table(
+    "batches",
+    METADATA,
+    Column("batch_id", String(32), primary_key=True),
+    Column("decided_at", String(32), nullable=False),  # UTC, ISO 8601
+    Column("source", String(200), nullable=False),
+    Column("model_version", String(64), nullable=False),
+    Column("bundle_sha256", String(64), nullable=False),
+    Column("policy_version", String(64), nullable=False),
+    Column("scored", BigInteger, nullable=False),
+    Column("rejected", BigInteger, nullable=False),
+    Column("input_sha256", String(64), nullable=False),
+    Column("scores_sha256", String(64), nullable=False),
+    Column("manifest_sha256", String(64), nullable=False),
+    *_chained(),
+    Index("batches_by_scores", "scores_sha256"),
+    Index("batches_by_writer", "writer", "sequence"),
 )
 WRITERS = Table(
     "writers",
@@ -227,12 +245,23 @@ class Database:
             found = connection.execute(wanted.where(REVIEWS.c.decision_id == decision_id)).mappings().all()
         return [Review(**row) for row in found]
 
+<<<<<<< HEAD
     def layout(self, layout: str) -> bytes | None:
         """Read a layout of inputs."""
         with self.opened().connect() as connection:
             wanted = select(LAYOUTS.c.content).where(LAYOUTS.c.layout == layout)
             found = connection.execute(wanted).scalar_one_or_none()
         return None if found is None else found.encode()
+=======
+    def batches(self, **wanted: str) -> list[tuple[BatchRecord, str | None]]:
+        """Read the batches whose columns have these values, oldest first, each with its writer."""
+        conditions = [BATCHES.c[name] == value for name, value in wanted.items()]
+        with self.opened().connect() as connection:
+            found = (
+                connection.execute(select(BATCHES).where(*conditions).order_by(BATCHES.c.decided_at)).mappings().all()
+            )
+        return [(BatchRecord(**{n: row[n] for n in entries.BATCH.columns}), row["writer"]) for row in found]
+>>>>>>> batch
 
     def forget_answers(self, before: float) -> None:
         """Delete the answers of idempotency keys that were claimed before a time."""

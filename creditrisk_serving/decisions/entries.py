@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from creditrisk_serving.decisions.schemas import JSON_COLUMNS, Answered, DecisionRecord, Erasure, Review
+from creditrisk_serving.decisions.schemas import JSON_COLUMNS, Answered, BatchRecord, DecisionRecord, Erasure, Review
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -56,7 +56,8 @@ LAYOUT = b"L"  # how the entries of layouts begin, which stand in no chain: the 
 UNCHAINED = (ANSWER, LAYOUT)
 REVIEW = _kind(b"R", "review", "reviews", Review)
 ERASURE = _kind(b"E", "erasure", "erasures", Erasure)
-KINDS = {kind.letter: kind for kind in (DECISION, REVIEW, ERASURE)}
+BATCH = _kind(b"B", "batch", "batches", BatchRecord)
+KINDS = {kind.letter: kind for kind in (DECISION, REVIEW, ERASURE, BATCH)}
 
 
 def answer_entry(answered: Answered) -> bytes:

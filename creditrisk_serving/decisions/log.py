@@ -19,7 +19,7 @@ from creditrisk_serving.decisions import entries, inputs, journal
 from creditrisk_serving.decisions.database import FAILURES, Database
 from creditrisk_serving.decisions.drain import Drain
 from creditrisk_serving.decisions.journal import Journal, JournalError, NotFlushedError
-from creditrisk_serving.decisions.schemas import Answered, DecisionRecord, Erasure, Review
+from creditrisk_serving.decisions.schemas import Answered, BatchRecord, DecisionRecord, Erasure, Review
 from creditrisk_serving.decisions.sealing import SealDamagedError
 from creditrisk_serving.errors import DecisionNotStoredError, DecisionUncertainError
 from creditrisk_serving.settings import Stored
@@ -104,6 +104,29 @@ class DecisionLog:
             It could not be stored.
         """
         self._append([entries.entry(entries.ERASURE, erasure)])
+
+    def store_batch(self, record: BatchRecord) -> bool:
+        """Store that a batch was scored, unless it is stored already; tell whether it was stored now.
+
+        Raises
+        ------
+        DecisionNotStoredError, DecisionUncertainError
+            It could not be stored, or whether it was is not known; storing it again does no harm.
+        """
+        start = _start(entries.BATCH.letter, batch_id=record.batch_id)
+        try:
+            known = bool(
+                self.database.batches(batch_id=record.batch_id)
+                or any(self._waiting(start))
+                or self.database.batches(batch_id=record.batch_id)  # taken while it was looked for in the journals
+            )
+        except FAILURES as error:
+            raise DecisionNotStoredError(
+                "the decision log cannot be read, so no batch is stored; try again later"
+            ) from error
+        if not known:
+            self._append([entries.entry(entries.BATCH, record)])
+        return not known
 
     @property
     def waits(self) -> bool:

@@ -69,6 +69,22 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str
 
 
+class BatchRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """That a table of applicants was scored, and the hashes of its files; a field added later has the default None."""
+
+    batch_id: str  # the decision on one of its applicants is `<batch_id>-<SK_ID_CURR>`
+    decided_at: str
+    source: str  # the command and who gave it, or the asset
+    model_version: str
+    bundle_sha256: str
+    policy_version: str
+    scored: int
+    rejected: int
+    input_sha256: str
+    scores_sha256: str
+    manifest_sha256: str
+
+
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to a request that was sent under an idempotency key; it stands in no chain, and is forgotten after a day."""
 

@@ -1,4 +1,4 @@
-"""Batch scores of the scoring portfolio by the champion, through the code that scores requests."""
+"""Batch scores of the scoring portfolio by the champion, through the code that scores requests; each version is recorded in the log."""
 
 from collections.abc import Mapping
 
@@ -12,35 +12,26 @@ from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work, 
 from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
 from creditrisk_assets.defs.vocabulary import Describe
-from creditrisk_assets.lake import Lake, LakeError, Version
+from creditrisk_assets.lake import DATA, MANIFEST, Lake, Version, sha256_file
 from creditrisk_assets.modelling import bundle as bundles
-from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.settings import Settings
+from creditrisk_serving.batches import record
+from creditrisk_serving.batches.champion import load_champion
+from creditrisk_serving.decisions.log import DecisionLog
+from creditrisk_serving.decisions.schemas import BatchRecord
+from creditrisk_serving.errors import ServiceError
 from creditrisk_serving.scoring import batch
 from creditrisk_serving.scoring.lookup import check_definition
+from creditrisk_serving.settings import ServingSettings
 
+KEY = "serving/batch_scores"
 APPLICANT, APPLICATIONS = "features/applicant", "raw/application_test"
 EVERY_ONE = {"every_applicant_scored": "Each application of the scoring portfolio has exactly one score."}
 
 
-def champion(settings: Settings) -> Bundle:
-    """Load and verify the published bundle.
-
-    Raises
-    ------
-    LakeError
-        None is published.
-    """
-    path = bundles.follow(settings.bundles)
-    if path is None:
-        raise LakeError(
-            "no champion is published; run `creditrisk run`, and see model/validation for the gate that stopped it"
-        )
-    return Bundle.load(path, bundles.read_public_key(settings.keys))
-
-
 def _make(work: Work) -> Made:
-    model = champion(work.settings)
+    champion = load_champion(work.settings)
+    model = champion.bundle
     for name, family in model.plan["families"].items():
         check_definition(work.lake.require(f"features/{name}"), family["definition"])
     applications = parquet(work.inputs[APPLICATIONS].data)
@@ -65,6 +56,8 @@ def _make(work: Work) -> Made:
     facts = {
         "rows": rows,
         "model_version": model.version,
+        "bundle_sha256": champion.sha256,
+        "policy_version": champion.policy_version,
         "an_applicant": first[0] if first else None,
         "mix": [{"band": b, "decision": d, "applicants": n, "mean_pd": round(p, 6)} for b, d, n, p in mix],
     }
@@ -76,13 +69,47 @@ def _show(version: Version) -> Mapping[str, dg.MetadataValue]:
     return {"model_version": dg.MetadataValue.text(facts["model_version"]), "mix": table_of(facts["mix"])}
 
 
+def _record(settings: Settings, _lake: Lake, version: Version) -> None:
+    """Record a published version in the decision log, once: its id follows from its manifest.
+
+    Raises
+    ------
+    RuntimeError
+        The log cannot be written; the next run records the version.
+    """
+    manifest, facts = version.manifest, version.manifest.metadata["facts"]
+    digest = sha256_file(version.path / MANIFEST)
+    scored = BatchRecord(
+        batch_id=record.batch_id_of(digest),
+        decided_at=manifest.created_at,
+        source=KEY,
+        model_version=facts["model_version"],
+        bundle_sha256=facts["bundle_sha256"],
+        policy_version=facts["policy_version"],
+        scored=facts["rows"],
+        rejected=0,
+        input_sha256=record.input_sha256(manifest.inputs),
+        scores_sha256=manifest.files[DATA],
+        manifest_sha256=digest,
+    )
+    serving = ServingSettings(platform=settings)
+    log = DecisionLog(serving.decision_log_url, serving.journal_directory, stored="database")
+    log.start()
+    try:
+        log.store_batch(scored)
+    except ServiceError as error:
+        raise RuntimeError(f"{error.detail}; the scores are published, and the next run records them") from error
+    finally:
+        log.close()
+
+
 def _champion_version(settings: Settings, _lake: Lake) -> Mapping[str, str]:
     path = bundles.follow(settings.bundles)
     return {"champion": path.name if path else "none"}
 
 
 BATCH = Artefact(
-    key="serving/batch_scores",
+    key=KEY,
     group="serving",
     kinds=frozenset({"duckdb", "lightgbm", "parquet"}),
     describe=Describe(
@@ -91,16 +118,17 @@ BATCH = Artefact(
         built_from="`features/applicant`, `raw/application_test`, the champion's bundle",
         known_at="the application day",
         consumed_by="the lender's systems; monitoring",
-        fails_when="no champion is published, its signature or golden rows do not hold, or an applicant has no score",
+        fails_when="no champion is published, its signature or golden rows fail, an applicant has no score, or the log cannot take it",
         source="creditrisk_serving/scoring/batch.py",
     ),
-    code_version=code_version(batch, BATCH_SCORES.model),
+    code_version=code_version(batch, record, BATCH_SCORES.model),
     make=_make,
     show=_show,
     deps=(APPLICANT, APPLICATIONS),
     after=("registry/version",),
     checks=CONTRACT | EVERY_ONE,
     also_from=_champion_version,
+    export=_record,
     columns=schema_of(BATCH_SCORES),
 )
 ARTEFACTS = (BATCH,)
