@@ -65,6 +65,7 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
         lifespan=lifespan,
         docs_url=None,  # the page would load scripts from elsewhere; /openapi.json is there
         redoc_url=None,
+        redirect_slashes=False,  # a redirect names the host and scheme of the request, which are not the proxy's
     )
     errors.install(app)
     app.add_middleware(Direct, routes={("POST", "/predict"): predict_directly})
