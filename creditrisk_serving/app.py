@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from creditrisk_serving import errors
-from creditrisk_serving.access import KeyFile
+from creditrisk_serving.access import KeyFile, Rate, Throttle
 from creditrisk_serving.decisions.endpoints import router as decisions
 from creditrisk_serving.decisions.log import DecisionLog
 from creditrisk_serving.direct import Direct
@@ -88,6 +88,7 @@ def build_service(settings: ServingSettings, metrics: Metrics, keys: Keys) -> Se
     return Service(
         settings=settings,
         keys=keys,
+        throttle=Throttle(Rate.parse(settings.rate_limit), settings.workers),
         metrics=metrics,
         log=log,
         follower=follower,

@@ -234,12 +234,14 @@ def score_applicant(settings: Settings, applicant_id: int) -> dict[str, Any]:
 
 
 async def _score_applicant(settings: ServingSettings, applicant_id: int) -> dict[str, Any]:
-    from creditrisk_serving.access import Keyring, hash_key  # noqa: PLC0415 # heavy, and not needed by `serve --help`
+    from creditrisk_serving.access import Key, Keyring, Scope, hash_key  # noqa: PLC0415 # heavy, and not needed by `serve --help`
     from creditrisk_serving.app import create_app  # noqa: PLC0415
     from creditrisk_serving.inprocess import call, running  # noqa: PLC0415
 
     key = secrets.token_urlsafe(32)
-    application = create_app(settings, keys=Keyring({"command-line": hash_key(key)}))
+    application = create_app(
+        settings, keys=Keyring([Key("command-line", hash_key(key), scopes=(Scope.SCORE, Scope.EXPLAIN))])
+    )
     headers = {"X-API-Key": key, "Content-Type": "application/json"}
     body = json.dumps({"applicant_ids": [applicant_id]}).encode()
     async with running(application):
@@ -272,9 +274,9 @@ def require_free_port(host: str, port: int) -> None:
 
 def first_key(settings: ServingSettings) -> str:
     """Make the development key."""
-    from creditrisk_serving.access import create_key  # noqa: PLC0415
+    from creditrisk_serving.access import Scope, create_key  # noqa: PLC0415
 
-    return create_key(settings.api_keys_file, DEVELOPMENT_KEY)
+    return create_key(settings.api_keys_file, DEVELOPMENT_KEY, scopes=(Scope.ADMIN,))
 
 
 def share_metrics(directory: Path) -> None:

@@ -5,6 +5,7 @@ that raise), the rules of a row (`scoring.validation`). Nothing here ever carrie
 sent.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -50,6 +51,10 @@ class ServiceError(Exception):
         self.detail = detail
         self.errors = tuple(errors)
 
+    def sent_headers(self) -> Mapping[str, str]:
+        """Name the headers of the answer."""
+        return self.headers
+
 
 class MalformedBodyError(ServiceError):
     """The body is not JSON."""
@@ -62,6 +67,34 @@ class UnauthorizedError(ServiceError):
 
     status, kind, title = 401, "unauthorized", "An API key is required"
     headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'ApiKey header="X-API-Key"'}
+
+
+class ForbiddenError(ServiceError):
+    """The API key has none of the scopes the route is for."""
+
+    status, kind, title = 403, "forbidden", "The API key is not for this route"
+
+
+class RateLimitedError(ServiceError):
+    """More was asked for than the key, or callers without one, may.
+
+    Parameters
+    ----------
+    detail
+        What was too much.
+    seconds
+        When to try again.
+    """
+
+    status, kind, title = 429, "rate-limited", "Too much was asked for"
+
+    def __init__(self, detail: str, seconds: float) -> None:
+        super().__init__(detail)
+        self.seconds = seconds
+
+    def sent_headers(self) -> Mapping[str, str]:
+        """Name the headers of the answer."""
+        return {"Retry-After": str(math.ceil(self.seconds))}
 
 
 class DecisionNotFoundError(ServiceError):
@@ -191,7 +224,7 @@ def answer_error(error: ServiceError, state: RequestState) -> Response:
         error.detail,
         request_id=state.request_id,
         errors=error.errors,
-        headers=error.headers,
+        headers=error.sent_headers(),
     )
 
 
@@ -216,6 +249,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _routing_error)
 
 
+CALLER_ERRORS = (UnauthorizedError, ForbiddenError, RateLimitedError)  # of every route that asks for a key
 PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "request_id"],

@@ -1,7 +1,7 @@
 """The one pure-ASGI middleware around everything.
 
-What belongs here: request id, body limit, security headers, the log line and the counters of each request, the last
-resort for exceptions. What does not: the format of log and metrics (`observability`), the words of errors (`errors`).
+What belongs here: request id, body limit, security headers, the log line, the counters and the price of each request, the
+last resort for exceptions. What does not: the format of log and metrics (`observability`), the words of errors (`errors`).
 """
 
 import time
@@ -9,7 +9,7 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from creditrisk_serving.errors import BodyTooLargeError, ServiceError, problem
-from creditrisk_serving.observability import LOG, Metrics, RequestState, place_of, request_id_of
+from creditrisk_serving.observability import LOG, Metrics, RequestState, audit, place_of, request_id_of
 
 # What OWASP's REST security cheat sheet asks of an API. Strict-Transport-Security is the proxy's: it speaks TLS, this service does not.
 # A response that sets one of them keeps its own value: a page loads scripts, an answer of the API never does.
@@ -112,6 +112,10 @@ class Observed:
         self.metrics.requests[route, str(status)].inc()
         if state.error is not None:
             self.metrics.errors[state.error,].inc()
+        if state.budget is not None and state.entities > 1:
+            state.budget.charge(state.entities - 1)  # the first was paid for at the door
+        if state.audited:
+            audit(state, route, status)
         LOG.info(
             "request",
             extra={

@@ -9,18 +9,19 @@ from typing import Any
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from creditrisk_serving.authentication import KnownCaller
+from creditrisk_serving.access import Caller
+from creditrisk_serving.authentication import READERS, ReadingCaller, ReviewingCaller
 from creditrisk_serving.decisions.log import DecisionLog
 from creditrisk_serving.decisions.review import review
 from creditrisk_serving.decisions.schemas import Review, ReviewRequest
 from creditrisk_serving.errors import (
+    CALLER_ERRORS,
     DecisionNotFoundError,
     DecisionNotStoredError,
     InvalidReviewError,
     MalformedBodyError,
     NotAReferralError,
     OverloadedError,
-    UnauthorizedError,
     documented,
 )
 from creditrisk_serving.observability import request_state
@@ -44,12 +45,15 @@ _REVIEW: dict[str, Any] = {
 @router.get(
     "/decisions/{decision_id}",
     response_model=None,
-    responses=documented(UnauthorizedError, DecisionNotFoundError, DecisionNotStoredError, OverloadedError),
+    responses=documented(*CALLER_ERRORS, DecisionNotFoundError, DecisionNotStoredError, OverloadedError),
 )
-async def read_decision(decision_id: str, request: Request, caller: KnownCaller) -> Response:
-    """Return one decision with all it rests on: versions, input, features, PD, outcome, and reviews (null: they cannot be read now)."""
+async def read_decision(decision_id: str, request: Request, caller: ReadingCaller) -> Response:
+    """Return one decision with all it rests on: versions, input, features, PD, outcome, and reviews (null: they cannot be read now).
+
+    A key with the scope `score` alone reads the decisions it asked for; `explain` and `review` open all.
+    """
     service = service_of(request)
-    return Response(await service.pool.run(_read, service.log, decision_id), media_type=JSON)
+    return Response(await service.pool.run(_read, service.log, decision_id, caller), media_type=JSON)
 
 
 @router.post(
@@ -59,7 +63,7 @@ async def read_decision(decision_id: str, request: Request, caller: KnownCaller)
     responses={
         201: {"description": "The review as it was stored."},
         **documented(
-            UnauthorizedError,
+            *CALLER_ERRORS,
             MalformedBodyError,
             DecisionNotFoundError,
             NotAReferralError,
@@ -70,7 +74,7 @@ async def read_decision(decision_id: str, request: Request, caller: KnownCaller)
     },
     openapi_extra=_REVIEW,
 )
-async def review_decision(decision_id: str, request: Request, caller: KnownCaller) -> Response:
+async def review_decision(decision_id: str, request: Request, caller: ReviewingCaller) -> Response:
     """Record who decided a referral, and why; it is stored before this is answered, and chained like the decision."""
     service = service_of(request)
     body, request_id = await request.body(), request_state(request.scope).request_id
@@ -78,9 +82,10 @@ async def review_decision(decision_id: str, request: Request, caller: KnownCalle
     return Response(msgspec.json.encode(stored), status_code=201, media_type=JSON)
 
 
-def _read(log: DecisionLog, decision_id: str) -> bytes:
+def _read(log: DecisionLog, decision_id: str, caller: Caller) -> bytes:
     record = log.find(decision_id)
-    if record is None:
+    # Whoever may only score sees what it asked for itself, and is not told what else there is.
+    if record is None or not (caller.key_id == record.caller or caller.scopes.intersection(READERS)):
         raise DecisionNotFoundError("no decision has this id; it is the decision_id of an answer of POST /predict")
     reviews: list[Review] | None = []
     if record.decision == "refer":

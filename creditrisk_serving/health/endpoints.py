@@ -7,8 +7,8 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from creditrisk_serving.authentication import KnownCaller
-from creditrisk_serving.errors import NotReadyError, OverloadedError, UnauthorizedError, documented
+from creditrisk_serving.authentication import KnownCaller, MonitoringCaller
+from creditrisk_serving.errors import CALLER_ERRORS, NotReadyError, OverloadedError, documented
 from creditrisk_serving.health.service import metadata, readiness
 from creditrisk_serving.state import service_of
 
@@ -30,7 +30,7 @@ async def ready(request: Request) -> Response:
     return Response(msgspec.json.encode(found), status_code=200 if found.ready else 503, media_type=JSON)
 
 
-@router.get("/metadata", response_model=None, responses=documented(UnauthorizedError, NotReadyError, OverloadedError))
+@router.get("/metadata", response_model=None, responses=documented(*CALLER_ERRORS, NotReadyError, OverloadedError))
 async def read_metadata(request: Request, caller: KnownCaller) -> Response:
     """Describe what decides: model, policy, features, training figures, data versions."""
     service = service_of(request)
@@ -38,8 +38,8 @@ async def read_metadata(request: Request, caller: KnownCaller) -> Response:
     return Response(msgspec.json.encode(found), media_type=JSON)
 
 
-@router.get("/metrics", response_model=None, responses=documented(UnauthorizedError, OverloadedError))
-async def metrics(request: Request, caller: KnownCaller) -> Response:
+@router.get("/metrics", response_model=None, responses=documented(*CALLER_ERRORS, OverloadedError))
+async def metrics(request: Request, caller: MonitoringCaller) -> Response:
     """Return Prometheus metrics."""
     service = service_of(request)
     return Response(await service.pool.run(service.metrics.render), media_type=CONTENT_TYPE_LATEST)

@@ -7,9 +7,10 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response, Security
+from fastapi.security import SecurityScopes
 
 from creditrisk_serving.access import Caller
-from creditrisk_serving.authentication import HEADER, caller_with
+from creditrisk_serving.authentication import HEADER, SCORERS, admit
 from creditrisk_serving.errors import (
     DecisionNotStoredError,
     InvalidApplicationError,
@@ -39,12 +40,12 @@ _CONTENT = {
 _BODY: dict[str, Any] = {"requestBody": {"required": True, "content": _CONTENT}}
 
 
-async def invoker(request: Request, key: Annotated[str | None, Security(HEADER)]) -> Caller:
+async def invoker(request: Request, route: SecurityScopes, key: Annotated[str | None, Security(HEADER)]) -> Caller:
     """Return who calls, by X-API-Key or, as SageMaker passes no header of that name on, by `X-API-Key=…` in its custom attributes."""
     attributes = request.headers.get(ATTRIBUTES, "")
     if key is None and attributes.startswith("X-API-Key="):
         key = attributes.removeprefix("X-API-Key=")
-    return caller_with(key, service_of(request).keys)
+    return admit(service_of(request), request_state(request.scope), key, route.scopes)
 
 
 @router.get("/ping", response_model=None, responses={503: {"description": "Not ready; GET /ready says why."}})
@@ -64,7 +65,7 @@ async def ping(request: Request) -> Response:
     },
     openapi_extra=_BODY,
 )
-async def invocations(request: Request, caller: Annotated[Caller, Security(invoker)]) -> Response:
+async def invocations(request: Request, caller: Annotated[Caller, Security(invoker, scopes=SCORERS)]) -> Response:
     """Answer as POST /predict does; the body may also be CSV of raw applications or of SK_ID_CURR alone."""
     service = service_of(request)
     media_type = media_type_of(request.scope)

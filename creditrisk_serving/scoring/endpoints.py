@@ -13,8 +13,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
 from creditrisk_serving.access import Caller
-from creditrisk_serving.authentication import KnownCaller, caller_of
+from creditrisk_serving.authentication import SCORERS, KnownCaller, ScoringCaller, admit, key_of
 from creditrisk_serving.errors import (
+    CALLER_ERRORS,
     BodyTooLargeError,
     DecisionNotStoredError,
     IdempotencyKeyError,
@@ -25,7 +26,6 @@ from creditrisk_serving.errors import (
     NotReadyError,
     OverloadedError,
     TooManyRowsError,
-    UnauthorizedError,
     UnsupportedMediaTypeError,
     documented,
 )
@@ -40,7 +40,7 @@ SMALL_BYTES = 32 * 1024  # one application has some 3 KB; what is larger is read
 IDEMPOTENCY_KEY = re.compile(rb"[!-~]{1,128}")
 router = APIRouter(tags=["scoring"])
 BODY_ERRORS = (
-    UnauthorizedError,
+    *CALLER_ERRORS,
     MalformedBodyError,
     BodyTooLargeError,
     TooManyRowsError,
@@ -123,7 +123,7 @@ _IDEMPOTENCY_KEY: dict[str, Any] = {
     },
     openapi_extra=REQUEST_BODY | _IDEMPOTENCY_KEY,
 )
-async def predict(request: Request, caller: KnownCaller) -> Response:
+async def predict(request: Request, caller: ScoringCaller) -> Response:
     """Score one or many applicants: raw applications with or without their histories, or the ids of known applicants.
 
     A family of history features is looked up by SK_ID_CURR when an applicant comes without history rows, and computed
@@ -136,7 +136,7 @@ async def predict(request: Request, caller: KnownCaller) -> Response:
 async def predict_directly(scope: Scope, receive: Receive) -> Response:
     """Answer POST /predict without FastAPI's machinery (`direct`)."""
     service: Service = scope["app"].state.service
-    return await _predicted(service, scope, receive, caller_of(scope, service.keys))
+    return await _predicted(service, scope, receive, admit(service, request_state(scope), key_of(scope), SCORERS))
 
 
 async def _predicted(service: Service, scope: Scope, receive: Receive, caller: Caller) -> Response:
@@ -161,7 +161,7 @@ async def _predicted(service: Service, scope: Scope, receive: Receive, caller: C
     },
     openapi_extra=REQUEST_BODY,
 )
-async def validate(request: Request, caller: KnownCaller) -> Response:
+async def validate(request: Request, caller: ScoringCaller) -> Response:
     """Check a request for /predict against the contract: nothing is looked up, scored or stored."""
     service = service_of(request)
     body = await _json_body(request.scope, request.receive)
@@ -170,7 +170,7 @@ async def validate(request: Request, caller: KnownCaller) -> Response:
     )
 
 
-@router.get("/schema", response_model=None, responses=documented(UnauthorizedError, NotReadyError))
+@router.get("/schema", response_model=None, responses=documented(*CALLER_ERRORS, NotReadyError))
 async def schema(request: Request, caller: KnownCaller) -> Response:
     """Return the JSON Schema of a request, rendered from the contracts in the bundle in use."""
     service = service_of(request)
