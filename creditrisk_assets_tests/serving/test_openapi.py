@@ -35,7 +35,7 @@ def test_the_document_is_the_one_agreed_on() -> None:
 
 def test_errors_are_declared_as_problems() -> None:
     responses = create_app().openapi()["paths"]["/predict"]["post"]["responses"]
-    assert set(responses) == {"200", "400", "401", "409", "413", "415", "422", "503"}
+    assert set(responses) == {"200", "400", "401", "403", "409", "413", "415", "422", "429", "503"}
     assert set(responses["422"]["content"]) == {"application/problem+json"}
 
 
