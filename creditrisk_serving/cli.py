@@ -19,12 +19,14 @@ import typer
 from rich.console import Console
 
 from creditrisk_assets.settings import SERVING_PREFIX, Settings
+from creditrisk_serving.keys_cli import app as keys
 from creditrisk_serving.settings import ServingSettings
 
 DEVELOPMENT_KEY = "development"
 OK = 200
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(keys, name="keys")
 
 
 @app.callback()
