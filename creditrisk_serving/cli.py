@@ -43,6 +43,8 @@ def serve(
     """Serve the published model over HTTP; it follows newly published models by itself."""
     import uvicorn  # noqa: PLC0415 # only this command needs it
 
+    from creditrisk_serving.supervisor import Supervisor  # noqa: PLC0415
+
     # LightGBM's threads spin while they wait: with more than one, a busy machine takes far longer for a single row.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     for name, value in (("HOST", host), ("PORT", port), ("WORKERS", workers)):
@@ -60,20 +62,23 @@ def serve(
         f"scoring API on http://{settings.host}:{settings.port}; send the key as X-API-Key; /ready says what is loaded",
         soft_wrap=True,
     )
-    if settings.workers > 1:
-        share_metrics(settings.metrics_directory)
-    uvicorn.run(
-        "creditrisk_serving.process:create",
-        factory=True,
-        host=settings.host,
-        port=settings.port,
-        workers=settings.workers,
-        access_log=False,  # the application writes its own line, without paths
-        server_header=False,
-        timeout_graceful_shutdown=30,
-        timeout_worker_healthcheck=30,  # by default a worker that starts on a busy machine is killed after 5 seconds
-        log_config=log_config(),
-    )
+    server: dict[str, Any] = {
+        "app": "creditrisk_serving.process:create",
+        "factory": True,
+        "host": settings.host,
+        "port": settings.port,
+        "access_log": False,  # the application writes its own line, without paths
+        "server_header": False,
+        "timeout_graceful_shutdown": 30,
+        "log_config": log_config(),
+    }
+    if settings.workers == 1:
+        uvicorn.run(**server)
+        return
+    share_metrics(settings.metrics_directory)
+    # By default a worker that starts on a busy machine is killed after 5 seconds.
+    config = uvicorn.Config(**server, workers=settings.workers, timeout_worker_healthcheck=30)
+    Supervisor(config, [config.bind_socket()]).run()
 
 
 @app.command()
