@@ -76,15 +76,7 @@ class ForbiddenError(ServiceError):
 
 
 class RateLimitedError(ServiceError):
-    """More was asked for than the key, or callers without one, may.
-
-    Parameters
-    ----------
-    detail
-        What was too much.
-    seconds
-        When to try again.
-    """
+    """More was asked for than the key, or callers without one, may; the answer says after how many seconds to try again."""
 
     status, kind, title = 429, "rate-limited", "Too much was asked for"
 
