@@ -13,6 +13,7 @@ from creditrisk_serving import errors
 from creditrisk_serving.access import KeyFile
 from creditrisk_serving.decisions.endpoints import router as decisions
 from creditrisk_serving.decisions.log import DecisionLog
+from creditrisk_serving.desk.endpoints import router as desk
 from creditrisk_serving.direct import Direct
 from creditrisk_serving.health.endpoints import router as health
 from creditrisk_serving.middleware import Observed
@@ -69,7 +70,7 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
     errors.install(app)
     app.add_middleware(Direct, routes={("POST", "/predict"): predict_directly})
     app.add_middleware(Observed, metrics=metrics, max_body_bytes=settings.max_body_bytes)
-    for router in (scoring, decisions, health, sagemaker):
+    for router in (scoring, decisions, health, sagemaker, desk):
         app.include_router(router)
     return app
 

@@ -52,9 +52,11 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                given = message.get("headers", ())
+                own = {name for name, _ in given}
                 message["headers"] = [
-                    *message.get("headers", ()),
-                    *HEADERS,
+                    *given,
+                    *(header for header in HEADERS if header[0] not in own),
                     (b"x-request-id", state.request_id.encode()),
                 ]
             await send(message)

@@ -32,9 +32,9 @@ async def ready(request: Request) -> Response:
 
 @router.get("/metadata", response_model=None, responses=documented(UnauthorizedError, NotReadyError, OverloadedError))
 async def read_metadata(request: Request, caller: KnownCaller) -> Response:
-    """Describe what decides: model, policy, features, training figures, data versions."""
+    """Describe what decides: model, policy, features, contracts, training figures, data versions, limits of a request."""
     service = service_of(request)
-    found = metadata(service.scoring.champion())
+    found = metadata(service.scoring.champion(), service.settings)
     return Response(msgspec.json.encode(found), media_type=JSON)
 
 

@@ -9,8 +9,10 @@ import msgspec
 
 from creditrisk_serving.access import KeyFileError
 from creditrisk_serving.scoring.champion import Champion
+from creditrisk_serving.settings import ServingSettings
 from creditrisk_serving.state import Service
 
+LIMITS = ("max_body_bytes", "max_applicants", "max_history_rows")
 SYNTHETIC_NOTE = (
     "This model was trained on the synthetic portfolio: its AUC proves that the mechanics work,"
     " and says nothing about real applicants."
@@ -51,8 +53,8 @@ def readiness(service: Service) -> Readiness:
     return Readiness(not reasons, reasons, warnings, version)
 
 
-def metadata(champion: Champion) -> dict[str, Any]:
-    """Describe the model in use."""
+def metadata(champion: Champion, settings: ServingSettings) -> dict[str, Any]:
+    """Describe what decides: model, policy, features, contracts, data, and what one request may ask for."""
     bundle, policy = champion.bundle, champion.bundle.policy
     manifest = bundle.manifest
     synthetic = bool(bundle.metrics.get("synthetic"))
@@ -70,7 +72,15 @@ def metadata(champion: Champion) -> dict[str, Any]:
             "sha256": policy.digest,
             "bands": [band.model_dump() for band in policy.bands],
             "decisions": policy.decisions.model_dump(),
+            "eligibility": [rule.model_dump() for rule in policy.eligibility],
+            "score": policy.score.model_dump(),
         },
+        "features": champion.definitions,
+        "contracts": {
+            "sha256": manifest["files"]["plan.json"],
+            "tables": {name: len(table["columns"]) for name, table in bundle.plan["tables"].items()},
+        },
+        "limits": {name: getattr(settings, name) for name in LIMITS},
         "training": {"metrics": bundle.metrics, "note": SYNTHETIC_NOTE if synthetic else None},
         "data": {
             "trained_on": manifest.get("inputs", {}),

@@ -1,4 +1,4 @@
-"""Routes of scoring: predict, validate, schema.
+"""Routes of scoring: predict, what-if, validate, schema.
 
 What belongs here: paths, declared errors, how the body is taken. What does not: any logic (`service`).
 """
@@ -32,7 +32,7 @@ from creditrisk_serving.errors import (
 from creditrisk_serving.observability import request_state
 from creditrisk_serving.scoring.examples import PREDICT_EXAMPLES
 from creditrisk_serving.scoring.rules import json_schema
-from creditrisk_serving.scoring.schemas import Prediction, Validation
+from creditrisk_serving.scoring.schemas import Prediction, Validation, WhatIf
 from creditrisk_serving.state import Service, service_of
 
 JSON, JSON_BYTES = "application/json", b"application/json"
@@ -150,6 +150,24 @@ async def _predicted(service: Service, scope: Scope, receive: Receive, caller: C
     # Shielded: a decision is finished and stored even when its caller hangs up.
     answer = await asyncio.shield(service.pool.run(service.scoring.predict, body, state, caller))
     return Response(answer, media_type=JSON)
+
+
+@router.post(
+    "/what-if",
+    response_model=None,
+    responses={
+        200: _answers(WhatIf, "What would be decided; nothing was decided, nothing was stored."),
+        **documented(*BODY_ERRORS, InvalidApplicationError),
+    },
+    openapi_extra=REQUEST_BODY,
+)
+async def what_if(request: Request, caller: KnownCaller) -> Response:
+    """Score a request for /predict without deciding: the same parsing, features, model and policy, and nothing is stored."""
+    service = service_of(request)
+    body = await _json_body(request.scope, request.receive)
+    return Response(
+        await service.pool.run(service.scoring.what_if, body, request_state(request.scope)), media_type=JSON
+    )
 
 
 @router.post(
