@@ -31,6 +31,7 @@ ANY = frozenset(Scope)
 OPENED_BY = {
     ("POST", "/predict"): {Scope.SCORE},
     ("POST", "/validate"): {Scope.SCORE},
+    ("POST", "/what-if"): {Scope.SCORE},
     ("POST", "/invocations"): {Scope.SCORE},
     ("GET", "/schema"): ANY,
     ("GET", "/metadata"): ANY,

@@ -4,48 +4,43 @@ What belongs here: paths, declared errors. What does not: the log (`log`), what 
 """
 
 import asyncio
-from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 
 from creditrisk_serving.access import Caller
 from creditrisk_serving.authentication import READERS, ReadingCaller, ReviewingCaller
+from creditrisk_serving.decisions.examples import REVIEW, REVIEWED, STORED
 from creditrisk_serving.decisions.log import DecisionLog
 from creditrisk_serving.decisions.review import review
-from creditrisk_serving.decisions.schemas import Review, ReviewRequest
+from creditrisk_serving.decisions.schemas import Review, ReviewRequest, StoredDecision
+from creditrisk_serving.document import JSON, answers, reference, takes
 from creditrisk_serving.errors import (
     CALLER_ERRORS,
+    BodyTooLargeError,
     DecisionNotFoundError,
     DecisionNotStoredError,
     InvalidReviewError,
     MalformedBodyError,
     NotAReferralError,
+    NotReadyError,
     OverloadedError,
     documented,
 )
 from creditrisk_serving.observability import request_state
 from creditrisk_serving.state import service_of
 
-JSON = "application/json"
 router = APIRouter(tags=["decisions"])
-_REVIEW: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            JSON: {
-                "schema": msgspec.json.schema_components([ReviewRequest])[1]["ReviewRequest"],
-                "example": {"reviewer": "A. Person", "outcome": "approve", "reason": "Income proven by payslips."},
-            }
-        },
-    }
-}
 
 
 @router.get(
     "/decisions/{decision_id}",
     response_model=None,
-    responses=documented(*CALLER_ERRORS, DecisionNotFoundError, DecisionNotStoredError, OverloadedError),
+    operation_id="decision",
+    responses={
+        200: answers(StoredDecision, "The decision, as it was stored.", referred=STORED),
+        **documented(*CALLER_ERRORS, DecisionNotFoundError, DecisionNotStoredError, OverloadedError, NotReadyError),
+    },
 )
 async def read_decision(decision_id: str, request: Request, caller: ReadingCaller) -> Response:
     """Return one decision with all it rests on: versions, input, features, PD, outcome, and reviews (null: they cannot be read now).
@@ -60,19 +55,22 @@ async def read_decision(decision_id: str, request: Request, caller: ReadingCalle
     "/decisions/{decision_id}/review",
     status_code=201,
     response_model=None,
+    operation_id="review",
     responses={
-        201: {"description": "The review as it was stored."},
+        201: answers(Review, "The review as it was stored.", approved=REVIEWED),
         **documented(
             *CALLER_ERRORS,
             MalformedBodyError,
             DecisionNotFoundError,
             NotAReferralError,
             InvalidReviewError,
+            BodyTooLargeError,
             DecisionNotStoredError,
             OverloadedError,
+            NotReadyError,
         ),
     },
-    openapi_extra=_REVIEW,
+    openapi_extra=takes(reference(ReviewRequest), {"approved": {"value": REVIEW}}),
 )
 async def review_decision(decision_id: str, request: Request, caller: ReviewingCaller) -> Response:
     """Record who decided a referral, and why; it is stored before this is answered, and chained like the decision."""

@@ -11,30 +11,34 @@ from fastapi.security import SecurityScopes
 
 from creditrisk_serving.access import Caller
 from creditrisk_serving.authentication import HEADER, SCORERS, admit
+from creditrisk_serving.document import JSON
 from creditrisk_serving.errors import (
     DecisionNotStoredError,
     InvalidApplicationError,
     MalformedBodyError,
+    OverloadedError,
     UnsupportedMediaTypeError,
     documented,
 )
 from creditrisk_serving.health.service import readiness
 from creditrisk_serving.observability import request_state
 from creditrisk_serving.sagemaker.rows import json_of_csv
-from creditrisk_serving.scoring.endpoints import BODY_ERRORS, JSON, PREDICTED, REQUEST_BODY, body_of, media_type_of
+from creditrisk_serving.scoring.endpoints import BODY_ERRORS, PREDICTED, REQUEST_BODY, body_of, media_type_of
 from creditrisk_serving.scoring.rules import application_table
 from creditrisk_serving.state import service_of
 
 CSV = "text/csv"
 ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 router = APIRouter(tags=["sagemaker"])
+_OVERLOADED = documented(OverloadedError)[OverloadedError.status]
 _CONTENT = {
     **REQUEST_BODY["requestBody"]["content"],
     CSV: {
         "schema": {
             "type": "string",
             "description": "The first line names columns of an application; with SK_ID_CURR alone, known applicants.",
-        }
+        },
+        "examples": {"known_applicants": {"value": "SK_ID_CURR\n100020\n"}},
     },
 }
 _BODY: dict[str, Any] = {"requestBody": {"required": True, "content": _CONTENT}}
@@ -48,7 +52,12 @@ async def invoker(request: Request, route: SecurityScopes, key: Annotated[str | 
     return admit(service_of(request), request_state(request.scope), key, route.scopes)
 
 
-@router.get("/ping", response_model=None, responses={503: {"description": "Not ready; GET /ready says why."}})
+@router.get(
+    "/ping",
+    response_model=None,
+    response_class=Response,
+    responses={200: {"description": "Ready."}, 503: {**_OVERLOADED, "description": "Not ready; GET /ready says why."}},
+)
 async def ping(request: Request) -> Response:
     """Tell SageMaker whether requests can be answered."""
     service = service_of(request)

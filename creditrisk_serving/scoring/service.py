@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from creditrisk_assets.modelling.bundle import Bundle, EncodingError
+from creditrisk_assets.modelling.policy import Decision
 from creditrisk_assets.modelling.score_points import ScorePoints
 from creditrisk_serving.access import Caller
 from creditrisk_serving.decisions.idempotency import Claim, IdempotencyKeys
@@ -30,7 +31,7 @@ from creditrisk_serving.observability import Metrics, RequestState
 from creditrisk_serving.scoring.champion import Champion, Follower
 from creditrisk_serving.scoring.features import Featured
 from creditrisk_serving.scoring.parsing import Limits, Parsed, lone_applicant, parse
-from creditrisk_serving.scoring.schemas import Prediction, ScoredApplicant, Validation
+from creditrisk_serving.scoring.schemas import Estimate, Prediction, ScoredApplicant, Validation, WhatIf
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -166,6 +167,36 @@ class Scoring:
         self._log.store(records, claim.answered(answer) if claim else None)
         self._count(records, errors)
         return answer
+
+    def what_if(self, body: bytes, state: RequestState) -> bytes:
+        """Score a request as `predict` does and return the answer's JSON; nothing is decided, stored or counted as a decision.
+
+        Raises
+        ------
+        ServiceError
+            Nothing was scored; see `errors`.
+        """
+        champion, parsed, featured, errors = self._prepared(body, state)
+        scored, unscored = self._scored(champion, featured)
+        errors = [*parsed.errors, *errors, *unscored]
+        if not scored:
+            raise self._counted(
+                InvalidApplicationError("no applicant could be scored; each error names its place and rule", errors)
+            )
+        self._count_errors(errors)
+        return msgspec.json.encode(
+            WhatIf(
+                request_id=state.request_id,
+                model_version=champion.bundle.version,
+                bundle_sha256=champion.bundle_sha256,
+                policy_version=champion.policy_version,
+                scored=len(scored),
+                failed=parsed.asked - len(scored),
+                estimates=[_estimate(champion, one) for one in scored],
+                errors=errors[:MAX_ERRORS],
+                errors_total=len(errors),
+            )
+        )
 
     def validate(self, body: bytes, state: RequestState) -> bytes:
         """Check a request's form against the contract and return the answer's JSON.
@@ -311,6 +342,29 @@ def _looked_up(one: Featured) -> list[str]:
     if one.applicant.histories:
         sent |= set(one.states) - {"application"}
     return [name for name in one.states if name not in sent]
+
+
+def _decided(champion: Champion, one: Scored) -> Decision:
+    """Apply the policy to a scored applicant."""
+    policy = champion.bundle.policy
+    ruled = [rule.feature for rule in policy.eligibility]
+    return policy.decide(one.pd, champion.source.slots.named(one.featured.features, ruled))
+
+
+def _estimate(champion: Champion, one: Scored) -> Estimate:
+    outcome = _decided(champion, one)
+    return Estimate(
+        applicant_id=one.featured.applicant.applicant_id,
+        table=one.featured.applicant.table,
+        row=one.featured.applicant.row,
+        pd=one.pd,
+        outcome=outcome.decision,
+        band=outcome.band,
+        rule=outcome.rule,
+        points=champion.bundle.policy.score.points(one.pd),
+        families=one.featured.states,
+        outside_training=one.outside,
+    )
 
 
 def _answer(record: DecisionRecord, scored: Scored, scale: ScorePoints) -> ScoredApplicant:
