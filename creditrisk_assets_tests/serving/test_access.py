@@ -147,6 +147,13 @@ def test_a_key_opens_nothing_from_the_moment_it_expires(monkeypatch: pytest.Monk
         assert (keyring.caller("k") is not None) == opens
 
 
+def test_a_key_found_by_its_hash_is_compared_in_constant_time_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    keyring = Keyring([Key("a", hash_key("k"))])
+    assert keyring.caller("k") is not None
+    monkeypatch.setattr("creditrisk_serving.access.keys.hmac.compare_digest", lambda *_: False)
+    assert keyring.caller("k") is None
+
+
 def test_what_few_may_do_is_audited_and_so_is_whatever_was_refused(
     shared: Client, keys: dict[Scope, str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -118,6 +118,11 @@ def test_every_applicant_asked_for_counts(published: Published) -> None:
         assert int(reply.headers["retry-after"]) > 2 * 8640  # two too many were let in
 
 
+def test_each_worker_gives_its_part_of_the_setting(published: Published) -> None:
+    with Client(published.home, rate_limit="4/d", workers=2) as client:
+        assert [client.get("/schema").status for _ in range(3)] == [200, 200, 429]
+
+
 def test_strangers_are_slowed_and_lock_nobody_out(client: Client) -> None:
     clock = Clock()
     client.service.throttle.failures = Budget(FAILURES, clock=clock)
