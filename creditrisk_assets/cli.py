@@ -287,7 +287,9 @@ def shell(
 def main() -> None:
     """Run the command; an expected error is one line and exit code 1."""
     for entry in sorted(entry_points(group=COMMANDS), key=lambda entry: entry.name):
-        app.registered_commands += entry.load().registered_commands
+        joining = entry.load()
+        app.registered_commands += joining.registered_commands
+        app.registered_groups += joining.registered_groups
     try:
         app()
     except pydantic.ValidationError as error:

@@ -6,15 +6,21 @@ What belongs here: `create_app`. What does not: logic of any route.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 
 from fastapi import FastAPI
 
 from creditrisk_serving import errors
-from creditrisk_serving.access import KeyFile
+from creditrisk_serving.access import KeyFile, Rate, Throttle
 from creditrisk_serving.decisions.endpoints import router as decisions
 from creditrisk_serving.decisions.log import DecisionLog
+from creditrisk_serving.decisions.schemas import Review, ReviewRequest, StoredDecision
+from creditrisk_serving.desk.endpoints import router as desk
 from creditrisk_serving.direct import Direct
+from creditrisk_serving.document import document, operation_id
+from creditrisk_serving.errors import Problem
 from creditrisk_serving.health.endpoints import router as health
+from creditrisk_serving.health.schemas import Liveness, Metadata, Readiness
 from creditrisk_serving.middleware import Observed
 from creditrisk_serving.observability import Metrics
 from creditrisk_serving.sagemaker.endpoints import router as sagemaker
@@ -22,11 +28,13 @@ from creditrisk_serving.scoring.champion import Follower
 from creditrisk_serving.scoring.endpoints import predict_directly
 from creditrisk_serving.scoring.endpoints import router as scoring
 from creditrisk_serving.scoring.parsing import Limits
+from creditrisk_serving.scoring.schemas import Prediction, Validation, WhatIf
 from creditrisk_serving.scoring.service import Scoring
 from creditrisk_serving.settings import ServingSettings
 from creditrisk_serving.state import Keys, Pool, Service
 
 VERSION = "1"
+SHAPES = (Prediction, WhatIf, Validation, StoredDecision, Review, ReviewRequest, Liveness, Readiness, Metadata, Problem)
 
 
 def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = None) -> FastAPI:
@@ -61,16 +69,19 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
     app = FastAPI(
         title="Credit-risk scoring",
         version=VERSION,
-        description="Probability of default and decision for raw loan applications, stored before they are answered.",
         lifespan=lifespan,
+        generate_unique_id_function=operation_id,
         docs_url=None,  # the page would load scripts from elsewhere; /openapi.json is there
         redoc_url=None,
+        redirect_slashes=False,  # a redirect names the host and scheme of the request, which are not the proxy's
     )
     errors.install(app)
     app.add_middleware(Direct, routes={("POST", "/predict"): predict_directly})
     app.add_middleware(Observed, metrics=metrics, max_body_bytes=settings.max_body_bytes)
-    for router in (scoring, decisions, health, sagemaker):
+    for router in (scoring, decisions, health, sagemaker, desk):
         app.include_router(router)
+    documented = cache(lambda: document(app, SHAPES))
+    app.openapi = documented  # type: ignore[method-assign] # FastAPI's way to a document of one's own
     return app
 
 
@@ -87,6 +98,7 @@ def build_service(settings: ServingSettings, metrics: Metrics, keys: Keys) -> Se
     return Service(
         settings=settings,
         keys=keys,
+        throttle=Throttle(Rate.parse(settings.rate_limit), settings.workers),
         metrics=metrics,
         log=log,
         follower=follower,

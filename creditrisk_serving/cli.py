@@ -19,12 +19,14 @@ import typer
 from rich.console import Console
 
 from creditrisk_assets.settings import SERVING_PREFIX, Settings
+from creditrisk_serving.keys_cli import app as keys
 from creditrisk_serving.settings import ServingSettings
 
 DEVELOPMENT_KEY = "development"
 OK = 200
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(keys, name="keys")
 
 
 @app.callback()
@@ -40,6 +42,8 @@ def serve(
 ) -> None:
     """Serve the published model over HTTP; it follows newly published models by itself."""
     import uvicorn  # noqa: PLC0415 # only this command needs it
+
+    from creditrisk_serving.supervisor import Supervisor  # noqa: PLC0415
 
     # LightGBM's threads spin while they wait: with more than one, a busy machine takes far longer for a single row.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -58,20 +62,23 @@ def serve(
         f"scoring API on http://{settings.host}:{settings.port}; send the key as X-API-Key; /ready says what is loaded",
         soft_wrap=True,
     )
-    if settings.workers > 1:
-        share_metrics(settings.metrics_directory)
-    uvicorn.run(
-        "creditrisk_serving.process:create",
-        factory=True,
-        host=settings.host,
-        port=settings.port,
-        workers=settings.workers,
-        access_log=False,  # the application writes its own line, without paths
-        server_header=False,
-        timeout_graceful_shutdown=30,
-        timeout_worker_healthcheck=30,  # by default a worker that starts on a busy machine is killed after 5 seconds
-        log_config=log_config(),
-    )
+    server: dict[str, Any] = {
+        "app": "creditrisk_serving.process:create",
+        "factory": True,
+        "host": settings.host,
+        "port": settings.port,
+        "access_log": False,  # the application writes its own line, without paths
+        "server_header": False,
+        "timeout_graceful_shutdown": 30,
+        "log_config": log_config(),
+    }
+    if settings.workers == 1:
+        uvicorn.run(**server)
+        return
+    share_metrics(settings.metrics_directory)
+    # By default a worker that starts on a busy machine is killed after 5 seconds.
+    config = uvicorn.Config(**server, workers=settings.workers, timeout_worker_healthcheck=30)
+    Supervisor(config, [config.bind_socket()]).run()
 
 
 @app.command()
@@ -234,12 +241,14 @@ def score_applicant(settings: Settings, applicant_id: int) -> dict[str, Any]:
 
 
 async def _score_applicant(settings: ServingSettings, applicant_id: int) -> dict[str, Any]:
-    from creditrisk_serving.access import Keyring, hash_key  # noqa: PLC0415 # heavy, and not needed by `serve --help`
+    from creditrisk_serving.access import Key, Keyring, Scope, hash_key  # noqa: PLC0415 # heavy, and not needed by `serve --help`
     from creditrisk_serving.app import create_app  # noqa: PLC0415
     from creditrisk_serving.inprocess import call, running  # noqa: PLC0415
 
     key = secrets.token_urlsafe(32)
-    application = create_app(settings, keys=Keyring({"command-line": hash_key(key)}))
+    application = create_app(
+        settings, keys=Keyring([Key("command-line", hash_key(key), scopes=(Scope.SCORE, Scope.EXPLAIN))])
+    )
     headers = {"X-API-Key": key, "Content-Type": "application/json"}
     body = json.dumps({"applicant_ids": [applicant_id]}).encode()
     async with running(application):
@@ -272,9 +281,9 @@ def require_free_port(host: str, port: int) -> None:
 
 def first_key(settings: ServingSettings) -> str:
     """Make the development key."""
-    from creditrisk_serving.access import create_key  # noqa: PLC0415
+    from creditrisk_serving.access import Scope, create_key  # noqa: PLC0415
 
-    return create_key(settings.api_keys_file, DEVELOPMENT_KEY)
+    return create_key(settings.api_keys_file, DEVELOPMENT_KEY, scopes=(Scope.ADMIN,))
 
 
 def share_metrics(directory: Path) -> None:

@@ -5,6 +5,7 @@ that raise), the rules of a row (`scoring.validation`). Nothing here ever carrie
 sent.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -29,6 +30,18 @@ class FieldError(msgspec.Struct, frozen=True, omit_defaults=True):
     column: str | None = None
 
 
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a request was not answered (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: Sequence[FieldError] = ()
+    errors_total: int = 0
+
+
 class ServiceError(Exception):
     """Root of all errors the service answers on purpose.
 
@@ -50,6 +63,10 @@ class ServiceError(Exception):
         self.detail = detail
         self.errors = tuple(errors)
 
+    def sent_headers(self) -> Mapping[str, str]:
+        """Name the headers of the answer."""
+        return self.headers
+
 
 class MalformedBodyError(ServiceError):
     """The body is not JSON."""
@@ -62,6 +79,26 @@ class UnauthorizedError(ServiceError):
 
     status, kind, title = 401, "unauthorized", "An API key is required"
     headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'ApiKey header="X-API-Key"'}
+
+
+class ForbiddenError(ServiceError):
+    """The API key has none of the scopes the route is for."""
+
+    status, kind, title = 403, "forbidden", "The API key is not for this route"
+
+
+class RateLimitedError(ServiceError):
+    """More was asked for than the key, or callers without one, may; the answer says after how many seconds to try again."""
+
+    status, kind, title = 429, "rate-limited", "Too much was asked for"
+
+    def __init__(self, detail: str, seconds: float) -> None:
+        super().__init__(detail)
+        self.seconds = seconds
+
+    def sent_headers(self) -> Mapping[str, str]:
+        """Name the headers of the answer."""
+        return {"Retry-After": str(math.ceil(self.seconds))}
 
 
 class DecisionNotFoundError(ServiceError):
@@ -161,16 +198,15 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Render an error as problem+json (RFC 9457)."""
-    body: dict[str, Any] = {
-        "type": f"urn:creditrisk:problem:{kind}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "request_id": request_id,
-    }
-    if errors:
-        body["errors"] = errors[:MAX_ERRORS]
-        body["errors_total"] = len(errors)
+    body = Problem(
+        type=f"urn:creditrisk:problem:{kind}",
+        title=title,
+        status=status,
+        detail=detail,
+        request_id=request_id,
+        errors=errors[:MAX_ERRORS],
+        errors_total=len(errors),
+    )
     return Response(msgspec.json.encode(body), status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {}))
 
 
@@ -191,7 +227,7 @@ def answer_error(error: ServiceError, state: RequestState) -> Response:
         error.detail,
         request_id=state.request_id,
         errors=error.errors,
-        headers=error.headers,
+        headers=error.sent_headers(),
     )
 
 
@@ -216,40 +252,29 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _routing_error)
 
 
-PROBLEM_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "request_id"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "request_id": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["table", "rule", "message"],
-                "properties": {
-                    "table": {"type": "string"},
-                    "row": {"type": "integer"},
-                    "column": {"type": "string"},
-                    "rule": {"type": "string"},
-                    "message": {"type": "string"},
-                },
-            },
-        },
-        "errors_total": {"type": "integer"},
-    },
-}
+CALLER_ERRORS = (UnauthorizedError, ForbiddenError, RateLimitedError)  # of every route that asks for a key
 
 
 def documented(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
-    """Render errors as the `responses` of a route, for OpenAPI; errors of one status share an entry."""
+    """Render errors as the `responses` of a route, for OpenAPI; errors of one status share an entry, each with an example."""
     responses: dict[int | str, dict[str, Any]] = {}
     for error in errors:
-        known = responses.setdefault(
-            error.status, {"description": "", "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}}}
-        )
+        content: dict[str, Any] = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
+        known = responses.setdefault(error.status, {"description": "", "content": {MEDIA_TYPE: content}})
         known["description"] = "; ".join(filter(None, (known["description"], f"{error.kind}: {error.title}")))
+        known["content"][MEDIA_TYPE]["examples"][error.kind] = {"value": _example(error)}
     return responses
+
+
+def _example(error: type[ServiceError]) -> Any:
+    told = [FieldError("applications", "minimum", "must be at least 0.0", row=0, column="AMT_CREDIT")]
+    example = Problem(
+        type=f"urn:creditrisk:problem:{error.kind}",
+        title=error.title,
+        status=error.status,
+        detail=str(error.__doc__),
+        request_id="6f1c0f6e2b6f4a31a9a5a9f1f9c1d0aa",
+        errors=told if error is InvalidApplicationError else (),
+        errors_total=int(error is InvalidApplicationError),
+    )
+    return msgspec.to_builtins(example)

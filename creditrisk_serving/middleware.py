@@ -1,7 +1,7 @@
 """The one pure-ASGI middleware around everything.
 
-What belongs here: request id, body limit, security headers, the log line and the counters of each request, the last
-resort for exceptions. What does not: the format of log and metrics (`observability`), the words of errors (`errors`).
+What belongs here: request id, body limit, security headers, the log line, the counters and the price of each request, the
+last resort for exceptions. What does not: the format of log and metrics (`observability`), the words of errors (`errors`).
 """
 
 import time
@@ -9,11 +9,14 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from creditrisk_serving.errors import BodyTooLargeError, ServiceError, problem
-from creditrisk_serving.observability import LOG, Metrics, RequestState, place_of, request_id_of
+from creditrisk_serving.observability import LOG, Metrics, RequestState, audit, place_of, request_id_of
 
+# What OWASP's REST security cheat sheet asks of an API. Strict-Transport-Security is the proxy's: it speaks TLS, this service does not.
+# A response that sets one of them keeps its own value: a page loads scripts, an answer of the API never does.
 HEADERS = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -51,9 +54,11 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                given = message.get("headers", ())
+                own = {name for name, _ in given}
                 message["headers"] = [
-                    *message.get("headers", ()),
-                    *HEADERS,
+                    *given,
+                    *(header for header in HEADERS if header[0] not in own),
                     (b"x-request-id", state.request_id.encode()),
                 ]
             await send(message)
@@ -106,6 +111,10 @@ class Observed:
         self.metrics.requests[route, str(status)].inc()
         if state.error is not None:
             self.metrics.errors[state.error,].inc()
+        if state.budget is not None and state.entities > 1:
+            state.budget.charge(state.entities - 1)  # the first was paid for at the door
+        if state.audited:
+            audit(state, route, status)
         LOG.info(
             "request",
             extra={

@@ -20,6 +20,8 @@ import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from creditrisk_serving.access import Budget
+
 LOG = logging.getLogger("creditrisk_serving")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 LATENCY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -36,6 +38,10 @@ class RequestState:
     entities: int = 0
     model_version: str | None = None
     error: str | None = None
+    key_id: str | None = None  # of who was let in, or refused for want of a scope
+    scope: str | None = None  # of the key that the route asked for
+    audited: bool = False
+    budget: Budget | None = None  # who asks pays from it
 
 
 def request_state(scope: Mapping[str, Any]) -> RequestState:
@@ -50,6 +56,18 @@ def request_id_of(headers: list[tuple[bytes, bytes]]) -> str:
     if len(given) == 1 and given[0].isascii() and REQUEST_ID.fullmatch(given[0].decode("ascii")):
         return given[0].decode("ascii")
     return uuid.uuid4().hex
+
+
+def audit(state: RequestState, route: str, status: int) -> None:
+    """Write the line that says which key did what only few may do."""
+    fields = {
+        "request_id": state.request_id,
+        "key_id": state.key_id,
+        "scope": state.scope,
+        "route": route,
+        "status": status,
+    }
+    LOG.info("audit", extra={"fields": fields})
 
 
 class Children(dict[tuple[str, ...], Any]):

@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from creditrisk_assets.settings import SERVING_PREFIX, Settings, unknown_variables
+from creditrisk_serving.access.limits import RATE_FORM
 
 Stored = Literal["journal", "strict", "database"]
 
@@ -63,6 +64,11 @@ class ServingSettings(BaseSettings):
         None, description="Ed25519 public key (PEM) bundles must be signed with; none: the one of the home directory."
     )
     api_keys: Path | None = Field(None, description="File of hashed API keys; none: keys/api_keys.json of the home.")
+    rate_limit: str = Field(
+        "50000/s",
+        pattern=RATE_FORM,
+        description="What a key without a rate of its own may ask for: applicants per `s`, `m`, `h` or `d`; past it: 429.",
+    )
     max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="Past it: 413.")
     max_applicants: int = Field(1000, ge=1, description="Applications and applicant ids of one request; past it: 413.")
     max_history_rows: int = Field(100_000, ge=0, description="History rows of one request, all tables; past it: 413.")

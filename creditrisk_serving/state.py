@@ -12,7 +12,7 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from fastapi import Request
 
-from creditrisk_serving.access import Caller
+from creditrisk_serving.access import Caller, Throttle
 from creditrisk_serving.decisions.log import DecisionLog
 from creditrisk_serving.errors import OverloadedError
 from creditrisk_serving.observability import Metrics
@@ -72,6 +72,7 @@ class Service:
 
     settings: ServingSettings
     keys: Keys
+    throttle: Throttle
     metrics: Metrics
     log: DecisionLog
     follower: Follower

@@ -37,7 +37,7 @@ from creditrisk_assets.lake import Lake
 from creditrisk_assets.modelling.bundle import Bundle, follow, read_public_key
 from creditrisk_assets.settings import Settings
 from creditrisk_assets.terminal import write_sample
-from creditrisk_serving.access import create_key
+from creditrisk_serving.access import Scope, create_key
 from creditrisk_serving.scoring.rules import APPLICANT
 from creditrisk_serving.settings import ServingSettings
 
@@ -120,7 +120,7 @@ def _made(settings: Settings, scale: float) -> Path:
 
 def _contenders(home: Path, directory: Path) -> list[Contender]:
     settings = ServingSettings(platform=Settings(home=home))
-    key = create_key(settings.api_keys_file, "benchmark")
+    key = create_key(settings.api_keys_file, "benchmark", scopes=(Scope.SCORE, Scope.MONITOR), replace=True)
     bundle = _champion(home)
     raw, raw_batch, split, split_batch = _bodies(home, bundle, directory)
     model = _logged_model(home, bundle)

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from creditrisk_assets.settings import Settings
-from creditrisk_serving.access import create_key
+from creditrisk_serving.access import Scope, create_key
 from creditrisk_serving.app import create_app
 from creditrisk_serving.inprocess import Reply, call, running
 from creditrisk_serving.settings import ServingSettings
@@ -22,7 +22,7 @@ class Client:
 
     def __init__(self, home: Path, **settings: Any) -> None:
         self.settings = ServingSettings(platform=Settings(home=home), **{"poll_seconds": 60.0, **settings})
-        self.key = create_key(self.settings.api_keys_file, "test")
+        self.key = create_key(self.settings.api_keys_file, "test", scopes=(Scope.ADMIN,), replace=True)
         self.app: FastAPI = create_app(self.settings)
         self._runner = asyncio.Runner()
         self._running: AbstractAsyncContextManager[FastAPI] = running(self.app)

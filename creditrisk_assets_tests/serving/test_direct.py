@@ -10,6 +10,7 @@ import pytest
 from creditrisk_assets_tests.serving.client import Client
 from creditrisk_assets_tests.serving.conftest import Published
 from creditrisk_assets_tests.serving.portfolio import FIRST_ID
+from creditrisk_serving.access import Rate, Scope, create_key
 from creditrisk_serving.direct import Direct
 from creditrisk_serving.inprocess import Reply
 from creditrisk_serving.scoring.endpoints import SMALL_BYTES
@@ -53,6 +54,20 @@ def said(reply: Reply) -> tuple[int, dict[str, str], object]:
 def test_it_answers_as_the_router_would(both: tuple[Client, Client], body: bytes, headers: dict[str, str]) -> None:
     direct, routed = (said(client.post("/predict", body, **{"x_request_id": "r-1"} | headers)) for client in both)
     assert direct == routed
+
+
+def test_it_refuses_whom_the_router_would(both: tuple[Client, Client]) -> None:
+    path = both[0].settings.api_keys_file
+    reader = create_key(path, "reader", scopes=[Scope.EXPLAIN])
+    spent = create_key(path, "spent", scopes=[Scope.SCORE], rate=Rate.parse("1/d"))
+    for client in both:
+        assert client.get("/schema", x_api_key=spent).status == 200
+    for key, status in ((reader, 403), (spent, 429)):
+        direct, routed = (said(client.post("/predict", KNOWN, x_request_id="r-1", x_api_key=key)) for client in both)
+        waits = [int(answer[1].pop("retry-after", 0)) for answer in (direct, routed)]
+        assert direct == routed
+        assert direct[0] == status
+        assert all(waits) == (status == 429)
 
 
 def test_it_is_counted_under_its_route(both: tuple[Client, Client]) -> None:

@@ -23,7 +23,7 @@ HEAVY = ("pandas", "pandera", "sklearn", "mlflow", "lightgbm", "dagster", "pyarr
 SCORE = """
 import asyncio, json, sys
 from creditrisk_assets.settings import Settings
-from creditrisk_serving.access import Keyring, hash_key
+from creditrisk_serving.access import Key, Keyring, hash_key
 from creditrisk_serving.app import create_app
 from creditrisk_serving.inprocess import call, running
 from creditrisk_serving.process import forget_pandas
@@ -31,7 +31,7 @@ from creditrisk_serving.settings import ServingSettings
 
 async def main(home, applicant, body):
     forget_pandas()
-    app = create_app(ServingSettings(platform=Settings(home=home)), keys=Keyring({"t": hash_key("k")}))
+    app = create_app(ServingSettings(platform=Settings(home=home)), keys=Keyring([Key("t", hash_key("k"))]))
     async with running(app):
         for content in ({"applicant_ids": [applicant]}, body):
             reply = await call(app, "POST", "/predict", body=json.dumps(content).encode(), headers={"x-api-key": "k"})
@@ -120,7 +120,7 @@ def test_serve_shows_a_key_once_and_loses_nothing_when_stopped_or_killed(publish
         assert status == 200
         decision = json.loads(body)["decisions"][0]["decision_id"]
     assert process.returncode in (0, -signal.SIGTERM)
-    assert set(read_keys(published.home / "keys" / "api_keys.json")) == {"development"}
+    assert [key.id for key in read_keys(published.home / "keys" / "api_keys.json")] == ["development"]
     with serving(published.home) as (process, port, said):
         assert "crk_" not in said
         assert ask(port, "GET", f"/decisions/{decision}", key)[0] == 200

@@ -245,14 +245,13 @@ class Database:
             found = connection.execute(wanted.where(REVIEWS.c.decision_id == decision_id)).mappings().all()
         return [Review(**row) for row in found]
 
-<<<<<<< HEAD
     def layout(self, layout: str) -> bytes | None:
         """Read a layout of inputs."""
         with self.opened().connect() as connection:
             wanted = select(LAYOUTS.c.content).where(LAYOUTS.c.layout == layout)
             found = connection.execute(wanted).scalar_one_or_none()
         return None if found is None else found.encode()
-=======
+
     def batches(self, **wanted: str) -> list[tuple[BatchRecord, str | None]]:
         """Read the batches whose columns have these values, oldest first, each with its writer."""
         conditions = [BATCHES.c[name] == value for name, value in wanted.items()]
@@ -261,7 +260,6 @@ class Database:
                 connection.execute(select(BATCHES).where(*conditions).order_by(BATCHES.c.decided_at)).mappings().all()
             )
         return [(BatchRecord(**{n: row[n] for n in entries.BATCH.columns}), row["writer"]) for row in found]
->>>>>>> batch
 
     def forget_answers(self, before: float) -> None:
         """Delete the answers of idempotency keys that were claimed before a time."""

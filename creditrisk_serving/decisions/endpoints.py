@@ -4,73 +4,75 @@ What belongs here: paths, declared errors. What does not: the log (`log`), what 
 """
 
 import asyncio
-from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from creditrisk_serving.authentication import KnownCaller
+from creditrisk_serving.access import Caller
+from creditrisk_serving.authentication import READERS, ReadingCaller, ReviewingCaller
+from creditrisk_serving.decisions.examples import REVIEW, REVIEWED, STORED
 from creditrisk_serving.decisions.log import DecisionLog
 from creditrisk_serving.decisions.review import review
-from creditrisk_serving.decisions.schemas import DecisionRecord, Review, ReviewRequest
+from creditrisk_serving.decisions.schemas import Contribution, Review, ReviewRequest, StoredDecision
+from creditrisk_serving.document import JSON, answers, reference, takes
 from creditrisk_serving.errors import (
+    CALLER_ERRORS,
+    BodyTooLargeError,
     DecisionNotFoundError,
     DecisionNotStoredError,
     InvalidReviewError,
     MalformedBodyError,
     NotAReferralError,
+    NotReadyError,
     OverloadedError,
-    UnauthorizedError,
     documented,
 )
 from creditrisk_serving.observability import request_state
 from creditrisk_serving.state import service_of
 
-JSON = "application/json"
 router = APIRouter(tags=["decisions"])
-_REVIEW: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            JSON: {
-                "schema": msgspec.json.schema_components([ReviewRequest])[1]["ReviewRequest"],
-                "example": {"reviewer": "A. Person", "outcome": "approve", "reason": "Income proven by payslips."},
-            }
-        },
-    }
-}
 
 
 @router.get(
     "/decisions/{decision_id}",
     response_model=None,
-    responses=documented(UnauthorizedError, DecisionNotFoundError, DecisionNotStoredError, OverloadedError),
+    operation_id="decision",
+    responses={
+        200: answers(StoredDecision, "The decision, as it was stored.", referred=STORED),
+        **documented(*CALLER_ERRORS, DecisionNotFoundError, DecisionNotStoredError, OverloadedError, NotReadyError),
+    },
 )
-async def read_decision(decision_id: str, request: Request, caller: KnownCaller) -> Response:
-    """Return one decision with all it rests on: versions, input, features, PD, outcome, and reviews (null: they cannot be read now)."""
+async def read_decision(decision_id: str, request: Request, caller: ReadingCaller) -> Response:
+    """Return one decision with all it rests on: versions, input, features, PD, outcome, and reviews (null: they cannot be read now).
+
+    A key with the scope `score` alone reads the decisions it asked for; `explain` and `review` open all.
+    """
     service = service_of(request)
-    return Response(await service.pool.run(_read, service.log, decision_id), media_type=JSON)
+    return Response(await service.pool.run(_read, service.log, decision_id, caller), media_type=JSON)
 
 
 @router.post(
     "/decisions/{decision_id}/review",
     status_code=201,
     response_model=None,
+    operation_id="review",
     responses={
-        201: {"description": "The review as it was stored."},
+        201: answers(Review, "The review as it was stored.", approved=REVIEWED),
         **documented(
-            UnauthorizedError,
+            *CALLER_ERRORS,
             MalformedBodyError,
             DecisionNotFoundError,
             NotAReferralError,
             InvalidReviewError,
+            BodyTooLargeError,
             DecisionNotStoredError,
             OverloadedError,
+            NotReadyError,
         ),
     },
-    openapi_extra=_REVIEW,
+    openapi_extra=takes(reference(ReviewRequest), {"approved": {"value": REVIEW}}),
 )
-async def review_decision(decision_id: str, request: Request, caller: KnownCaller) -> Response:
+async def review_decision(decision_id: str, request: Request, caller: ReviewingCaller) -> Response:
     """Record who decided a referral, and why; it is stored before this is answered, and chained like the decision."""
     service = service_of(request)
     body, request_id = await request.body(), request_state(request.scope).request_id
@@ -78,9 +80,10 @@ async def review_decision(decision_id: str, request: Request, caller: KnownCalle
     return Response(msgspec.json.encode(stored), status_code=201, media_type=JSON)
 
 
-def _read(log: DecisionLog, decision_id: str) -> bytes:
+def _read(log: DecisionLog, decision_id: str, caller: Caller) -> bytes:
     record = log.find(decision_id)
-    if record is None:
+    # Whoever may only score sees what it asked for itself, and is not told what else there is.
+    if record is None or not (caller.key_id == record.caller or caller.scopes.intersection(READERS)):
         raise DecisionNotFoundError("no decision has this id; it is the decision_id of an answer of POST /predict")
     reviews: list[Review] | None = []
     if record.decision == "refer":
@@ -88,10 +91,12 @@ def _read(log: DecisionLog, decision_id: str) -> bytes:
             reviews = log.reviews(decision_id)
         except DecisionNotStoredError:
             reviews = None  # the database is away, and only it knows them all
-    return msgspec.json.encode(msgspec.structs.asdict(record) | {"features": log.features(record), "reviews": reviews})
-
-
-def _contributions(record: DecisionRecord) -> list[dict[str, Any]] | None:
-    if record.features is None or (found := record.features.get("contributions")) is None:
-        return None
-    return [{"feature": feature, "contribution": contribution} for feature, contribution in found]
+    raised = (record.features or {}).get("contributions")
+    return msgspec.json.encode(
+        msgspec.structs.asdict(record)
+        | {
+            "features": log.features(record),
+            "contributions": None if raised is None else [Contribution(*one) for one in raised],
+            "reviews": reviews,
+        }
+    )

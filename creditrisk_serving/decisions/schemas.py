@@ -3,7 +3,7 @@
 What belongs here: the records. What does not: their bytes (`entries`), where they are kept (`log`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -47,6 +47,22 @@ class Review(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reviewer: str  # the name given
     outcome: Literal["approve", "decline"]
     reason: str
+
+
+class Contribution(msgspec.Struct, frozen=True):
+    """What one feature adds to an applicant's margin (log-odds before calibration), compared with applicants just approved."""
+
+    feature: str
+    contribution: float
+
+
+class StoredDecision(DecisionRecord, frozen=True, kw_only=True):
+    """A decision as GET /decisions/{id} answers it."""
+
+    contributions: Sequence[Contribution] | None = (
+        None  # what raised the PD most; null: approved, unexplained or erased
+    )
+    reviews: Sequence[Review] | None = None  # null: they cannot be read now
 
 
 class ReviewRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

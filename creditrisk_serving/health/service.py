@@ -3,27 +3,26 @@
 What belongs here: readiness and its reasons, the description of the model in use. What does not: routes (`endpoints`).
 """
 
-from typing import Any
-
-import msgspec
-
 from creditrisk_serving.access import KeyFileError
+from creditrisk_serving.health.schemas import (
+    Contracts,
+    Data,
+    Input,
+    Metadata,
+    ModelInUse,
+    PolicyInUse,
+    Readiness,
+    Training,
+)
 from creditrisk_serving.scoring.champion import Champion
+from creditrisk_serving.settings import ServingSettings
 from creditrisk_serving.state import Service
 
+LIMITS = ("max_body_bytes", "max_applicants", "max_history_rows")
 SYNTHETIC_NOTE = (
     "This model was trained on the synthetic portfolio: its AUC proves that the mechanics work,"
     " and says nothing about real applicants."
 )
-
-
-class Readiness(msgspec.Struct, frozen=True):
-    """Whether requests can be answered, why not, and what is not as it should be though they can."""
-
-    ready: bool
-    reasons: list[str]
-    warnings: list[str]
-    model_version: str | None
 
 
 def readiness(service: Service) -> Readiness:
@@ -51,30 +50,37 @@ def readiness(service: Service) -> Readiness:
     return Readiness(not reasons, reasons, warnings, version)
 
 
-def metadata(champion: Champion) -> dict[str, Any]:
-    """Describe the model in use."""
-    bundle, policy = champion.bundle, champion.bundle.policy
+def metadata(champion: Champion, settings: ServingSettings) -> Metadata:
+    """Describe what decides: model, policy, features, contracts, data, and what one request may ask for."""
+    bundle, policy, published = champion.bundle, champion.bundle.policy, champion.published
     manifest = bundle.manifest
-    synthetic = bool(bundle.metrics.get("synthetic"))
-    return {
-        "model": {
-            "name": manifest.get("name"),
-            "version": bundle.version,
-            "created_at": manifest.get("created_at"),
-            "code_version": manifest.get("code_version"),
-            "bundle_sha256": champion.bundle_sha256,
-            "features": [{"name": f.name, "family": f.family, "kind": f.kind} for f in bundle.features],
-        },
-        "policy": {
-            "version": champion.policy_version,
-            "sha256": policy.digest,
-            "bands": [band.model_dump() for band in policy.bands],
-            "decisions": policy.decisions.model_dump(),
-        },
-        "training": {"metrics": bundle.metrics, "note": SYNTHETIC_NOTE if synthetic else None},
-        "data": {
-            "trained_on": manifest.get("inputs", {}),
-            "looked_up_in": champion.published.versions if champion.published else None,
-            "verified_at": champion.published.verified_at.isoformat() if champion.published else None,
-        },
-    }
+    return Metadata(
+        model=ModelInUse(
+            name=manifest.get("name"),
+            version=bundle.version,
+            created_at=manifest.get("created_at"),
+            code_version=manifest.get("code_version"),
+            bundle_sha256=champion.bundle_sha256,
+            features=[Input(name=f.name, family=f.family, kind=f.kind) for f in bundle.features],
+        ),
+        policy=PolicyInUse(
+            version=champion.policy_version,
+            sha256=policy.digest,
+            bands=[band.model_dump() for band in policy.bands],
+            decisions=policy.decisions.model_dump(),
+            eligibility=[rule.model_dump() for rule in policy.eligibility],
+            score=policy.score.model_dump(),
+        ),
+        features=champion.definitions,
+        contracts=Contracts(
+            sha256=manifest["files"]["plan.json"],
+            tables={name: len(table["columns"]) for name, table in bundle.plan["tables"].items()},
+        ),
+        limits={name: getattr(settings, name) for name in LIMITS},
+        training=Training(metrics=bundle.metrics, note=SYNTHETIC_NOTE if bundle.metrics.get("synthetic") else None),
+        data=Data(
+            trained_on=manifest.get("inputs", {}),
+            looked_up_in=published.versions if published else None,
+            verified_at=published.verified_at.isoformat() if published else None,
+        ),
+    )

@@ -7,47 +7,57 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response, Security
+from fastapi.security import SecurityScopes
 
 from creditrisk_serving.access import Caller
-from creditrisk_serving.authentication import HEADER, caller_with
+from creditrisk_serving.authentication import HEADER, SCORERS, admit
+from creditrisk_serving.document import JSON
 from creditrisk_serving.errors import (
     DecisionNotStoredError,
     InvalidApplicationError,
     MalformedBodyError,
+    OverloadedError,
     UnsupportedMediaTypeError,
     documented,
 )
 from creditrisk_serving.health.service import readiness
 from creditrisk_serving.observability import request_state
 from creditrisk_serving.sagemaker.rows import json_of_csv
-from creditrisk_serving.scoring.endpoints import BODY_ERRORS, JSON, PREDICTED, REQUEST_BODY, body_of, media_type_of
+from creditrisk_serving.scoring.endpoints import BODY_ERRORS, PREDICTED, REQUEST_BODY, body_of, media_type_of
 from creditrisk_serving.scoring.rules import application_table
 from creditrisk_serving.state import service_of
 
 CSV = "text/csv"
 ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 router = APIRouter(tags=["sagemaker"])
+_OVERLOADED = documented(OverloadedError)[OverloadedError.status]
 _CONTENT = {
     **REQUEST_BODY["requestBody"]["content"],
     CSV: {
         "schema": {
             "type": "string",
             "description": "The first line names columns of an application; with SK_ID_CURR alone, known applicants.",
-        }
+        },
+        "examples": {"known_applicants": {"value": "SK_ID_CURR\n100020\n"}},
     },
 }
 _BODY: dict[str, Any] = {"requestBody": {"required": True, "content": _CONTENT}}
 
 
-async def invoker(request: Request, key: Annotated[str | None, Security(HEADER)]) -> Caller:
+async def invoker(request: Request, route: SecurityScopes, key: Annotated[str | None, Security(HEADER)]) -> Caller:
     """Return who calls, by X-API-Key or, as SageMaker passes no header of that name on, by `X-API-Key=…` in its custom attributes."""
     attributes = request.headers.get(ATTRIBUTES, "")
     if key is None and attributes.startswith("X-API-Key="):
         key = attributes.removeprefix("X-API-Key=")
-    return caller_with(key, service_of(request).keys)
+    return admit(service_of(request), request_state(request.scope), key, route.scopes)
 
 
-@router.get("/ping", response_model=None, responses={503: {"description": "Not ready; GET /ready says why."}})
+@router.get(
+    "/ping",
+    response_model=None,
+    response_class=Response,
+    responses={200: {"description": "Ready."}, 503: {**_OVERLOADED, "description": "Not ready; GET /ready says why."}},
+)
 async def ping(request: Request) -> Response:
     """Tell SageMaker whether requests can be answered."""
     service = service_of(request)
@@ -64,7 +74,7 @@ async def ping(request: Request) -> Response:
     },
     openapi_extra=_BODY,
 )
-async def invocations(request: Request, caller: Annotated[Caller, Security(invoker)]) -> Response:
+async def invocations(request: Request, caller: Annotated[Caller, Security(invoker, scopes=SCORERS)]) -> Response:
     """Answer as POST /predict does; the body may also be CSV of raw applications or of SK_ID_CURR alone."""
     service = service_of(request)
     media_type = media_type_of(request.scope)

@@ -1,4 +1,4 @@
-"""Routes of scoring: predict, validate, schema.
+"""Routes of scoring: predict, what-if, validate, schema.
 
 What belongs here: paths, declared errors, how the body is taken. What does not: any logic (`service`).
 """
@@ -13,8 +13,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
 from creditrisk_serving.access import Caller
-from creditrisk_serving.authentication import KnownCaller, caller_of
+from creditrisk_serving.authentication import SCORERS, KnownCaller, ScoringCaller, admit, key_of
+from creditrisk_serving.document import JSON, RETRIED, answers, takes
 from creditrisk_serving.errors import (
+    CALLER_ERRORS,
     BodyTooLargeError,
     DecisionNotStoredError,
     IdempotencyKeyError,
@@ -25,22 +27,35 @@ from creditrisk_serving.errors import (
     NotReadyError,
     OverloadedError,
     TooManyRowsError,
-    UnauthorizedError,
     UnsupportedMediaTypeError,
     documented,
 )
 from creditrisk_serving.observability import request_state
-from creditrisk_serving.scoring.examples import PREDICT_EXAMPLES
+from creditrisk_serving.scoring.examples import (
+    PREDICT_EXAMPLES,
+    PREDICTED_EXAMPLE,
+    SCHEMA_EXAMPLE,
+    VALIDATION_EXAMPLE,
+    WHAT_IF_EXAMPLE,
+)
 from creditrisk_serving.scoring.rules import json_schema
-from creditrisk_serving.scoring.schemas import Prediction, Validation
+from creditrisk_serving.scoring.schemas import Prediction, Validation, WhatIf
 from creditrisk_serving.state import Service, service_of
 
-JSON, JSON_BYTES = "application/json", b"application/json"
+JSON_BYTES, SCHEMA_JSON = b"application/json", "application/schema+json"
 SMALL_BYTES = 32 * 1024  # one application has some 3 KB; what is larger is read on a thread
 IDEMPOTENCY_KEY = re.compile(rb"[!-~]{1,128}")
 router = APIRouter(tags=["scoring"])
+
+
+class SchemaResponse(Response):
+    """A JSON Schema."""
+
+    media_type = SCHEMA_JSON
+
+
 BODY_ERRORS = (
-    UnauthorizedError,
+    *CALLER_ERRORS,
     MalformedBodyError,
     BodyTooLargeError,
     TooManyRowsError,
@@ -50,49 +65,30 @@ BODY_ERRORS = (
 )
 
 
-def _answers(answer: type[msgspec.Struct], description: str) -> dict[str, Any]:
-    schema = _inline(msgspec.json.schema_components([answer], ref_template="{name}"), answer.__name__)
-    return {"description": description, "content": {JSON: {"schema": schema}}}
-
-
-def _inline(generated: Any, name: str) -> Any:
-    """Put referenced schemas in their place, so that a route's schema stands alone."""
-    _, components = generated
-
-    def resolve(node: Any) -> Any:
-        if isinstance(node, dict):
-            return resolve(components[node["$ref"]]) if "$ref" in node else {k: resolve(v) for k, v in node.items()}
-        return [resolve(item) for item in node] if isinstance(node, list) else node
-
-    return resolve(components[name])
-
-
-REQUEST_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            JSON: {
-                "schema": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "description": "Columns, types and bounds of the rows are those of the model in use: GET /schema.",
-                    "properties": {
-                        "applications": {"type": "array", "items": {"type": "object"}},
-                        "histories": {
-                            "type": "object",
-                            "additionalProperties": {"type": "array", "items": {"type": "object"}},
-                        },
-                        "applicant_ids": {"type": "array", "items": {"type": "integer"}},
-                    },
-                },
-                "examples": PREDICT_EXAMPLES,
-            }
+_ROWS: dict[str, Any] = {"type": "array", "items": {"type": "object"}}
+REQUEST: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "description": "Names at least one applicant. Columns, types and bounds of the rows are those of the model in use: GET /schema.",
+    "properties": {
+        "applications": {**_ROWS, "description": "Raw applications, the source's own columns."},
+        "histories": {
+            "type": "object",
+            "additionalProperties": _ROWS,
+            "description": "Rows of the history tables, by table. Who has none is looked up by SK_ID_CURR.",
         },
-    }
+        "applicant_ids": {
+            "type": "array",
+            "items": {"type": "integer"},
+            "description": "SK_ID_CURR of known applicants: everything is looked up.",
+        },
+    },
 }
-
-PREDICTED = _answers(
-    Prediction, "At least one applicant was scored and stored; what could not be scored is listed in `errors`."
+REQUEST_BODY = takes(REQUEST, PREDICT_EXAMPLES)
+PREDICTED = answers(
+    Prediction,
+    "At least one applicant was scored and stored; what could not be scored is listed in `errors`.",
+    referred=PREDICTED_EXAMPLE,
 )
 _IDEMPOTENCY_KEY: dict[str, Any] = {
     "parameters": [
@@ -123,7 +119,7 @@ _IDEMPOTENCY_KEY: dict[str, Any] = {
     },
     openapi_extra=REQUEST_BODY | _IDEMPOTENCY_KEY,
 )
-async def predict(request: Request, caller: KnownCaller) -> Response:
+async def predict(request: Request, caller: ScoringCaller) -> Response:
     """Score one or many applicants: raw applications with or without their histories, or the ids of known applicants.
 
     A family of history features is looked up by SK_ID_CURR when an applicant comes without history rows, and computed
@@ -136,7 +132,7 @@ async def predict(request: Request, caller: KnownCaller) -> Response:
 async def predict_directly(scope: Scope, receive: Receive) -> Response:
     """Answer POST /predict without FastAPI's machinery (`direct`)."""
     service: Service = scope["app"].state.service
-    return await _predicted(service, scope, receive, caller_of(scope, service.keys))
+    return await _predicted(service, scope, receive, admit(service, request_state(scope), key_of(scope), SCORERS))
 
 
 async def _predicted(service: Service, scope: Scope, receive: Receive, caller: Caller) -> Response:
@@ -153,15 +149,35 @@ async def _predicted(service: Service, scope: Scope, receive: Receive, caller: C
 
 
 @router.post(
+    "/what-if",
+    response_model=None,
+    responses={
+        200: answers(
+            WhatIf, "What would be decided; nothing was decided, nothing was stored.", estimated=WHAT_IF_EXAMPLE
+        ),
+        **documented(*BODY_ERRORS, InvalidApplicationError),
+    },
+    openapi_extra=REQUEST_BODY | RETRIED,
+)
+async def what_if(request: Request, caller: ScoringCaller) -> Response:
+    """Score a request for /predict without deciding: the same parsing, features, model and policy, and nothing is stored."""
+    service = service_of(request)
+    body = await _json_body(request.scope, request.receive)
+    return Response(
+        await service.pool.run(service.scoring.what_if, body, request_state(request.scope)), media_type=JSON
+    )
+
+
+@router.post(
     "/validate",
     response_model=None,
     responses={
-        200: _answers(Validation, "What is wrong with the request's form, if anything."),
+        200: answers(Validation, "What is wrong with the request's form, if anything.", valid=VALIDATION_EXAMPLE),
         **documented(*BODY_ERRORS),
     },
-    openapi_extra=REQUEST_BODY,
+    openapi_extra=REQUEST_BODY | RETRIED,
 )
-async def validate(request: Request, caller: KnownCaller) -> Response:
+async def validate(request: Request, caller: ScoringCaller) -> Response:
     """Check a request for /predict against the contract: nothing is looked up, scored or stored."""
     service = service_of(request)
     body = await _json_body(request.scope, request.receive)
@@ -170,13 +186,24 @@ async def validate(request: Request, caller: KnownCaller) -> Response:
     )
 
 
-@router.get("/schema", response_model=None, responses=documented(UnauthorizedError, NotReadyError))
+@router.get(
+    "/schema",
+    response_model=None,
+    response_class=SchemaResponse,
+    responses={
+        200: {
+            "description": "A JSON Schema (2020-12).",
+            "content": {SCHEMA_JSON: {"schema": {"type": "object"}, "examples": {"schema": {"value": SCHEMA_EXAMPLE}}}},
+        },
+        **documented(*CALLER_ERRORS, NotReadyError, OverloadedError),
+    },
+)
 async def schema(request: Request, caller: KnownCaller) -> Response:
     """Return the JSON Schema of a request, rendered from the contracts in the bundle in use."""
     service = service_of(request)
     rules = service.scoring.champion().rules
     content = msgspec.json.encode(await service.pool.run(json_schema, rules))
-    return Response(content, media_type="application/schema+json")
+    return SchemaResponse(content)
 
 
 def _idempotency_key(scope: Scope) -> str | None:

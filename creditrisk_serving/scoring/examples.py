@@ -1,4 +1,4 @@
-"""Requests that can be sent as they are: they stand in the OpenAPI document, and a test sends them.
+"""Requests that can be sent as they are, and answers of the shape they get: they stand in the OpenAPI document, and a test sends them.
 
 What belongs here: invented applicants with columns of the contracts. What does not: the contracts themselves.
 """
@@ -82,4 +82,58 @@ PREDICT_EXAMPLES: dict[str, Any] = {
             "histories": {"bureau": [BUREAU], "bureau_balance": BUREAU_BALANCE},
         },
     },
+    "known_applicants": {
+        "summary": "Known applicants by id: everything is looked up",
+        "value": {"applicant_ids": [100020]},
+    },
+}
+
+_REQUEST = "6f1c0f6e2b6f4a31a9a5a9f1f9c1d0aa"
+_BUNDLE = "4d8b97d9e36fe8c61672f0a77ab3b756ac4137749030d7bbb8ba3fbe3459a1ac"
+_USED = {"model_version": "09cd3f346eb69498", "policy_version": "1-54809abdeab5"}
+_HISTORIES = ("bureau", "credit_card", "installments", "pos_cash", "previous_application")
+_ESTIMATED = {
+    "applicant_id": 900001,
+    "table": "applications",
+    "row": 0,
+    "pd": 0.1617,
+    "band": "D",
+    "rule": "annuity_above_income",
+    "points": 534,
+    "families": {"application": "sent", **dict.fromkeys(_HISTORIES, "no_history")},
+    "outside_training": ["application__missing_count"],
+}
+_COUNTED = {"scored": 1, "failed": 0, "errors": [], "errors_total": 0}
+PREDICTED_EXAMPLE: dict[str, Any] = {
+    "request_id": _REQUEST,
+    **_USED,
+    "bundle_sha256": _BUNDLE,
+    "decisions": [{**_ESTIMATED, **_USED, "decision_id": "01a22c4f7653df4e21f872c629b2a43d", "decision": "refer"}],
+    **_COUNTED,
+}
+WHAT_IF_EXAMPLE: dict[str, Any] = {
+    "request_id": _REQUEST,
+    **_USED,
+    "bundle_sha256": _BUNDLE,
+    "stored": False,
+    "estimates": [{**_ESTIMATED, "outcome": "refer"}],
+    **_COUNTED,
+}
+VALIDATION_EXAMPLE: dict[str, Any] = {
+    "request_id": _REQUEST,
+    "model_version": _USED["model_version"],
+    "valid": True,
+    "applicants": 1,
+    "failed": 0,
+    "errors": [],
+    "errors_total": 0,
+}
+SCHEMA_EXAMPLE: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "$defs": {},
+    "type": "object",
+    "title": "ScoringRequest",
+    "additionalProperties": False,
+    "properties": {"applications": {}, "histories": {}, "applicant_ids": {}},
+    "examples": [PREDICT_EXAMPLES["application"]["value"]],
 }

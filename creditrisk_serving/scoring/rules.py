@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from creditrisk_serving.errors import FieldError
+from creditrisk_serving.scoring.examples import PREDICT_EXAMPLES
 
 APPLICATIONS, APPLICANT_IDS, REQUEST = "applications", "applicant_ids", "request"
 APPLICANT, BUREAU_CREDIT = "SK_ID_CURR", "SK_ID_BUREAU"
@@ -129,10 +130,20 @@ def _column(column: Mapping[str, Any]) -> tuple[Any, Any]:
     """Render one column as a pydantic field: its annotation and its default."""
     build = {"int": _integer, "float": _number, "str": _text}[column["type"]]
     annotation = build(column)
-    description = column.get("description")
+    told: dict[str, Any] = {
+        "description": column.get("description"),
+        "examples": column.get("known_categories"),  # any other text is taken too
+        "json_schema_extra": _explained(column),
+    }
     if column["nullable"]:
-        return annotation | None, Field(default=None, description=description)
-    return annotation, Field(description=description)
+        return annotation | None, Field(default=None, **told)
+    return annotation, Field(**told)
+
+
+def _explained(column: Mapping[str, Any]) -> dict[str, Any]:
+    """Say what JSON Schema has no word for: the unit, and values with a meaning of their own."""
+    meanings = {str(sentinel["value"]): sentinel["meaning"] for sentinel in column["sentinels"]}
+    return {"x-unit": column.get("unit")} | ({"x-meanings": meanings} if meanings else {})
 
 
 def _integer(column: Mapping[str, Any]) -> Any:
@@ -226,8 +237,12 @@ def _between(low: float | None, high: float | None, outside: frozenset[float]) -
 
 
 def json_schema(rules: Rules) -> dict[str, Any]:
-    """Render the whole request as JSON Schema (2020-12)."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **rules.body.model_json_schema()}
+    """Render the whole request as JSON Schema (2020-12), with an example that can be sent."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **rules.body.model_json_schema(),
+        "examples": [PREDICT_EXAMPLES["application"]["value"]],
+    }
 
 
 def location(loc: Sequence[int | str]) -> tuple[str, int | None, str | None]:

@@ -1,21 +1,16 @@
-"""What POST /predict and POST /validate answer.
+"""What POST /predict, POST /what-if and POST /validate answer.
 
 What belongs here: the shapes of answers. What does not: the shape of requests (rendered from the bundle's plan by
 `rules`).
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
+from creditrisk_serving.decisions.schemas import Contribution
 from creditrisk_serving.errors import FieldError
-
-
-class Contribution(msgspec.Struct, frozen=True):
-    """What one feature adds to an applicant's margin (log-odds before calibration), compared with applicants just approved."""
-
-    feature: str
-    contribution: float
 
 
 class ScoredApplicant(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +44,36 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     scored: int
     failed: int
     decisions: Sequence[ScoredApplicant]
+    errors: Sequence[FieldError]
+    errors_total: int
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """What would be decided on one applicant; it is no decision, so it has no id."""
+
+    applicant_id: int
+    table: str  # where the request names it
+    row: int
+    pd: float
+    outcome: str  # what the policy would decide
+    band: str
+    rule: str | None
+    points: int
+    families: Mapping[str, str]
+    outside_training: Sequence[str]
+
+
+class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a dry run: nothing was decided, nothing was stored."""
+
+    request_id: str
+    model_version: str
+    bundle_sha256: str
+    policy_version: str
+    stored: Literal[False] = False
+    scored: int
+    failed: int
+    estimates: Sequence[Estimate]
     errors: Sequence[FieldError]
     errors_total: int
 

@@ -22,7 +22,7 @@ from creditrisk_serving.access import Caller
 from creditrisk_serving.decisions.idempotency import Claim, IdempotencyKeys
 from creditrisk_serving.decisions.inputs import packed
 from creditrisk_serving.decisions.log import DecisionLog, new_decision_id
-from creditrisk_serving.decisions.schemas import DecisionRecord
+from creditrisk_serving.decisions.schemas import Contribution, DecisionRecord
 from creditrisk_serving.errors import (
     MAX_ERRORS,
     DecisionUncertainError,
@@ -36,7 +36,7 @@ from creditrisk_serving.scoring.champion import Champion, Follower
 from creditrisk_serving.scoring.contributions import adverse_contributions
 from creditrisk_serving.scoring.features import Featured, Features
 from creditrisk_serving.scoring.parsing import Applicant, Limits, Parsed, lone_applicant, parse
-from creditrisk_serving.scoring.schemas import Contribution, Prediction, ScoredApplicant, Validation
+from creditrisk_serving.scoring.schemas import Estimate, Prediction, ScoredApplicant, Validation, WhatIf
 
 _ENCODER = msgspec.json.Encoder()
 Raised = Sequence[tuple[str, float]] | None  # features and what each adds to the margin
@@ -174,6 +174,36 @@ class Scoring:
         self._log.store(records, claim.answered(answer) if claim else None, champion.layout)
         self._count(records, errors)
         return answer
+
+    def what_if(self, body: bytes, state: RequestState) -> bytes:
+        """Score a request as `predict` does and return the answer's JSON; nothing is decided, stored or counted as a decision.
+
+        Raises
+        ------
+        ServiceError
+            Nothing was scored; see `errors`.
+        """
+        champion, parsed, features = self._prepared(body, state)
+        scored, unscored = self._scored(champion, features)
+        errors = [*parsed.errors, *features.errors, *unscored]
+        if not scored:
+            raise self._counted(
+                InvalidApplicationError("no applicant could be scored; each error names its place and rule", errors)
+            )
+        self._count_errors(errors)
+        return msgspec.json.encode(
+            WhatIf(
+                request_id=state.request_id,
+                model_version=champion.bundle.version,
+                bundle_sha256=champion.bundle_sha256,
+                policy_version=champion.policy_version,
+                scored=len(scored),
+                failed=parsed.asked - len(scored),
+                estimates=[_estimate(one, champion.bundle.policy.score) for one in scored],
+                errors=errors[:MAX_ERRORS],
+                errors_total=len(errors),
+            )
+        )
 
     def validate(self, body: bytes, state: RequestState) -> bytes:
         """Check a request's form against the contract and return the answer's JSON.
@@ -351,6 +381,21 @@ def _looked_up(one: Featured) -> list[str]:
     if one.applicant.histories:
         sent |= set(one.states) - {"application"}
     return [name for name in one.states if name not in sent]
+
+
+def _estimate(one: Scored, scale: ScorePoints) -> Estimate:
+    return Estimate(
+        applicant_id=one.featured.applicant.applicant_id,
+        table=one.featured.applicant.table,
+        row=one.featured.applicant.row,
+        pd=one.pd,
+        outcome=one.outcome.decision,
+        band=one.outcome.band,
+        rule=one.outcome.rule,
+        points=scale.points(one.pd),
+        families=one.featured.states,
+        outside_training=one.outside,
+    )
 
 
 def _answer(record: DecisionRecord, scored: Scored, raised: Raised, scale: ScorePoints) -> ScoredApplicant:

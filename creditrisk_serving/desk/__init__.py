@@ -1,0 +1,1 @@
+"""The decision desk: the page at `/` for a person at a lender."""
