@@ -105,6 +105,8 @@ def _type(schema: Mapping[str, Any], *, given: bool = False) -> str:
         return str(schema["$ref"].rpartition("/")[2])
     if "anyOf" in schema:
         return " | ".join(_type(option, given=given) for option in schema["anyOf"])
+    if isinstance(schema.get("type"), list):
+        return " | ".join(PLAIN[name] for name in schema["type"])
     if "enum" in schema or "const" in schema:
         return f"Literal[{', '.join(map(repr, schema.get('enum', [schema.get('const')])))}]"
     if schema.get("type") == "array":

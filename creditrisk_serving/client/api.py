@@ -243,8 +243,8 @@ class Client:
     def predict(
         self,
         *,
-        applications: Sequence[Mapping[str, Any]] | None = None,
-        histories: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+        applications: Sequence[Mapping[str, str | float | None]] | None = None,
+        histories: Mapping[str, Sequence[Mapping[str, str | float | None]]] | None = None,
         applicant_ids: Sequence[int] | None = None,
         idempotency_key: str | None = None,
     ) -> Prediction:
@@ -272,8 +272,8 @@ class Client:
     def what_if(
         self,
         *,
-        applications: Sequence[Mapping[str, Any]] | None = None,
-        histories: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+        applications: Sequence[Mapping[str, str | float | None]] | None = None,
+        histories: Mapping[str, Sequence[Mapping[str, str | float | None]]] | None = None,
         applicant_ids: Sequence[int] | None = None,
     ) -> WhatIf:
         """Score a request for /predict without deciding: the same parsing, features, model and policy, and nothing is stored.
@@ -295,8 +295,8 @@ class Client:
     def validate(
         self,
         *,
-        applications: Sequence[Mapping[str, Any]] | None = None,
-        histories: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+        applications: Sequence[Mapping[str, str | float | None]] | None = None,
+        histories: Mapping[str, Sequence[Mapping[str, str | float | None]]] | None = None,
         applicant_ids: Sequence[int] | None = None,
     ) -> Validation:
         """Check a request for /predict against the contract: nothing is looked up, scored or stored.

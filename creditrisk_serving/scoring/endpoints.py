@@ -65,7 +65,8 @@ BODY_ERRORS = (
 )
 
 
-_ROWS: dict[str, Any] = {"type": "array", "items": {"type": "object"}}
+_ROW: dict[str, Any] = {"type": "object", "additionalProperties": {"type": ["string", "number", "null"]}}
+_ROWS: dict[str, Any] = {"type": "array", "items": _ROW}
 REQUEST: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
