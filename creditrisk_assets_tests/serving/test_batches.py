@@ -463,18 +463,23 @@ def test_a_record_of_a_batch_that_was_changed_is_named(
     database.close()
 
 
+@pytest.mark.parametrize("moved", [(), ("scores.parquet",)])
 def test_a_batch_recorded_before_it_was_delivered_is_recorded_once(
-    published: Published, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    published: Published, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: tuple[str, ...]
 ) -> None:
     out = tmp_path / "scores.parquet"
+    replace = Path.replace
 
-    def die(*_: Any) -> None:
-        raise KeyboardInterrupt
+    def die(made: Path, place: Path) -> Path:
+        if place.parent == tmp_path and place.name not in moved:
+            raise KeyboardInterrupt
+        return replace(made, place)
 
-    monkeypatch.setattr(job._Run, "deliver", die)
-    with pytest.raises(KeyboardInterrupt):
-        score(published.home, raw, out)
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", die)
+        with pytest.raises(KeyboardInterrupt):
+            score(published.home, raw, out)
+    assert out.exists() == bool(moved)
     assert score(published.home, raw, out).resumed
     (found,) = logged(published.home)
     assert found.scores_sha256 == job.sha256_file(out)

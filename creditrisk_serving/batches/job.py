@@ -177,7 +177,8 @@ def _require_place(asked: Batch) -> None:
         raise BatchError(f"{asked.out} ends neither in .parquet nor in .csv; name what is to be written")
     if not asked.out.parent.is_dir():
         raise BatchError(f"the directory {asked.out.parent} does not exist; make it first")
-    if (asked.out.exists() or asked.manifest.exists()) and not asked.overwrite:
+    half_delivered = not asked.manifest.exists() and (asked.work / "manifest.json").exists()
+    if (asked.out.exists() or asked.manifest.exists()) and not asked.overwrite and not half_delivered:
         raise BatchError(f"{asked.out} was written before; give --overwrite to replace it, or choose another --out")
 
 
