@@ -1,7 +1,7 @@
 """Stage 3b: the cross-validated model."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -44,8 +44,9 @@ from creditrisk_assets.modelling.calibration import Calibrator
 from creditrisk_assets.modelling.configuration import ModelConfig, load_configuration
 from creditrisk_assets.modelling.cross_validation import OutOfFold
 from creditrisk_assets.modelling.explanation import compile as compiling
-from creditrisk_assets.modelling.explanation import explainer, reference_set, trees
+from creditrisk_assets.modelling.explanation import explainer, reasons, reference_set, trees
 from creditrisk_assets.modelling.explanation.compile import compile_explainer
+from creditrisk_assets.modelling.explanation.reasons import ReasonError, catalogue
 from creditrisk_assets.modelling.explanation.reference_set import ReferenceSet, choose_reference
 from creditrisk_assets.modelling.fold_models import render_fold_models
 from creditrisk_assets.modelling.inputs import InputChoice, ModelInput, choose_inputs
@@ -280,8 +281,19 @@ def _model_checks(written: Bundle, choice: InputChoice) -> list[CheckOutcome]:
             "no_prohibited_input",
             passed=not reached,
             facts={"description": f"{words}; reaching a prohibited attribute: {', '.join(reached) or 'none'}"},
-        )
+        ),
+        _told_of(written.feature_names),
     ]
+
+
+def _told_of(names: Sequence[str]) -> CheckOutcome:
+    """Look whether an applicant can be told of every input."""
+    try:
+        found = catalogue(names)
+        words = f"{len(found)} inputs in {len({reason.group for reason in found})} groups"
+    except ReasonError as error:
+        return CheckOutcome("every_input_has_a_reason", passed=False, facts={"description": str(error)})
+    return CheckOutcome("every_input_has_a_reason", passed=True, facts={"description": words})
 
 
 def _shuffled(part: Part, choice: InputChoice, config: ModelConfig, settings: Settings) -> CheckOutcome:
@@ -400,12 +412,16 @@ PD_MODEL = Artefact(
         ),
         source="creditrisk_assets/modelling/training.py",
     ),
-    code_version=code_version(MODEL_CODE, leaks),
+    code_version=code_version(MODEL_CODE, leaks, reasons),
     make=_make_model,
     show=_show_model,
     deps=(SPLIT_TRAIN, OUT_OF_FOLD),
     after=(raw_key("application_train"),),
     checks={
+        "every_input_has_a_reason": (
+            "Each input can be told to an applicant in words of its own, and belongs to a group of at most 15 that are told of"
+            " together (docs/reasons.md)."
+        ),
         "no_prohibited_input": "No input's column lineage reaches a prohibited attribute, unless the policy allows it by name.",
         "a_shuffled_target_teaches_nothing": (
             "The pipeline as configured, with few trees, learns nothing from a shuffled TARGET. Fails when it sees labels of applicants"
