@@ -59,7 +59,8 @@ def serve(
             f"API key (shown this once, kept hashed in {settings.api_keys_file}):\n  [bold]{key}[/]", soft_wrap=True
         )
     console.print(
-        f"scoring API on http://{settings.host}:{settings.port}; send the key as X-API-Key; /ready says what is loaded",
+        f"scoring API on http://{settings.host}:{settings.port} (in a browser: the decision desk);"
+        " send the key as X-API-Key; /ready says what is loaded",
         soft_wrap=True,
     )
     server: dict[str, Any] = {

@@ -221,6 +221,27 @@ def test_a_hard_rule_that_decided_is_told_with_its_reason(desk: Desk, portfolio:
     )
 
 
+def test_decide_pressed_again_after_a_lost_answer_makes_no_second_decision(desk: Desk) -> None:
+    page = filled(desk)
+    page.js(
+        "(() => {const real = window.fetch; window.sent = []; window.fetch = async (path, given) => {"
+        " const reply = await real(path, given); if (path === '/predict') {window.sent.push(given.headers['Idempotency-Key']);"
+        " if (window.sent.length === 1) throw new TypeError('lost');} return reply;};})()"
+    )
+    made = desk.decisions()
+    page.press("#decide")
+    page.until("!document.getElementById('failure').hidden")
+    assert "does not answer" in page.text("#failure")
+    page.press("#decide")
+    decided(page)
+    assert desk.decisions() == made + 1
+    page.press("#decide")
+    page.until("window.sent.length === 3 && !document.querySelector('[aria-busy]')")
+    first, second, third = page.js("window.sent")
+    assert first == second != third
+    assert desk.decisions() == made + 2
+
+
 def test_contributions_are_shown_when_the_answer_holds_them_and_are_never_markup(desk: Desk) -> None:
     page = desk.enter()
     found = [{"feature": "<i>bureau__x</i>", "contribution": 0.5}, {"feature": "application__y", "contribution": -0.25}]

@@ -36,7 +36,7 @@ export async function ask(method, path, body = undefined, headers = {}) {
   return answer;
 }
 
-// One key for one press of Decide: sent again after a broken connection, it gets the stored answer and no second decision.
+// One key until there is an answer: asked again after a broken connection, it gets the stored answer and no second decision.
 let pending = { content: null, key: null };
 
 export async function decide(request) {
@@ -47,7 +47,7 @@ export async function decide(request) {
     pending = { content: null, key: null };
     return answer;
   } catch (problem) {
-    if (problem.status >= 400 && problem.status < 500) pending = { content: null, key: null };
+    if (problem.status >= 400 && problem.status < 500 && problem.status !== 409) pending = { content: null, key: null };
     throw problem;
   }
 }
