@@ -1,6 +1,6 @@
 # Every target sets up what it needs; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run research test check format status doctor ui serve bench drill azurite lock docs clean
+.PHONY: help setup run research test check format status doctor ui serve bench drill azurite lock docs client clean
 
 PYTHON ?= python3
 VENV   := .venv
@@ -69,6 +69,9 @@ azurite: ## the emulator of Azure Blob that tests of the connector talk to (need
 docs: setup ## the pages generated from the contracts
 	@$(BIN)/python -m creditrisk_assets.contracts.render.markdown docs/data-dictionary.md
 	@$(BIN)/python -m creditrisk_assets.features.catalogue > docs/feature-catalogue.md
+
+client: setup ## the Python client, generated from the OpenAPI document
+	@$(BIN)/python -m creditrisk_serving.client_generator
 
 lock: setup ## resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/pip install --quiet uv

@@ -38,7 +38,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a person decided of a referral; a field added later has the default None."""
+    """What a person decided of a referral."""
 
     decision_id: str
     review_id: str

@@ -90,6 +90,11 @@ PREDICTED = answers(
     "At least one applicant was scored and stored; what could not be scored is listed in `errors`.",
     referred=PREDICTED_EXAMPLE,
 )
+_DECISION_ID = {"decision_id": "$response.body#/decisions/0/decision_id"}
+PREDICTED["links"] = {
+    name: {"operationId": name, "parameters": _DECISION_ID, "description": f"The first decision's {name}."}
+    for name in ("decision", "review")
+}
 _IDEMPOTENCY_KEY: dict[str, Any] = {
     "parameters": [
         {
