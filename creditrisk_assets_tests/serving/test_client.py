@@ -16,7 +16,7 @@ from creditrisk_assets_tests.serving.conftest import Published
 from creditrisk_assets_tests.serving.portfolio import FIRST_ID, Portfolio
 from creditrisk_assets_tests.serving.test_light import serving
 from creditrisk_assets_tests.serving.test_openapi import DOCUMENT
-from creditrisk_serving.access import create_key
+from creditrisk_serving.access import Scope, create_key
 from creditrisk_serving.client import (
     Client,
     ClientError,
@@ -45,7 +45,7 @@ def service(template: Published, tmp_path_factory: pytest.TempPathFactory) -> It
     """URL of a running service, and a key of it."""
     home = tmp_path_factory.mktemp("client") / "home"
     shutil.copytree(template.home, home)
-    key = create_key(home / "keys" / "api_keys.json", "client")
+    key = create_key(home / "keys" / "api_keys.json", "client", scopes=(Scope.SCORE, Scope.REVIEW, Scope.MONITOR))
     with serving(home) as (_, port, _said):
         yield f"http://127.0.0.1:{port}", key
 

@@ -13,7 +13,7 @@ from creditrisk_assets_tests.serving.browser import CHROMIUM, Page, browser
 from creditrisk_assets_tests.serving.conftest import Published
 from creditrisk_assets_tests.serving.portfolio import FIRST_ID, Portfolio
 from creditrisk_assets_tests.serving.test_light import ask, serving
-from creditrisk_serving.access import create_key
+from creditrisk_serving.access import Scope, create_key
 from creditrisk_serving.scoring.examples import APPLICATION
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
@@ -51,7 +51,7 @@ class Desk:
 def desk(template: Published, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     place = tmp_path_factory.mktemp("desk")
     shutil.copytree(template.home, place / "home")
-    key = create_key(place / "home" / "keys" / "api_keys.json", "desk")
+    key = create_key(place / "home" / "keys" / "api_keys.json", "desk", scopes=(Scope.SCORE, Scope.REVIEW))
     with serving(place / "home") as (_, port, _said), browser(place / "profile") as page:
         yield Desk(page, port, key, place / "home")
 

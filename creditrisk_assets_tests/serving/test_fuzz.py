@@ -9,14 +9,14 @@ import pytest
 
 from creditrisk_assets_tests.serving.conftest import Published
 from creditrisk_assets_tests.serving.test_light import ask, serving
-from creditrisk_serving.access import create_key
+from creditrisk_serving.access import Scope, create_key
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 
 
 def fuzz(home: Path, directory: Path, *options: str) -> int:
     """Send generated requests and return how many there were."""
-    key = create_key(home / "keys" / "api_keys.json", "fuzz")
+    key = create_key(home / "keys" / "api_keys.json", "fuzz", scopes=(Scope.ADMIN,))
     with serving(home) as (_, port, _said):
         command = [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION)),

@@ -257,7 +257,7 @@ class Client:
         Raises
         ------
         ClientError
-            Refused (400, 401, 409, 413, 415, 422, 503), or not answered.
+            Refused (400, 401, 403, 409, 413, 415, 422, 429, 503), or not answered.
         """
         return self._transport.call(
             "POST",
@@ -281,7 +281,7 @@ class Client:
         Raises
         ------
         ClientError
-            Refused (400, 401, 413, 415, 422, 503), or not answered.
+            Refused (400, 401, 403, 413, 415, 422, 429, 503), or not answered.
         """
         return self._transport.call(
             "POST",
@@ -304,7 +304,7 @@ class Client:
         Raises
         ------
         ClientError
-            Refused (400, 401, 413, 415, 503), or not answered.
+            Refused (400, 401, 403, 413, 415, 429, 503), or not answered.
         """
         return self._transport.call(
             "POST",
@@ -321,17 +321,19 @@ class Client:
         Raises
         ------
         ClientError
-            Refused (401, 503), or not answered.
+            Refused (401, 403, 429, 503), or not answered.
         """
         return self._transport.call("GET", "/schema", dict[str, Any], repeatable=True, accepted=(200,))
 
     def decision(self, decision_id: str) -> StoredDecision:
         """Return one decision with all it rests on: versions, input, features, PD, outcome, and reviews (null: they cannot be read now).
 
+        A key with the scope `score` alone reads the decisions it asked for; `explain` and `review` open all.
+
         Raises
         ------
         ClientError
-            Refused (401, 404, 503), or not answered.
+            Refused (401, 403, 404, 429, 503), or not answered.
         """
         return self._transport.call(
             "GET", f"/decisions/{quote(decision_id, safe='')}", StoredDecision, repeatable=True, accepted=(200,)
@@ -343,7 +345,7 @@ class Client:
         Raises
         ------
         ClientError
-            Refused (400, 401, 404, 409, 413, 422, 503), or not answered.
+            Refused (400, 401, 403, 404, 409, 413, 422, 429, 503), or not answered.
         """
         return self._transport.call(
             "POST",
@@ -374,7 +376,7 @@ class Client:
         Raises
         ------
         ClientError
-            Refused (401, 503), or not answered.
+            Refused (401, 403, 429, 503), or not answered.
         """
         return self._transport.call("GET", "/metadata", Metadata, repeatable=True, accepted=(200,))
 
@@ -384,6 +386,6 @@ class Client:
         Raises
         ------
         ClientError
-            Refused (401, 503), or not answered.
+            Refused (401, 403, 429, 503), or not answered.
         """
         return self._transport.call("GET", "/metrics", str, repeatable=True, accepted=(200,))
