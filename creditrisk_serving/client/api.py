@@ -10,6 +10,13 @@ import msgspec
 from creditrisk_serving.client.transport import Transport
 
 
+class Contribution(msgspec.Struct, frozen=True, kw_only=True):
+    """What one feature adds to an applicant's margin (log-odds before calibration), compared with applicants just approved."""
+
+    feature: str
+    contribution: float
+
+
 class ScoredApplicant(msgspec.Struct, frozen=True, kw_only=True):
     """The decision on one applicant."""
 
@@ -24,6 +31,7 @@ class ScoredApplicant(msgspec.Struct, frozen=True, kw_only=True):
     points: int
     families: dict[str, str]
     outside_training: list[str]
+    contributions: list[Contribution] | None
     model_version: str
     policy_version: str
 
@@ -126,6 +134,8 @@ class StoredDecision(msgspec.Struct, frozen=True, kw_only=True):
     input: dict[str, Any] | None
     features: dict[str, Any] | None
     rule: str | None = None
+    latency_ms: float | None = None
+    contributions: list[Contribution] | None = None
     reviews: list[Review] | None = None
 
 

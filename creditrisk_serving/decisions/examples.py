@@ -9,7 +9,18 @@ from creditrisk_serving.scoring.examples import APPLICATION, PREDICTED_EXAMPLE
 
 REVIEW: dict[str, Any] = {"reviewer": "A. Person", "outcome": "approve", "reason": "Income proven by payslips."}
 _DECIDED = PREDICTED_EXAMPLE["decisions"][0]
-_KEPT = ("decision_id", "applicant_id", "model_version", "policy_version", "pd", "decision", "band", "rule", "families")
+_KEPT = (
+    "decision_id",
+    "applicant_id",
+    "model_version",
+    "policy_version",
+    "pd",
+    "decision",
+    "band",
+    "rule",
+    "families",
+    "contributions",
+)
 REVIEWED: dict[str, Any] = {
     "decision_id": _DECIDED["decision_id"],
     "review_id": "01a22c505e8c1b6b0b3b0a54f2a1f0c9",
@@ -27,5 +38,6 @@ STORED: dict[str, Any] = {
     "feature_versions": {"bureau": "654344b08acccf667c9ffc6f2385e3b71b0ce0f7e085482c415644abe413964e"},
     "input": {"application": APPLICATION, "histories": {}},
     "features": {"application__income_amt": 157500.0, "bureau__credits_count": 2},
+    "latency_ms": 0.812,
     "reviews": [REVIEWED],
 }

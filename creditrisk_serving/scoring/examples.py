@@ -108,7 +108,18 @@ PREDICTED_EXAMPLE: dict[str, Any] = {
     "request_id": _REQUEST,
     **_USED,
     "bundle_sha256": _BUNDLE,
-    "decisions": [{**_ESTIMATED, **_USED, "decision_id": "01a22c4f7653df4e21f872c629b2a43d", "decision": "refer"}],
+    "decisions": [
+        {
+            **_ESTIMATED,
+            **_USED,
+            "decision_id": "01a22c4f7653df4e21f872c629b2a43d",
+            "decision": "refer",
+            "contributions": [
+                {"feature": "application__external_score_mean", "contribution": 0.412},
+                {"feature": "application__annuity_income_ratio", "contribution": 0.137},
+            ],
+        }
+    ],
     **_COUNTED,
 }
 WHAT_IF_EXAMPLE: dict[str, Any] = {
