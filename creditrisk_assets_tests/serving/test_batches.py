@@ -363,9 +363,9 @@ def test_a_killed_batch_goes_on_and_gives_the_same_bytes(
     assert (
         asked
         == {
-            "checking": {"read": 0, "family": 6, "chunk": 8},
-            "features": {"read": 0, "family": 3, "chunk": 8},
-            "scoring": {"read": 0, "family": 0, "chunk": 4},
+            "checking": {"read": 0, "family": 6, "chunk": 4},
+            "features": {"read": 0, "family": 3, "chunk": 4},
+            "scoring": {"read": 0, "family": 0, "chunk": 2},
         }[step]
     )
     assert resumed.manifest["output"]["sha256"] == whole_sha256
