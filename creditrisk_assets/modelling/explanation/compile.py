@@ -8,7 +8,7 @@ equal models and equal reference applicants give equal bytes on every machine.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
@@ -82,7 +82,7 @@ def compile_explainer(
     trees, rows = read_trees(model_text), np.ascontiguousarray(applicants, dtype=np.float32)
     nodes, places = _nodes(trees, rows.shape[1])
     outcomes = np.array([nodes.outcomes(row) for row in rows])
-    cutter = _Cutter(outcomes, block_nodes, min(deep, COLUMNS + 1))
+    cutter = _Cutter(outcomes, min(block_nodes, COLUMNS), min(deep, COLUMNS + 1))
     blocks = [block for tree, place in zip(trees, places, strict=True) for block in cutter.cut(tree, place)]
     base = math.fsum(Booster(model_text).margins(rows.astype(np.float64)).tolist()) / len(rows)
     return _assembled(rows.shape[1], base, nodes, cutter, blocks)
@@ -115,28 +115,19 @@ class _Cutter:
         """Compute the table of a few nodes."""
         features = sorted({int(tree.features[node]) for node in nodes})
         patterns, theirs = _patterns(len(nodes)), self._outcomes[:, places[nodes]]
-        bit = {node: place for place, node in enumerate(nodes)}
+        columns = {node: column for column, node in enumerate(nodes)}
         table = np.zeros((len(patterns), len(features)))
         for leaf, branch in leaves:
-            by_feature = _by_feature(tree, branch)
-            met = [np.array([bit[node] for node, _ in asked]) for asked in by_feature.values()]
-            wanted = [np.array([left for _, left in asked]) for asked in by_feature.values()]
-            columns = [features.index(feature) for feature in by_feature]
-            table[:, columns] += tree.leaf_values[leaf] * self._shared(
-                _all_met(patterns, met, wanted), _all_met(theirs, met, wanted)
-            )
+            asked = _by_feature(tree, branch, columns)
+            given = self._shared(_all_met(patterns, asked.values()), _all_met(theirs, asked.values()))
+            table[:, [features.index(feature) for feature in asked]] += tree.leaf_values[leaf] * given
         return _Block(places[nodes].tolist(), features, table.astype(np.float32))
 
     def _leaf(self, tree: Tree, places: NDArray[np.intp], leaf: int, branch: Branch) -> Iterator[_Block]:
         """Compute the table of one leaf at the end of a long branch, or leave it to the request."""
-        by_feature = {
-            feature: tuple((int(places[node]), left) for node, left in asked)
-            for feature, asked in _by_feature(tree, branch).items()
-        }
-        numbers = [self.conditions.add(asked) for asked in by_feature.values()]
-        met = [np.array([node for node, _ in asked]) for asked in by_feature.values()]
-        theirs = _all_met(self._outcomes, met, [np.array([left for _, left in asked]) for asked in by_feature.values()])
-        value, features = tree.leaf_values[leaf], list(by_feature)
+        asked = _by_feature(tree, branch, places.tolist())
+        numbers, features = [self.conditions.add(outcomes) for outcomes in asked.values()], list(asked)
+        theirs, value = _all_met(self._outcomes, asked.values()), tree.leaf_values[leaf]
         if len(numbers) >= self._deep:
             unique, counts = np.unique(theirs, axis=0, return_counts=True)
             weights = (counts * (value / len(theirs))).astype(np.float64)
@@ -163,9 +154,8 @@ def _assembled(inputs: int, base: float, nodes: Nodes, cutter: _Cutter, blocks: 
     size = 0
     for block, row in zip(blocks, bits, strict=True):
         row[: len(block.bits)] = block.bits
-        unique, place = np.unique(
-            block.table, axis=0, return_inverse=True
-        )  # most patterns of a long branch give nothing
+        # Of a long branch most patterns give nothing: equal rows are kept once.
+        unique, place = np.unique(block.table, axis=0, return_inverse=True)
         rows.append(size + place.ravel() * unique.shape[1])
         table.append(unique.ravel())
         size += unique.size
@@ -210,18 +200,18 @@ def _not_above(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.where(rounded.astype(np.float64) > thresholds, below, rounded)
 
 
-def _by_feature(tree: Tree, branch: Branch) -> dict[int, Branch]:
-    """Group the outcomes a branch asks for by the feature they look at."""
+def _by_feature(tree: Tree, branch: Branch, columns: Mapping[int, int] | Sequence[int]) -> dict[int, Branch]:
+    """Group the outcomes a branch asks for by the feature they look at, the nodes named by their columns."""
     found: dict[int, Branch] = {}
     for node, left in branch:
         feature = int(tree.features[node])
-        found[feature] = (*found.get(feature, ()), (node, left))
+        found[feature] = (*found.get(feature, ()), (columns[node], left))
     return found
 
 
-def _all_met(outcomes: Bits, nodes: Sequence[NDArray[np.intp]], wanted: Sequence[Bits]) -> Bits:
-    """Tell of each row which conditions it satisfies: (rows, conditions)."""
-    return np.stack([(outcomes[:, n] == w).all(axis=1) for n, w in zip(nodes, wanted, strict=True)], axis=1)
+def _all_met(outcomes: Bits, asked: Iterable[Branch]) -> Bits:
+    """Tell of each row which conditions it satisfies, each of them some outcomes: (rows, conditions)."""
+    return np.stack([np.all([outcomes[:, column] == left for column, left in each], axis=0) for each in asked], axis=1)
 
 
 @cache
