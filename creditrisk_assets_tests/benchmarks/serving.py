@@ -5,8 +5,8 @@
 Every contender is a server of its own on loopback with the same champion; wrk asks it from another process, all of them in turns, round
 after round. The service gets raw applications of known applicants and does all of its work: key, rules, features, lookup, score, policy,
 journal, log line, metrics. The pandas services and MLflow get the model's inputs ready made, which spares them the features, and do
-nothing but score. The echo answers what it was sent. Processor time is that of all processes of a server, its drain into the database
-included.
+nothing but score. Large requests name known applicants; ours is also given raw applications. The echo answers what it was sent.
+Processor time is that of all processes of a server, its drain into the database included.
 """
 
 import json
@@ -69,6 +69,7 @@ class Contender:
     ready: str
     body: Path
     batch: Path
+    raw_batch: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     start_seconds: float = 0.0  # of processor, from its start to its first answer
     memory_mb: float = 0.0  # of its largest process
@@ -101,7 +102,9 @@ def main(
                 for load, connections in (("busy", BUSY), ("alone", 1)):
                     one.rounds.setdefault(load, []).append(_load(one, process, connections, seconds, Path(directory)))
                 if one.name != ECHO:
-                    one.rounds.setdefault("batch", []).append(_batches(one, process))
+                    one.rounds.setdefault("batch", []).append(_batches(one, process, one.batch))
+                if one.raw_batch is not None:
+                    one.rounds.setdefault("raw batch", []).append(_batches(one, process, one.raw_batch))
         for one, process in zip(contenders, processes, strict=True):
             one.memory_mb = max(each.memory_info().rss for each in _family(process)) / 2**20
     _print(contenders, where)
@@ -122,7 +125,7 @@ def _contenders(home: Path, directory: Path) -> list[Contender]:
     settings = ServingSettings(platform=Settings(home=home))
     key = create_key(settings.api_keys_file, "benchmark", scopes=(Scope.SCORE, Scope.MONITOR), replace=True)
     bundle = _champion(home)
-    raw, raw_batch, split, split_batch = _bodies(home, bundle, directory)
+    raw, raw_batch, known_batch, split, split_batch = _bodies(home, bundle, directory)
     model = _logged_model(home, bundle)
     base = {
         "CREDITRISK_HOME": str(home), "BENCH_KEY": key, "OMP_NUM_THREADS": "1", "BENCH_MODEL": str(model),
@@ -131,13 +134,13 @@ def _contenders(home: Path, directory: Path) -> list[Contender]:
 
     def served(name: str, factory: str, path: str, body: Path, batch: Path) -> Contender:
         command = [sys.executable, "-m", "uvicorn", f"{FACTORIES}:{factory}", "--factory", "--no-access-log", "--port"]
-        return Contender(name, command, path, "/ready", body, batch, base)
+        return Contender(name, command, path, "/ready", body, batch, environment=base)
 
     def ours(workers: int, **more: str) -> Contender:
         name = "creditrisk (" + ", ".join([f"{workers} worker" + "s" * (workers > 1), *more.values()]) + ")"
         code = "import sys; from creditrisk_serving.cli import app; app(['serve', *sys.argv[1:]])"
         command = [sys.executable, "-c", code, "--workers", str(workers), "--port"]
-        return Contender(name, command, "/predict", "/ready", raw, raw_batch, base | more)
+        return Contender(name, command, "/predict", "/ready", raw, known_batch, raw_batch, base | more)
 
     mlflow = [
         str(Path(sys.executable).with_name("mlflow")),
@@ -156,7 +159,7 @@ def _contenders(home: Path, directory: Path) -> list[Contender]:
         ours(2),
         served("FastAPI + pandas, careful", "careful", "/predict", split, split_batch),
         served("FastAPI + pandas, usual", "usual", "/predict", split, split_batch),
-        Contender("mlflow models serve", mlflow, "/invocations", "/ping", split, split_batch, base),
+        Contender("mlflow models serve", mlflow, "/invocations", "/ping", split, split_batch, environment=base),
     ]
 
 
@@ -179,8 +182,8 @@ def _logged_model(home: Path, bundle: Bundle) -> Path:
     raise SystemExit(f"{home}/mlartifacts has no model {bundle.version}")
 
 
-def _bodies(home: Path, bundle: Bundle, directory: Path) -> tuple[Path, Path, Path, Path]:
-    """Write requests for one applicant and for many: raw, and as the model's inputs."""
+def _bodies(home: Path, bundle: Bundle, directory: Path) -> tuple[Path, Path, Path, Path, Path]:
+    """Write requests for one applicant and for many: raw, by id, and as the model's inputs."""
     lake = Lake(home / "lake")
     raw, features = lake.require("raw/application_test").data, lake.require("features/applicant").data
     with duckdb.connect() as con:
@@ -188,17 +191,22 @@ def _bodies(home: Path, bundle: Bundle, directory: Path) -> tuple[Path, Path, Pa
         keys = ", ".join(str(row[APPLICANT]) for row in rows)
         chosen = f"select * from read_parquet('{features}') where sk_id_curr in ({keys}) order by sk_id_curr"
         inputs = [[row[name] for name in bundle.feature_names] for row in _rows(con, chosen)]
+        ids = [
+            row["sk_id_curr"] for row in _rows(con, f"select sk_id_curr from read_parquet('{features}') limit {BATCH}")
+        ]
     many = [{**rows[place % len(rows)], APPLICANT: rows[0][APPLICANT] + place} for place in range(BATCH)]
     inputs = [inputs[place % len(inputs)] for place in range(BATCH)]
     content = {
         "raw": {"applications": rows[:1]},
         "raw-batch": {"applications": many},
+        "known-batch": {"applicant_ids": ids},
         "split": {"dataframe_split": {"columns": list(bundle.feature_names), "data": inputs[:1]}},
         "split-batch": {"dataframe_split": {"columns": list(bundle.feature_names), "data": inputs}},
     }
     for name, body in content.items():
         (directory / name).write_text(json.dumps(body, separators=(",", ":")))
-    return directory / "raw", directory / "raw-batch", directory / "split", directory / "split-batch"
+    raw, raw_batch, known_batch, split, split_batch = (directory / name for name in content)
+    return raw, raw_batch, known_batch, split, split_batch
 
 
 def _rows(con: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
@@ -283,10 +291,10 @@ def _load(
     }
 
 
-def _batches(contender: Contender, process: psutil.Process) -> Mapping[str, float]:
+def _batches(contender: Contender, process: psutil.Process, body: Path) -> Mapping[str, float]:
     """Send large requests one after the other; return rows per second and processor ms per row."""
     headers = {"Content-Type": "application/json", "X-API-Key": contender.environment["BENCH_KEY"]}
-    request = urllib.request.Request(contender.path, contender.batch.read_bytes(), headers)
+    request = urllib.request.Request(contender.path, body.read_bytes(), headers)
     before, started = _processor(process), time.perf_counter()
     for _ in range(LARGE_REQUESTS):
         with urllib.request.urlopen(request, timeout=120) as reply:
@@ -299,7 +307,7 @@ def _print(contenders: Sequence[Contender], home: Path) -> None:
     bundle = _champion(home)
     table = Table(
         "service", f"req/s at {BUSY}", "x echo", "p50 ms", "p99 ms", "p50 at 1", "p99 at 1", "CPU ms", "x echo", f"rows/s of {BATCH:,}",
-        "MB", "start CPU s", box=None, pad_edge=False,
+        "raw",         "MB", "start CPU s", box=None, pad_edge=False,
         title=f"one applicant, {len(bundle.features)} inputs, {bundle.booster.iterations} trees; medians of the rounds",
     )  # fmt: skip
     for column in table.columns[1:]:
@@ -319,6 +327,7 @@ def _print(contenders: Sequence[Contender], home: Path) -> None:
             f"{cost:.2f}",
             f"{cost / echo.median('busy', 'processor'):.1f}" if echo else "",
             f"{one.median('batch', 'rate'):,.0f}" if one is not echo else "",
+            f"{one.median('raw batch', 'rate'):,.0f}" if one.raw_batch else "",
             f"{one.memory_mb:,.0f}",
             f"{one.start_seconds:.1f}",
         )

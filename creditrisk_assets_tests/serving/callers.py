@@ -60,14 +60,17 @@ class Callers:
             (0.60, self._known), (0.15, self._raw), (0.05, self._history), (0.03, self._batch), (0.05, self._twice), (0.06, self._bad),
             (0.06, self._read),
         ]  # fmt: skip
-        connection = None
-        while not self._over.is_set():
-            (way,) = drawn.choices([each for _, each in ways], [weight for weight, _ in ways])
-            try:
-                connection = connection or http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
-                way(connection, drawn)
-            except (OSError, http.client.HTTPException):  # no answer: what was asked may be stored, and was not told
-                connection = None
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        with contextlib.closing(connection):
+            while not self._over.is_set():
+                (way,) = drawn.choices([each for _, each in ways], [weight for weight, _ in ways])
+                try:
+                    way(connection, drawn)
+                except (
+                    OSError,
+                    http.client.HTTPException,
+                ):  # no answer: what was asked may be stored, and was not told
+                    connection.close()  # the next request opens it anew
 
     def _ask(
         self,

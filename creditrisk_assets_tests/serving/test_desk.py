@@ -51,7 +51,9 @@ class Desk:
 def desk(template: Published, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     place = tmp_path_factory.mktemp("desk")
     shutil.copytree(template.home, place / "home")
-    key = create_key(place / "home" / "keys" / "api_keys.json", "desk", scopes=(Scope.SCORE, Scope.REVIEW, Scope.MONITOR))
+    key = create_key(
+        place / "home" / "keys" / "api_keys.json", "desk", scopes=(Scope.SCORE, Scope.REVIEW, Scope.MONITOR)
+    )
     with serving(place / "home") as (_, port, _said), browser(place / "profile") as page:
         yield Desk(page, port, key, place / "home")
 

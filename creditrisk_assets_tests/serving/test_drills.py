@@ -37,7 +37,6 @@ FAKETIME = next(Path("/usr/lib").glob("**/faketime/libfaketime.so.1"), None)
 def settings(published: Published, monkeypatch: pytest.MonkeyPatch) -> ServingSettings:
     """The settings of the service and of what looks at its log afterwards."""
     monkeypatch.setenv("CREDITRISK_HOME", str(published.home))
-    monkeypatch.setenv("CREDITRISK_SERVING_RATE_LIMIT", "1000000")
     return ServingSettings()
 
 
@@ -148,7 +147,7 @@ def test_the_disk_is_full(
 ) -> None:
     small = tmp_path / "journal"
     small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)], check=False)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(small)], check=False)
     if mounted.returncode:
         pytest.skip("a small file system cannot be mounted here: run as root")
     monkeypatch.setenv("CREDITRISK_SERVING_JOURNAL", str(small))
@@ -158,7 +157,7 @@ def test_the_disk_is_full(
             time.sleep(10)
             assert callers.failures() == {}
             with contextlib.suppress(OSError):
-                ballast.write_bytes(bytes(2 << 20))
+                ballast.write_bytes(bytes(32 << 20))
             time.sleep(10)
             assert {status for _, status in callers.failures()} == {503}  # no decision without its record
             assert ask(port, "GET", "/ready")[0] == 503
