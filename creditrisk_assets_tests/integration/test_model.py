@@ -1,5 +1,6 @@
 """The model of the graph: out of fold, calibrated, and held to the policy."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from creditrisk_assets import running
 from creditrisk_assets.defs.evaluation import EVALUATION, FIGURES, segments_of
 from creditrisk_assets.defs.policy import SIMULATION
-from creditrisk_assets.defs.training import BUNDLE, CALIBRATOR, MODEL, OUT_OF_FOLD, choose
+from creditrisk_assets.defs.training import BUNDLE, CALIBRATOR, MODEL, OUT_OF_FOLD, REFERENCE_APPLICANTS, choose
 from creditrisk_assets.lake import Lake
 from creditrisk_assets.modelling.bundle import Bundle, follow, read_public_key
 from creditrisk_assets.modelling.bundle_writer import BundleContent, publish_bundle, write_bundle
@@ -54,6 +55,26 @@ def test_the_bundle_serves_the_calibrator_found_out_of_fold(graph: Graph, bundle
     facts = graph.lake.require(MODEL).manifest.metadata["facts"]
     assert bundle.calibrator == found == Calibrator(**facts["calibrator"])
     assert facts["trees"] == graph.lake.require(OUT_OF_FOLD).manifest.metadata["facts"]["search"]["trees"]
+
+
+def test_the_bundle_compares_with_the_reference_applicants_of_the_lake(graph: Graph, bundle: Bundle) -> None:
+    rows, facts = np.load(graph.lake.require(MODEL).path / REFERENCE_APPLICANTS), bundle.reference_applicants
+    assert bundle.explainer is not None
+    assert facts is not None
+    assert hashlib.sha256(rows.tobytes()).hexdigest() == facts["rows_sha256"]
+    assert facts == graph.lake.require(MODEL).manifest.metadata["facts"]["reference_applicants"]
+    pds = bundle.score(rows.astype(np.float64))
+    assert (pds < bundle.policy.decisions.approve_below).all()
+    assert [pds.min(), pds.max()] == [facts["lowest_pd"], facts["highest_pd"]]
+    assert bundle.booster.margins(rows.astype(np.float64)).mean() == pytest.approx(bundle.explainer.base, abs=1e-12)
+
+
+def test_contributions_of_the_test_part_add_up(bundle: Bundle, tested: Part) -> None:
+    assert bundle.explainer is not None
+    frame = tested.frame.astype(object).where(tested.frame.notna(), None)
+    matrix = bundle.encode({name: frame[name].tolist() for name in bundle.feature_names})
+    for found, margin in zip(bundle.explainer.all_contributions(matrix), bundle.booster.margins(matrix), strict=True):
+        bundle.explainer.check(found, margin)
 
 
 def test_no_pd_moves_against_the_policy(bundle: Bundle, tested: Part) -> None:
