@@ -8,8 +8,8 @@ the values they choke on.
 
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -55,7 +55,7 @@ def request_id_of(headers: list[tuple[bytes, bytes]]) -> str:
     given = [value for name, value in headers if name == b"x-request-id"]
     if len(given) == 1 and given[0].isascii() and REQUEST_ID.fullmatch(given[0].decode("ascii")):
         return given[0].decode("ascii")
-    return uuid.uuid4().hex
+    return secrets.token_hex(16)
 
 
 def audit(state: RequestState, route: str, status: int) -> None:

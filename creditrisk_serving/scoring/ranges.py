@@ -44,13 +44,14 @@ class TrainingRange:
         unseen
             (n, categories) which were not seen, `Slots.unseen`.
         """
-        beyond = (numbers < self._low) | (numbers > self._high)
-        beyond[:, self._categories] = unseen
-        found: list[list[str]] = [[] for _ in numbers]
-        if not beyond.any():
-            return found
-        for row, place in zip(*(places.tolist() for places in np.nonzero(beyond)), strict=True):
-            found[row].append(self._names[place])
+        beyond = numbers < self._low
+        beyond |= numbers > self._high
+        if np.count_nonzero(unseen):
+            beyond[:, self._categories] = unseen
+        found: list[list[str]] = [[] for _ in range(len(numbers))]
+        if np.count_nonzero(beyond):
+            for row, place in zip(*(places.tolist() for places in np.nonzero(beyond)), strict=True):
+                found[row].append(self._names[place])
         return found
 
 

@@ -249,13 +249,13 @@ class Scoring:
             return [], []
         slots = champion.source.slots
         numbers, unseen = slots.seen(features.matrix)
-        margins = champion.bundle.booster.margins(numbers)
-        pds = champion.bundle.calibrator.pds(margins).tolist()
+        margins = champion.bundle.booster.margins(numbers).tolist()
+        pds = map(champion.bundle.calibrator.pd, margins)
         outside = champion.ranges.outside(numbers, unseen)
         ruled = [rule.feature for rule in champion.bundle.policy.eligibility]
         found: list[Scored] = []
         errors: list[FieldError] = []
-        rows = zip(features.featured, margins.tolist(), pds, outside, numbers, features.matrix, strict=True)
+        rows = zip(features.featured, margins, pds, outside, numbers, features.matrix, strict=True)
         for one, margin, pd, beyond, row, values in rows:
             # What is infinite lies beyond what the training saw. The name is told, never the value.
             if beyond and (name := slots.infinite(values)) is not None:

@@ -84,9 +84,7 @@ class Slots:
 
     def matrix(self, rows: int) -> NDArray[np.float64]:
         """Make rows of applicants of whom nothing is known."""
-        found = np.empty((rows, len(self._empty)))
-        found[:] = self._empty
-        return found
+        return self._empty[np.newaxis].copy() if rows == 1 else np.tile(self._empty, (rows, 1))
 
     def put(self, row: NDArray[np.float64], family: str, values: Sequence[Any] | None) -> None:
         """Lay a computed family into a row.
@@ -123,7 +121,7 @@ class Slots:
         """
         numbers = to_float32(matrix[:, : self.inputs])
         unseen: NDArray[np.bool_] = matrix[:, self._categories] == UNSEEN
-        if unseen.any():
+        if np.count_nonzero(unseen):
             numbers[:, self._categories] = np.where(unseen, UNKNOWN, numbers[:, self._categories])
         return numbers, unseen
 
