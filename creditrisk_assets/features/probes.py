@@ -20,7 +20,7 @@ EDGE = 0.1
 
 
 def draw_probes(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Draw rows of every table within its bounds; the same for the same tables.
+    """Draw rows of every table within its bounds; the same for the same tables, in whatever order they come.
 
     Parameters
     ----------
@@ -33,7 +33,9 @@ def draw_probes(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, list[dict[
         Table -> rows by column name, no key twice.
     """
     generator = random.Random(0)  # noqa: S311 - a sample, not a secret
-    return {name: _rows(generator, name, table["columns"], table.get("key") or ()) for name, table in tables.items()}
+    return {
+        name: _rows(generator, name, tables[name]["columns"], tables[name].get("key") or ()) for name in sorted(tables)
+    }
 
 
 def _rows(
