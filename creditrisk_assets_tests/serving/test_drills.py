@@ -156,12 +156,16 @@ def test_the_disk_is_full(
         with called(published) as (callers, _, port):
             time.sleep(10)
             assert callers.failures() == {}
-            with contextlib.suppress(OSError):
-                ballast.write_bytes(bytes(32 << 20))
-            time.sleep(10)
+            filled, reasons = time.monotonic() + 10, set()
+            while time.monotonic() < filled:  # what is taken into the database gives room back: it is taken again
+                with contextlib.suppress(OSError), ballast.open("ab", buffering=0) as file:
+                    while file.write(bytes(1 << 12)):
+                        pass
+                status, said = ask(port, "GET", "/ready")
+                if status == 503:
+                    reasons.update(json.loads(said)["reasons"])
             assert {status for _, status in callers.failures()} == {503}  # no decision without its record
-            assert ask(port, "GET", "/ready")[0] == 503
-            assert "No space left on device" in json.loads(ask(port, "GET", "/ready")[1])["reasons"][0]
+            assert any("No space left on device" in reason for reason in reasons)
             ballast.unlink()
             until = time.monotonic() + 60
             while ask(port, "GET", "/ready")[0] != 200:
