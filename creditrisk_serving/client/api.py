@@ -73,6 +73,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     points: int
     families: dict[str, str]
     outside_training: list[str]
+    contributions: list[Contribution] | None
 
 
 class WhatIf(msgspec.Struct, frozen=True, kw_only=True):

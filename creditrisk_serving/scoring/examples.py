@@ -102,6 +102,10 @@ _ESTIMATED = {
     "points": 534,
     "families": {"application": "sent", **dict.fromkeys(_HISTORIES, "no_history")},
     "outside_training": ["application__missing_count"],
+    "contributions": [
+        {"feature": "application__annuity_income_ratio", "contribution": 0.412},
+        {"feature": "application__annuity_credit_ratio", "contribution": 0.137},
+    ],
 }
 _COUNTED = {"scored": 1, "failed": 0, "errors": [], "errors_total": 0}
 PREDICTED_EXAMPLE: dict[str, Any] = {
@@ -114,10 +118,6 @@ PREDICTED_EXAMPLE: dict[str, Any] = {
             **_USED,
             "decision_id": "01a22c4f7653df4e21f872c629b2a43d",
             "decision": "refer",
-            "contributions": [
-                {"feature": "application__external_score_mean", "contribution": 0.412},
-                {"feature": "application__annuity_income_ratio", "contribution": 0.137},
-            ],
         }
     ],
     **_COUNTED,

@@ -61,6 +61,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     points: int
     families: Mapping[str, str]
     outside_training: Sequence[str]
+    contributions: Sequence[Contribution] | None  # as in `ScoredApplicant`
 
 
 class WhatIf(msgspec.Struct, frozen=True, kw_only=True):

@@ -147,13 +147,7 @@ class Scoring:
         """
         champion, parsed, features = ready or self._prepared(body, state)
         state.model_version, state.entities = champion.bundle.version, parsed.asked
-        scored, unscored = self._scored(champion, features)
-        errors = [*parsed.errors, *features.errors, *unscored]
-        if not scored:
-            raise self._counted(
-                InvalidApplicationError("no applicant could be scored; each error names its place and rule", errors)
-            )
-        raised = self._raised(champion.bundle, scored)
+        scored, raised, errors = self._judged(champion, parsed, features)
         records = self._records(champion, scored, raised, state, caller)
         answer = _ENCODER.encode(
             Prediction(
@@ -184,12 +178,7 @@ class Scoring:
             Nothing was scored; see `errors`.
         """
         champion, parsed, features = self._prepared(body, state)
-        scored, unscored = self._scored(champion, features)
-        errors = [*parsed.errors, *features.errors, *unscored]
-        if not scored:
-            raise self._counted(
-                InvalidApplicationError("no applicant could be scored; each error names its place and rule", errors)
-            )
+        scored, raised, errors = self._judged(champion, parsed, features)
         self._count_errors(errors)
         return msgspec.json.encode(
             WhatIf(
@@ -199,7 +188,10 @@ class Scoring:
                 policy_version=champion.policy_version,
                 scored=len(scored),
                 failed=parsed.asked - len(scored),
-                estimates=[_estimate(one, champion.bundle.policy.score) for one in scored],
+                estimates=[
+                    _estimate(one, because, champion.bundle.policy.score)
+                    for one, because in zip(scored, raised, strict=True)
+                ],
                 errors=errors[:MAX_ERRORS],
                 errors_total=len(errors),
             )
@@ -241,6 +233,24 @@ class Scoring:
             raise self._counted(error) from error.__cause__
         state.entities = parsed.asked
         return Ready(champion, parsed, champion.source.features(parsed.applicants))
+
+    def _judged(
+        self, champion: Champion, parsed: Parsed, features: Features
+    ) -> "tuple[list[Scored], list[Raised], list[FieldError]]":
+        """Score applicants, say what raised the PDs of those who are not approved, and what was not scored.
+
+        Raises
+        ------
+        InvalidApplicationError
+            None was scored.
+        """
+        scored, unscored = self._scored(champion, features)
+        errors = [*parsed.errors, *features.errors, *unscored]
+        if not scored:
+            raise self._counted(
+                InvalidApplicationError("no applicant could be scored; each error names its place and rule", errors)
+            )
+        return scored, self._raised(champion.bundle, scored), errors
 
     @staticmethod
     def _scored(champion: Champion, features: Features) -> "tuple[list[Scored], list[FieldError]]":
@@ -383,7 +393,11 @@ def _looked_up(one: Featured) -> list[str]:
     return [name for name in one.states if name not in sent]
 
 
-def _estimate(one: Scored, scale: ScorePoints) -> Estimate:
+def _named(raised: Raised) -> list[Contribution] | None:
+    return None if raised is None else [Contribution(*one) for one in raised]
+
+
+def _estimate(one: Scored, raised: Raised, scale: ScorePoints) -> Estimate:
     return Estimate(
         applicant_id=one.featured.applicant.applicant_id,
         table=one.featured.applicant.table,
@@ -395,6 +409,7 @@ def _estimate(one: Scored, scale: ScorePoints) -> Estimate:
         points=scale.points(one.pd),
         families=one.featured.states,
         outside_training=one.outside,
+        contributions=_named(raised),
     )
 
 
@@ -411,7 +426,7 @@ def _answer(record: DecisionRecord, scored: Scored, raised: Raised, scale: Score
         points=scale.points(record.pd),
         families=record.families,
         outside_training=scored.outside,
-        contributions=None if raised is None else [Contribution(*one) for one in raised],
+        contributions=_named(raised),
         model_version=record.model_version,
         policy_version=record.policy_version,
     )
