@@ -46,7 +46,7 @@ def test_some_hundred_generated_requests_are_answered_as_the_document_says(
 
 @pytest.mark.drill
 def test_ten_thousand_generated_requests_are_answered_as_the_document_says(published: Published) -> None:
-    key, sent = create_key(published.home / "keys" / "api_keys.json", "fuzz"), 0
+    key, sent = create_key(published.home / "keys" / "api_keys.json", "fuzz", scopes=(Scope.ADMIN,)), 0
     with serving(published.home) as (_, port, _said):
         configuration = SchemathesisConfig.from_path(CONFIGURATION)
         document = schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json", config=configuration)
