@@ -134,7 +134,7 @@ class TooManyRowsError(ServiceError):
 class UnsupportedMediaTypeError(ServiceError):
     """The body is declared as something other than JSON."""
 
-    status, kind, title = 415, "unsupported-media-type", "The body must be JSON"
+    status, kind, title = 415, "unsupported-media-type", "The body is of a media type this route does not take"
 
 
 class InvalidApplicationError(ServiceError):
