@@ -14,11 +14,14 @@ from creditrisk_serving.app import create_app
 
 # A bundle is half a million objects that live long, and a request leaves no cycles: looking for some all the time is in vain.
 OBJECTS_BEFORE_COLLECTION = 50_000
+# How long a thread in the background, the drain above all, may keep a request waiting that has work to do; Python's 5 ms are many requests.
+LOCK_SECONDS = 0.001
 
 
 def create() -> FastAPI:
     """Build the application for a server process."""
     forget_pandas()
+    sys.setswitchinterval(LOCK_SECONDS)
     gc.set_threshold(OBJECTS_BEFORE_COLLECTION, 20, 100)
     log_only_what_is_printed()
     return create_app()
