@@ -26,7 +26,8 @@ LONG = (
     "test_every_source",
 )
 FOLDERS = {"integration", "parity"}  # of the other files, these run the graph or Spark
-JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # a session of minutes: code is compiled once, and quickly
+# A session of minutes: code is compiled once, and quickly. The cache of compiled code is then of 48 MB, and a session that fills it hangs.
+JAVA = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC"
 OURS = ("CREDITRISK_", "DAGSTER_HOME", "MLFLOW_")
 
 
