@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from creditrisk_assets.features.statement import KEY
 from creditrisk_serving.online.layout import CATEGORY, CODES, HEAD, MOST_FAMILIES, Layout, StoredFamily
+from creditrisk_serving.online.matrix import NUMPY
 
 BATCH_ROWS = 4096
-NUMPY = {"d": "<f8", "q": "<i8", "i": "<i4", "h": "<i2", "b": "<i1", "?": "?"}
 MOST_CATEGORIES = 2**15 - 1
 WHOLE = (("b", 7), ("h", 15), ("i", 31))  # codes of whole numbers and their bits
 

@@ -99,7 +99,7 @@ class _Shape(NamedTuple):
 
 
 class Decoder:
-    """Reads the features a model takes out of packed rows. Safe to share between threads.
+    """Reads features out of packed rows as they were written: the proof of a snapshot. Safe to share between threads.
 
     Parameters
     ----------
@@ -107,8 +107,6 @@ class Decoder:
         The snapshot's.
     wanted
         Family -> names of the features to give, in the order they are given.
-    unknown
-        What is given for NULL.
 
     Raises
     ------
@@ -116,23 +114,21 @@ class Decoder:
         A family or a feature is not in the snapshot.
     """
 
-    def __init__(self, layout: Layout, wanted: Mapping[str, Sequence[str]], unknown: float | None = None) -> None:
+    def __init__(self, layout: Layout, wanted: Mapping[str, Sequence[str]]) -> None:
         self._layout = layout
-        self._unknown = unknown
         self._wanted = {name: tuple(columns) for name, columns in wanted.items()}
         self._shapes: dict[int, _Shape] = {}
         self._places: dict[int, struct.Struct] = {}
         self._shape((1 << len(layout.families)) - 1)
 
     def decode(self, key: int, packed: bytes) -> dict[str, Values]:
-        """Return the wanted features of each family the applicant has; a family that is absent has no history.
+        """Return the wanted features of each family the applicant has, None for NULL; a family that is absent has no history.
 
         Raises
         ------
         RowDamagedError
             The row's checksum does not hold.
         """
-        unknown = self._unknown
         try:
             checksum, mask, nulls = HEAD.unpack_from(packed)
             if checksum != zlib.crc32(memoryview(packed)[4:], key & 0xFFFFFFFF):
@@ -140,11 +136,11 @@ class Decoder:
             shape = self._shapes.get(mask) or self._shape(mask)
             values = list(shape.values.unpack_from(packed, HEAD.size + 2 * nulls))
             for place in self._null_places(nulls).unpack_from(packed, HEAD.size):
-                values[place] = unknown
+                values[place] = None
         except (struct.error, IndexError) as error:
             raise RowDamagedError("a row of the online store is cut short") from error
         for place, names in shape.categories:
-            if values[place] is not unknown:
+            if values[place] is not None:
                 values[place] = names[values[place]]
         return {name: take(values) for name, take in shape.families}
 
