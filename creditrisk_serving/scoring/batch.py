@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_serving.scoring.champion import policy_version
-from creditrisk_serving.scoring.service import score_columns
 
 BATCH_ROWS = 32_768
 SCHEMA = pa.schema(
@@ -94,7 +93,7 @@ def _select(bundle: Bundle, relation: str) -> str:
 def _score_batch(bundle: Bundle, batch: Any, writer: Any) -> int:
     if batch.num_rows == 0:
         return 0
-    scores = score_columns(bundle, _columns(bundle, batch))
+    scores = bundle.score(bundle.encode(_columns(bundle, batch)))
     ruled = {rule.feature: batch.column(rule.feature).to_pylist() for rule in bundle.policy.eligibility}
     outcomes = [
         bundle.policy.decide(pd, {name: values[row] for name, values in ruled.items()})

@@ -365,17 +365,6 @@ class Ready(NamedTuple):
     features: Features
 
 
-def score_columns(bundle: Bundle, columns: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Score features held by column; requests are scored by row, to the same bits.
-
-    Raises
-    ------
-    EncodingError
-        The features do not fit the model.
-    """
-    return bundle.score(bundle.encode(columns))
-
-
 def _sent(applicant: Applicant) -> dict[str, Any]:
     """Give what was sent for an applicant, without the columns that were left out or null."""
     sent = applicant.application
