@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -150,7 +149,9 @@ def count_table(
     present = set(metadata.schema.to_arrow_schema().names)
     if missing := [name for name in references if name not in present]:
         raise EncodingError(f"{table} lacks {len(missing)} columns, among them {', '.join(missing[:5])}")
-    chosen = None if among is None else [_chosen(table, metadata, group, among) for group in range(metadata.num_row_groups)]
+    chosen = (
+        None if among is None else [_chosen(table, metadata, group, among) for group in range(metadata.num_row_groups)]
+    )
     tasks = list(_tasks(metadata, list(references)))
 
     def count(task: tuple[int, Sequence[str]]) -> dict[str, Counts]:
@@ -183,7 +184,9 @@ def _chosen(table: Path, metadata: pq.FileMetaData, group: int, among: Integers)
 def _count(name: str, reference: Distribution, column: pa.ChunkedArray) -> Counts:
     if isinstance(reference, NumberReference):
         return count_numbers(reference, to_numbers(name, column))
-    text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_dictionary(column.type)
+    text = (
+        pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_dictionary(column.type)
+    )
     return count_categories(column) if text else count_flags(to_numbers(name, column))
 
 

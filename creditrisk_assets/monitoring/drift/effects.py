@@ -57,9 +57,15 @@ def compare(reference: Distribution, counts: Counts) -> Effect:
     if not (n and m):
         return Effect(0.0, 0.0, 0.0, math.nan, 1.0, *missing)
     expected = (len(before) - 1) * (1 / n + 1 / m)
-    distance = wasserstein(reference, counts) if isinstance(reference, NumberReference) else math.nan
+    both = isinstance(reference, NumberReference) and isinstance(counts, NumberCounts)
+    distance = wasserstein(reference, counts) if both else math.nan
     return Effect(
-        stability_index(before, after), expected, jensen_shannon(before, after), distance, chi_square(before, after), *missing
+        stability_index(before, after),
+        expected,
+        jensen_shannon(before, after),
+        distance,
+        chi_square(before, after),
+        *missing,
     )
 
 
@@ -108,7 +114,9 @@ def chi_square(before: Numbers, after: Numbers) -> float:
         return 1.0
     n, m = before.sum(), after.sum()
     pooled = (before + after) / (n + m)
-    statistic = sum((side - size * pooled) ** 2 @ (1 / np.maximum(size * pooled, 1)) for side, size in ((before, n), (after, m)))
+    statistic = sum(
+        (side - size * pooled) ** 2 @ (1 / np.maximum(size * pooled, 1)) for side, size in ((before, n), (after, m))
+    )
     return float(chi2.sf(statistic, len(before) - 1))
 
 
@@ -144,7 +152,9 @@ def _number_bins(reference: NumberReference, counts: NumberCounts) -> tuple[list
     known = counts.rows - counts.missing
     cumulative = np.stack([counts.below[places], counts.upto[places]], axis=1).ravel()
     after = np.diff(np.concatenate([[0], cumulative, [known]]))
-    return _joined(np.array(reference.counts, dtype=np.float64), after.astype(np.float64), SMALLEST_BIN * reference.rows)
+    return _joined(
+        np.array(reference.counts, dtype=np.float64), after.astype(np.float64), SMALLEST_BIN * reference.rows
+    )
 
 
 def _joined(before: Numbers, after: Numbers, least: float) -> tuple[list[float], list[float]]:

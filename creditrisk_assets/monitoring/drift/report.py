@@ -20,11 +20,15 @@ from creditrisk_assets.modelling.tables import Part
 from creditrisk_assets.monitoring.drift.effects import Effect
 
 Status = Literal["stable", "moving", "drifted", "unknown"]
-CauseKind = Literal["missing_feed", "missing_column", "unit_change", "covariate", "prior", "concept", "attribution", "mixture"]
+CauseKind = Literal[
+    "missing_feed", "missing_column", "unit_change", "covariate", "prior", "concept", "attribution", "mixture"
+]
 
 SCORE, GRADE, DECISION, REASON = "score", "grade", "decision", "reason"
 OUTCOMES = (SCORE, GRADE, DECISION, REASON)
-FAULTS: frozenset[CauseKind] = frozenset({"missing_feed", "missing_column", "unit_change"})  # of data: a retrain would learn them
+FAULTS: frozenset[CauseKind] = frozenset(
+    {"missing_feed", "missing_column", "unit_change"}
+)  # of data: a retrain would learn them
 RUNBOOK = "docs/runbooks/drift.md"
 NAMED_IN_WORDS = 5
 
@@ -96,7 +100,9 @@ class DriftReport:
     score_psi: float
     causes: tuple[Cause, ...] = ()
     prior: Interval | None = None  # default rate expected now over that of the training, if only it had changed
-    feeds: Mapping[str, float] = field(default_factory=dict)  # raw table -> importance of its drifted inputs, largest first
+    feeds: Mapping[str, float] = field(
+        default_factory=dict
+    )  # raw table -> importance of its drifted inputs, largest first
     table: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False, compare=False)
     segments: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False, compare=False)
     attribution: Attribution | None = None
@@ -153,7 +159,9 @@ def drift_table(columns: Sequence[Column], limits: DriftLimits) -> pd.DataFrame:
     return table
 
 
-def status_of(table: pd.DataFrame, causes: Sequence[Cause], rows: int, reference_rows: int, limits: DriftLimits) -> Status:
+def status_of(
+    table: pd.DataFrame, causes: Sequence[Cause], rows: int, reference_rows: int, limits: DriftLimits
+) -> Status:
     """Tell the status: `unknown` with too few applicants, `drifted` with a cause, `moving` where anything moved."""
     if min(rows, reference_rows) < limits.minimum_rows:
         return "unknown"
