@@ -57,8 +57,9 @@ def compare(reference: Distribution, counts: Counts) -> Effect:
     if not (n and m):
         return Effect(0.0, 0.0, 0.0, math.nan, 1.0, *missing)
     expected = (len(before) - 1) * (1 / n + 1 / m)
-    both = isinstance(reference, NumberReference) and isinstance(counts, NumberCounts)
-    distance = wasserstein(reference, counts) if both else math.nan
+    distance = math.nan
+    if isinstance(reference, NumberReference) and isinstance(counts, NumberCounts):
+        distance = wasserstein(reference, counts)
     return Effect(
         stability_index(before, after),
         expected,
