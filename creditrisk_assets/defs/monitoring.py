@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import dagster as dg
 
@@ -57,6 +57,7 @@ CAUSE_CHECKS = {
     f"no_{kind}": f"No {kind.replace('_', ' ')} was found; {RUNBOOK}#{kind} says what to do." for kind in CAUSES
 }
 NO_CAUSE = [{"kind": "none", "subject": "", "words": "nothing happened that needs an answer"}]
+BESIDE = ("prior", "rank_agreement", "domain_auc", "domain_contributors")
 SHOWN_ROWS = 25
 
 
@@ -128,8 +129,7 @@ def _show_drift(version: Version) -> Mapping[str, dg.MetadataValue]:
         ),
         "segments": table_of(_records(version.path / SEGMENTS)),
         "feeds": dg.MetadataValue.json(dict(list(facts["feeds"].items())[:SHOWN_ROWS])),
-        "rank_agreement": dg.MetadataValue.json(facts["rank_agreement"]),
-        "domain_classifier": dg.MetadataValue.json({"auc": facts["domain_auc"], "by": facts["domain_contributors"]}),
+        "beside_the_inputs": dg.MetadataValue.json({name: facts[name] for name in BESIDE}),
         "evidently_report": dg.MetadataValue.url(report.as_uri()),
     }
 
