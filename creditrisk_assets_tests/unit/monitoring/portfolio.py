@@ -83,7 +83,7 @@ def draw(rows: int, seed: int, *, default_rate_factor: float = 1.0, riskier: flo
     frame["target"] = (random.random(size) < 1 / (1 + np.exp(-odds))).astype(np.int64)
     if default_rate_factor != 1.0:
         rate = frame["target"].mean() * default_rate_factor
-        bad = int(round(rows * rate))
+        bad = round(rows * rate)
         parts = [frame[frame["target"] == 1].iloc[:bad], frame[frame["target"] == 0].iloc[: rows - bad]]
         frame = pd.concat(parts)
     chosen = frame.iloc[:rows].reset_index(drop=True)

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
@@ -44,6 +44,7 @@ def counted(reference: object, values: object) -> NumberCounts:
     return count_numbers(number_reference(float32(reference)), float32(values))
 
 
+@settings(deadline=None, max_examples=50)
 @given(NUMBERS, NUMBERS)
 def test_numbers_are_counted_as_the_reference_counts_its_own(before: list[float], now: list[float]) -> None:
     reference = number_reference(float32(before))
@@ -137,6 +138,7 @@ def test_a_column_that_is_gone_or_of_another_kind_is_named(table: Path) -> None:
         count_table(table, {"name": number_reference([1.0])})
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     SHARES.flatmap(
         lambda one: st.tuples(st.just(one), st.lists(st.integers(0, 500), min_size=len(one), max_size=len(one)))
