@@ -171,6 +171,7 @@ def _compare(path: Path, rows: int, columns: int) -> None:
         cost, said = measured(MODULE, "--part", part, *arguments)
         each = said["processor_seconds"] / (size * wide) * 1e9
         figures = (f"{said['seconds']:.1f}", f"{said['processor_seconds']:.1f}", f"{each:.1f}")
+        Console().log(f"{name}: {size:,} rows, {wide:,} columns, {said['processor_seconds']:.1f} s of processor")
         table.add_row(name, f"{size:,}", f"{wide:,}", *figures, f"{cost.peak_memory_bytes / 1e6:,.0f}")
         return float(said["processor_seconds"])
 

@@ -15,6 +15,9 @@ from scipy.stats import beta
 from creditrisk_assets.contracts.check import check, parquet_relation
 from creditrisk_assets.contracts.drift import CONTRACT
 from creditrisk_assets.modelling.part_scores import inputs_of
+from creditrisk_assets.modelling.policy import load_policy
+from creditrisk_assets.monitoring.drift.attribution import attribution
+from creditrisk_assets.monitoring.drift.causes import attribution_moved
 from creditrisk_assets.monitoring.drift.evidently_report import write_evidently_report
 from creditrisk_assets.monitoring.drift.month import measure_month
 from creditrisk_assets.monitoring.drift.plots import draw_attribution, draw_inputs_by_month, draw_months
@@ -24,6 +27,7 @@ from creditrisk_assets_tests.unit.monitoring.portfolio import CATEGORY, FLAG, OR
 ROWS = 2000
 QUIET_MONTHS = 100
 ALLOWED_ALARMS = 2
+LIMITS = load_policy().drift
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +157,18 @@ def test_outcomes_as_expected_are_no_concept_drift(portfolio: Portfolio, tmp_pat
     month = draw(ROWS, 59)
     outcomes = dict(zip(month["sk_id_curr"].tolist(), month["target"].tolist(), strict=True))
     assert not measure(portfolio, month, tmp_path, outcomes=outcomes).causes
+
+
+def test_other_features_that_decide_are_told() -> None:
+    names = tuple(f"f{place}" for place in range(10))
+    before = np.random.default_rng(0).normal(size=(300, 10)) * np.arange(10, 0, -1)
+    same, turned = attribution(before, before[:150], names), attribution(before, before[:, ::-1], names)
+    assert attribution_moved(same, LIMITS) is None
+    cause = attribution_moved(turned, LIMITS)
+    assert cause is not None
+    assert cause.kind == "attribution"
+    assert turned.rank_agreement < 0
+    assert cause.features[0] in {"f0", "f9", "f8", "f7"}  # the ends changed most
 
 
 def test_inputs_that_go_together_otherwise_are_told_though_none_moved(portfolio: Portfolio, tmp_path: Path) -> None:
