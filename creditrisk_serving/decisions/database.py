@@ -160,6 +160,10 @@ class DecisionLogError(RuntimeError):
     """The database of decisions cannot be read; the message says what to do."""
 
 
+class NotTakenError(RuntimeError):
+    """Entries were not taken, as far as is known; the message says why and what to do, and holds nothing of an entry."""
+
+
 class Head(NamedTuple):
     """How much of a writer's journal was taken, and the end of its chain."""
 
