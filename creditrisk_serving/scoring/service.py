@@ -399,6 +399,7 @@ def _estimate(one: Scored, raised: Raised, scale: ScorePoints) -> Estimate:
         families=one.featured.states,
         outside_training=one.outside,
         contributions=_named(raised),
+        reasons=None,
     )
 
 
@@ -416,6 +417,7 @@ def _answer(record: DecisionRecord, scored: Scored, raised: Raised, scale: Score
         families=record.families,
         outside_training=scored.outside,
         contributions=_named(raised),
+        reasons=None,
         model_version=record.model_version,
         policy_version=record.policy_version,
     )
