@@ -22,7 +22,7 @@ STATES: Mapping[str, tuple[str, ...]] = {  # by the kind of a feature; each also
     "boolean": ("yes", "no"),
     "category": ("stated",),
 }
-MISSING = "missing"
+MISSING, CATEGORY = "missing", "category"
 
 
 class BookError(ValueError):
@@ -142,6 +142,10 @@ class ReasonBook:
             if not telling.said.strip() or telling.said in said:
                 raise BookError(f"{said.get(telling.said, 'none')} and {telling.feature} would be told of by one text")
             said[telling.said] = telling.feature
+            if telling.kind not in STATES or telling.value not in (None, CATEGORY, *WRITTEN):
+                raise BookError(
+                    f"{telling.feature} is of kind {telling.kind}, its value written as {telling.value}: not known here"
+                )
             if unsaid := {*STATES[telling.kind], MISSING} - self.words.keys():
                 raise BookError(f"{telling.feature} may be {', '.join(sorted(unsaid))}, for which there are no words")
         if large := [
@@ -202,7 +206,7 @@ def _written(telling: Telling, value: float, categories: Mapping[str, Sequence[s
     """Write an applicant's value as a person reads it; None where it is unknown or is not told."""
     if telling.value is None or value != value:  # noqa: PLR0124 - NaN
         return None
-    if telling.value == "category":
+    if telling.value == CATEGORY:
         return categories[telling.feature][int(value)]
     return WRITTEN[telling.value](value)
 

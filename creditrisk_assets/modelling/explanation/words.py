@@ -29,7 +29,7 @@ PLAIN: Mapping[str, str] = {
     r", as change per (?:month|year)": "",
     r", each from -10 to 10": "",
     r", instalments on time counting 0": "",
-    r", weighing half for each (\d+ (?:days|months)) that have (?:gone by|back)": r", counting half as much for every \1 gone by",
+    r", weighing half for each (\d+ (?:days|months)) (?:that have gone by|back)": r", counting half as much for every \1 gone by",
     r", weighing half for each (\d+ (?:days|months)) since .*": r", counting half as much for every \1 of age",
     r"\bsimple yearly rate(s?)\b": r"yearly rate\1 of interest",
     r"\b(shortest|longest) plausible term$": r"\1 plausible term of the loan",
