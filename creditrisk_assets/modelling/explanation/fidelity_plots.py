@@ -11,7 +11,7 @@ SHOWN = 20  # reasons
 
 def draw_flips(found: Fidelity) -> bytes:
     """Draw what exchanging groups does to declined applicants."""
-    figure, axes = _figure("Declined applicants with values of applicants just approved", height=3.6)
+    figure, axes = _figure("Declined applicants, some values exchanged", height=3.6)
     places = range(len(found.flips))
     for offset, name, colour in ((-0.2, "no_longer_declined", BLUE), (0.2, "approved", ORANGE)):
         shares = [getattr(one, name) for one in found.flips]
