@@ -17,6 +17,7 @@ from creditrisk_assets.defs import (
     monitoring,
     parity,
     policy,
+    reasons,
     rebalancing,
     research,
     robustness,
@@ -47,6 +48,7 @@ ARTEFACTS = (
     *ladder.ARTEFACTS,
     *monitoring.ARTEFACTS,
     *governance.ARTEFACTS,
+    *reasons.ARTEFACTS,
 )
 
 
