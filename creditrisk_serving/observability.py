@@ -115,6 +115,9 @@ class Metrics:
         self.families = Children(
             Counter("feature_family_states", "Where features came from.", ["family", "state"], **made)
         )
+        self.reasons = Children(
+            Counter("reasons", "Reasons told of referrals and declines, by code of the catalogue.", ["reason"], **made)
+        )
         self.unexplained = Counter(
             "unexplained", "Decisions whose contributions did not add up and were kept back: a broken bundle.", **made
         )

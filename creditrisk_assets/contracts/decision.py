@@ -98,6 +98,11 @@ class LoggedDecisions(DataFrameModel):
         description="from the request's arrival to its record; NULL: an earlier release",
         metadata={"unit": "ms"},
     )
+    reasons: dt.String = pa.Field(
+        nullable=True,
+        description="principal reasons of a referral or decline; NULL: approved, unexplained, or an earlier release",
+        metadata={"unit": "json"},
+    )
     writer: dt.String = pa.Field(
         nullable=True, description="process that decided; NULL: a release without chains", metadata={"unit": "id"}
     )

@@ -76,6 +76,7 @@ DECISIONS = Table(
     Column("features", Text, nullable=False),
     Column("rule", String(64), nullable=True),
     Column("latency_ms", Float(53), nullable=True),
+    Column("reasons", Text, nullable=True),  # JSON
     *_chained(),
     Index("decisions_by_applicant", "applicant_id", "decided_at"),
     Index("decisions_by_request", "request_id"),
