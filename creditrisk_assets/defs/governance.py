@@ -12,7 +12,15 @@ from creditrisk_assets.contracts.check import check
 from creditrisk_assets.contracts.fingerprint import code_version
 from creditrisk_assets.contracts.registry import CONTRACT as REGISTRY_CONTRACT
 from creditrisk_assets.contracts.render.sql import parquet
-from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work, require_one_lineage
+from creditrisk_assets.defs.artefact import (
+    Artefact,
+    CheckOutcome,
+    Made,
+    Work,
+    asset_key,
+    require_one_lineage,
+    table_of,
+)
 from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
 from creditrisk_assets.defs.evaluation import EVALUATION, open_test_part, rival_bundle, score_part
@@ -29,7 +37,7 @@ from creditrisk_assets.modelling.inputs import ModelInput
 from creditrisk_assets.modelling.policy import Policy, load_policy
 from creditrisk_assets.modelling.signing import public_bytes, signing_key
 from creditrisk_assets.modelling.tables import read_part
-from creditrisk_assets.registry import promotion, tracking, versions
+from creditrisk_assets.registry import lineage, promotion, tracking, versions
 from creditrisk_assets.registry.promotion import GateFigures, PromotionDecision, decide_promotion, promotion_record
 from creditrisk_assets.registry.tracking import LoggedTraining
 from creditrisk_assets.registry.versions import RegisteredVersion
@@ -75,7 +83,8 @@ def _make_version(work: Work) -> Made:
     headline = _headline(registered, champion, decision)
     if overridden:
         headline += f"; overridden: {', '.join(overridden)}"
-    return Made({"rows": 1, "headline": headline, **record}, [*contract, gate])
+    outline = lineage.outline(work.lake, registered.model_version)
+    return Made({"rows": 1, "headline": headline, "lineage": outline, **record}, [*contract, gate])
 
 
 def _overridden(validation: Version) -> list[str]:
@@ -158,7 +167,14 @@ def _headline(registered: RegisteredVersion, champion: RegisteredVersion | None,
 
 def _show_version(version: Version) -> Mapping[str, dg.MetadataValue]:
     facts = version.manifest.metadata["facts"]
+    links: dict[str, dg.MetadataValue] = {
+        "model": dg.MetadataValue.asset(asset_key(MODEL)),
+        "dagster run": dg.MetadataValue.dagster_run(facts["versions"]["dagster_run_id"]),
+    }
+    if facts.get("lineage"):  # a version of an earlier release has none
+        links["lineage"] = table_of(facts["lineage"])
     return {
+        **links,
         "headline": dg.MetadataValue.text(facts["headline"]),
         "promoted": dg.MetadataValue.bool(facts["promoted"]),
         "reasons": dg.MetadataValue.json(facts["reasons"]),
@@ -170,9 +186,19 @@ def _show_version(version: Version) -> Mapping[str, dg.MetadataValue]:
 def _export(settings: Settings, lake: Lake, version: Version) -> None:
     """Write the promotion record; publish the champion's bundle again should it have been lost."""
     write_atomically(settings.reports / RECORD, (version.path / RECORD).read_text("utf-8"))
+    _export_lineage(settings, lake, version)
     public = public_bytes(signing_key(settings.keys, settings.signing_key))
     if version.manifest.metadata["facts"]["promoted"] and not _published(settings, public):
         publish_bundle(lake.require(MODEL).path / BUNDLE, settings.bundles, public)
+
+
+def _export_lineage(settings: Settings, lake: Lake, version: Version) -> None:
+    """Write where the champion comes from."""
+    facts = version.manifest.metadata["facts"]
+    champion = facts["versions"]["candidate"] if facts["promoted"] else facts["versions"]["champion_before"]
+    if champion is not None:
+        report = lineage.champion_report(lake, champion["model_version"])
+        write_atomically(settings.reports / lineage.REPORT, json.dumps(report, indent=1))
 
 
 def _published(settings: Settings, public: bytes) -> bool:

@@ -177,6 +177,7 @@ def _make_model(work: Work) -> Made:
     facts = _model_facts(trained.model, choice, written, synthetic=synthetic)
     facts["research"] = {**_account(adopted), "features": list(adopted.features)}
     facts["out_of_fold_auc"] = out_of_fold.manifest.metadata["facts"]["auc"]
+    facts["dagster_run_id"] = work.context.run.run_id
     if not any(check.blocks for check in checks):
         facts["mlflow"] = _log(work, trained.model, choice, written)
     return Made(facts, checks, version=written.version)
