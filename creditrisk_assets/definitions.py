@@ -15,10 +15,12 @@ from creditrisk_assets.defs import (
     jobs,
     ladder,
     monitoring,
+    months,
     parity,
     policy,
     rebalancing,
     research,
+    retraining,
     robustness,
     search,
     selection,
@@ -46,6 +48,7 @@ ARTEFACTS = (
     *rebalancing.ARTEFACTS,
     *ladder.ARTEFACTS,
     *monitoring.ARTEFACTS,
+    *months.ARTEFACTS,
     *governance.ARTEFACTS,
 )
 
@@ -65,9 +68,9 @@ def build_defs(
     return dg.Definitions(
         assets=[*feeds.FEEDS, *(asset_of(artefact) for artefact in ARTEFACTS), *ingestion.QUARANTINES],
         asset_checks=parity.CHECKS,
-        jobs=[*jobs.JOBS, *research.JOBS, *parity.JOBS],
+        jobs=[*jobs.JOBS, *research.JOBS, *parity.JOBS, *months.JOBS],
         schedules=[*jobs.SCHEDULES, *parity.SCHEDULES],
-        sensors=[*feeds.SENSORS, *monitoring.SENSORS],
+        sensors=[*feeds.SENSORS, *monitoring.SENSORS, *months.SENSORS, *retraining.SENSORS],
         resources={"platform": Platform(), "duckdb": EmbeddedDuckDB(), "mlflow": mlflow_run, **(resources or {})},
         executor=dg.in_process_executor,
         loggers=dict(loggers or {"console": dg.colored_console_logger.configured({"log_level": "INFO"})}),

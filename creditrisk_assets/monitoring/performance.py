@@ -157,7 +157,7 @@ def expect(pds: Numbers, rules: MonitoringRules, error: CalibrationError = CERTA
     Examples
     --------
     >>> found = expect(np.full(1000, 0.1), MonitoringRules())
-    >>> round(found.bad_rate.value, 6), round(found.brier.value, 6), found.auc.value
+    >>> round(found.bad_rate.value, 6), round(found.brier.value, 6), round(found.auc.value, 6)
     (0.1, 0.09, 0.5)
     """
     rng = np.random.default_rng(rules.seed)

@@ -14,7 +14,7 @@ import numpy as np
 
 from creditrisk_assets.simulation.chunks import Chunk, Placed, generate
 from creditrisk_assets.simulation.latent import CENTRE, INTERCEPT
-from creditrisk_assets.simulation.sampling import Columns, FloatArray, IntArray, chance, logistic
+from creditrisk_assets.simulation.sampling import Columns, FloatArray, IntArray, Table, chance, logistic
 from creditrisk_assets.simulation.scenarios import BASELINE, Scenario, UnknownScenarioError
 
 MONTH_NAME = re.compile(r"(20\d\d)-(0[1-9]|1[0-2])")
@@ -200,10 +200,10 @@ def _outcomes(rng: np.random.Generator, risk: FloatArray, scenario: MonthScenari
 
 def _delivered(tables: Mapping[str, Columns], scenario: MonthScenario) -> dict[str, Columns]:
     """Take the outcome out of the applications, and plant what the scenario does to the feeds."""
-    application = {name: values for name, values in tables["application_train"].items() if name != "TARGET"}
+    application: Table = {name: values for name, values in tables["application_train"].items() if name != "TARGET"}
     income = application["AMT_INCOME_TOTAL"]
     if isinstance(income, np.ndarray):
-        application["AMT_INCOME_TOTAL"] = income * scenario.income_factor
+        application["AMT_INCOME_TOTAL"] = np.asarray(income * scenario.income_factor, dtype=np.float64)
     kept = {name: table for name, table in tables.items() if not name.startswith("application_")}
     return {"application": application} | {
         name: table for name, table in kept.items() if name.lower() not in scenario.missing_tables
