@@ -92,6 +92,10 @@ class Settings(BaseSettings):
     smtp_user: str | None = Field(None, description="Login of e-mail channels; none: without login.")
     smtp_password: SecretStr | None = None
 
+    cloudwatch_namespace: str | None = Field(
+        None, min_length=1, description="Namespace of CloudWatch that drift figures are sent to; none: they are not."
+    )
+
     @model_validator(mode="after")
     def _refuse_unknown(self) -> Self:
         known = {f"{PREFIX}{name.upper()}" for name in type(self).model_fields}

@@ -100,6 +100,8 @@ class Artefact:
         Keys of the artefacts it is made from.
     uses
         Keys of the artefacts it is made from where they are published; it is made without them where they are not.
+    same_month
+        Keys of the monthly artefacts whose same month a monthly one is made from.
     every_month
         Keys of the monthly artefacts it is made from: all months of them that are published.
     monthly
@@ -129,6 +131,7 @@ class Artefact:
     show: Callable[[Version], Mapping[str, dg.MetadataValue]] = lambda _: {}
     deps: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
+    same_month: tuple[str, ...] = ()
     every_month: tuple[str, ...] = ()
     monthly: bool = False
     after: tuple[str, ...] = ()
@@ -191,7 +194,14 @@ def asset_of(artefact: Artefact) -> dg.AssetsDefinition:
 
 
 def _upstream(artefact: Artefact) -> tuple[str, ...]:
-    return (*artefact.deps, *artefact.uses, *artefact.every_month, *artefact.after, *artefact.feeds)
+    return (
+        *artefact.deps,
+        *artefact.uses,
+        *artefact.same_month,
+        *artefact.every_month,
+        *artefact.after,
+        *artefact.feeds,
+    )
 
 
 def _exhausted(error: OSError | duckdb.Error) -> str | None:
@@ -209,7 +219,8 @@ def _materialize(artefact: Artefact, context: dg.AssetExecutionContext) -> Event
     month = month_of(context.partition_key) if artefact.monthly else ""
     key = f"{artefact.key}/{month}" if month else artefact.key
     months = [f"{each}/{part}" for each in artefact.every_month for part in lake.parts(each)]
-    inputs = {key: lake.require(key) for key in artefact.deps} | _published((*artefact.uses, *months), lake)
+    needed = (*artefact.deps, *(f"{each}/{month}" for each in artefact.same_month))
+    inputs = {key: lake.require(key) for key in needed} | _published((*artefact.uses, *months), lake)
     seen = artefact.observe(context)
     made_from = {key: version.version for key, version in inputs.items()}
     made_from |= {**artefact.also_from(settings, lake), **seen.fingerprints}

@@ -13,6 +13,7 @@ import pandas as pd
 
 from creditrisk_assets.contracts import months as month_contracts
 from creditrisk_assets.contracts.check import check
+from creditrisk_assets.contracts.drift import CONTRACT as DRIFT_CONTRACT
 from creditrisk_assets.contracts.fingerprint import code_version
 from creditrisk_assets.contracts.months import APPLICATIONS, OUTCOMES
 from creditrisk_assets.contracts.performance import PERFORMANCE
@@ -21,14 +22,18 @@ from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Seen, 
 from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
 from creditrisk_assets.defs.evaluation import EVALUATION
-from creditrisk_assets.defs.training import OUT_OF_FOLD
+from creditrisk_assets.defs.monitoring import CAUSE_CHECKS, MODULES, cause_outcomes
+from creditrisk_assets.defs.training import BUNDLE, IMPORTANCE, MODEL, OUT_OF_FOLD
 from creditrisk_assets.defs.vocabulary import Describe, month_of
 from creditrisk_assets.ingestion import months as month_files
 from creditrisk_assets.ingestion.months import MonthFile, read_outcomes
 from creditrisk_assets.lake import Lake, Version, sha256_file, write_atomically
+from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.calibration_tests import calibration_figures
 from creditrisk_assets.modelling.policy import load_policy
+from creditrisk_assets.modelling.signing import public_bytes, signing_key
 from creditrisk_assets.monitoring import performance
+from creditrisk_assets.monitoring.drift.month import measure_month
 from creditrisk_assets.monitoring.performance import CalibrationError, measure_months, summary
 from creditrisk_assets.settings import Settings
 
@@ -38,7 +43,9 @@ RAW_OUTCOMES, MONTH_APPLICATIONS, MONTH_PERFORMANCE = (
     "monitoring/applications",
     "monitoring/performance",
 )
+MONTH_DRIFT = "monitoring/monthly_drift"
 FEATURES = "features.parquet"
+SHOWN_ROWS = 25
 PERFORMANCE_REPORT = "performance.json"
 DAYS_A_YEAR = 365.25
 RETRY = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL)  # of what may pass; a refusal is final
@@ -128,6 +135,38 @@ def _show_applications(version: Version) -> Mapping[str, dg.MetadataValue]:
     facts = version.manifest.metadata["facts"]
     shown = {"model_version": dg.MetadataValue.text(facts["model_version"])}
     return shown | ({"mix": table_of(facts["mix"])} if facts["mix"] else {})
+
+
+def _make_month_drift(work: Work) -> Made:
+    policy = load_policy(work.settings.policy)
+    applications = work.inputs[f"{MONTH_APPLICATIONS}/{work.month}"]
+    scored_by = str(applications.manifest.metadata["facts"]["model_version"])
+    model = work.lake.version(MODEL, scored_by).path
+    bundle = Bundle.load(model / BUNDLE, public_bytes(signing_key(work.settings.keys, work.settings.signing_key)))
+    with work.connection() as con:
+        report = measure_month(
+            con,
+            bundle,
+            applications.path / FEATURES,
+            policy,
+            importance=json.loads((model / IMPORTANCE).read_text("utf-8")),
+            threads=work.settings.threads,
+        )
+        report.table.to_parquet(work.draft.data, index=False, compression="zstd")
+        outcome = contract_outcomes(check(con, parquet(work.draft.data), DRIFT_CONTRACT))
+    facts = {"rows": len(report.table), **report.to_dict(), "headline": f"{work.month}: {report.words}"}
+    return Made(facts, [*outcome, *cause_outcomes(report)])
+
+
+def _show_month_drift(version: Version) -> Mapping[str, dg.MetadataValue]:
+    facts = version.manifest.metadata["facts"]
+    shown = pd.read_parquet(version.data).head(SHOWN_ROWS).round(4).to_dict("records")
+    return {
+        "verdict": dg.MetadataValue.text(facts["headline"]),
+        "status": dg.MetadataValue.text(facts["status"]),
+        "score_psi": dg.MetadataValue.float(round(facts["score_psi"], 4)),
+        "strongest": table_of([{str(name): value for name, value in row.items()} for row in shown]),
+    }
 
 
 def _make_performance(work: Work) -> Made:
@@ -224,6 +263,30 @@ DECIDED_APPLICATIONS = Artefact(
     columns=schema_of(APPLICATIONS),
     retry=RETRY,
 )
+DRIFT_OF_MONTH = Artefact(
+    key=MONTH_DRIFT,
+    group=GROUP,
+    kinds=frozenset({"lightgbm", "parquet"}),
+    describe=Describe(
+        what="Whether a month's applicants look like those the model that decided on them learned from, by effect size.",
+        grain="one row per input of the model, and one for each of score, grade, decision and first reason",
+        built_from="the month of `monitoring/applications`, and the version of `model/pd` that scored it",
+        known_at="the application day",
+        consumed_by="`monitoring/report`, the sensor `on_drift`, the alert router",
+        fails_when="a table leaves its contract; drift itself is a verdict, not a failure",
+        source="creditrisk_assets/monitoring/drift/month.py",
+    ),
+    code_version=code_version(*MODULES, DRIFT_CONTRACT),
+    make=_make_month_drift,
+    show=_show_month_drift,
+    monthly=True,
+    same_month=(MONTH_APPLICATIONS,),
+    checks={**CONTRACT, **CAUSE_CHECKS},
+    advisory=frozenset(CAUSE_CHECKS),
+    also_from=lambda settings, _lake: {"policy": load_policy(settings.policy).digest},
+    columns=schema_of(DRIFT_CONTRACT),
+    retry=RETRY,
+)
 PERFORMANCE_OF_MONTHS = Artefact(
     key=MONTH_PERFORMANCE,
     group=GROUP,
@@ -249,13 +312,13 @@ PERFORMANCE_OF_MONTHS = Artefact(
     columns=schema_of(PERFORMANCE),
     automation=FOLLOW,
 )
-ARTEFACTS = (OUTCOMES_OF_MONTH, DECIDED_APPLICATIONS, PERFORMANCE_OF_MONTHS)
+ARTEFACTS = (OUTCOMES_OF_MONTH, DECIDED_APPLICATIONS, DRIFT_OF_MONTH, PERFORMANCE_OF_MONTHS)
 
 # two months at once would only share the machine; a backfill is many runs of this job
 watch_month = dg.define_asset_job(
     "watch_month",
     selection=dg.AssetSelection.assets(*[artefact.key.split("/") for artefact in ARTEFACTS if artefact.monthly]),
-    description="One production month: outcomes and decided applications. Backfill months from the UI, or by `creditrisk backfill`.",
+    description="One production month: outcomes, decided applications, drift. Backfill months from the UI, or by `creditrisk backfill`.",
     tags={"creditrisk/months": "one at a time"},
 )
 report_months = dg.define_asset_job(

@@ -15,7 +15,8 @@ import dagster as dg
 
 from creditrisk_assets.defs.features import APPLICANT_KEY
 from creditrisk_assets.defs.jobs import retrain_model
-from creditrisk_assets.defs.months import MONTH_PERFORMANCE
+from creditrisk_assets.defs.monitoring import DRIFT
+from creditrisk_assets.defs.months import MONTH_DRIFT, MONTH_PERFORMANCE
 from creditrisk_assets.defs.split import SPLIT_TRAIN
 from creditrisk_assets.defs.training import MODEL
 from creditrisk_assets.defs.vocabulary import raw_key
@@ -32,7 +33,6 @@ from creditrisk_assets.monitoring.retraining import (
 )
 from creditrisk_assets.settings import Settings
 
-DRIFT = "monitoring/drift"
 LABELLED, FAMILY = raw_key("application_train"), "features/application"
 CAUSE, EVIDENCE, ATTEMPT = "creditrisk/cause", "creditrisk/evidence", "creditrisk/attempt"
 LOOK_SECONDS = 60
@@ -45,9 +45,14 @@ Look = Callable[[Settings, Lake, datetime], Evidence | None]
 
 
 def drift_evidence(_settings: Settings, lake: Lake, _now: datetime) -> Evidence | None:
-    """Read the newest drift report; its version is a hash of its content."""
-    if (report := _published(lake, DRIFT)) is None:
-        return None
+    """Read the newest month's drift where it calls for a retrain, and the drift of those who wait for a decision otherwise."""
+    newest = [f"{MONTH_DRIFT}/{month}" for month in lake.parts(MONTH_DRIFT)[-1:]]
+    found = [version for key in (*newest, DRIFT) if (version := _published(lake, key)) is not None]
+    evidence = [_of_drift(version) for version in found]
+    return next((each for each in evidence if each.calls), evidence[-1] if evidence else None)
+
+
+def _of_drift(report: Version) -> Evidence:
     facts = report.manifest.metadata["facts"]
     return Evidence("drift", report.version, bool(facts["retrain"]), facts["headline"])
 

@@ -207,11 +207,19 @@ class Override(_Frozen):
 
 
 class DriftLimits(_Frozen):
-    """Effect sizes from which a distribution counts as moved."""
+    """Effect sizes from which a distribution counts as moved. Those with a default are not in bundles made before them."""
 
     psi_warn: Annotated[float, Field(gt=0)]
     psi_alert: Annotated[float, Field(gt=0)]
+    wasserstein_alert: Annotated[float, Field(gt=0)] = 0.5
+    false_discovery_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
     maximum_drifted_share: Share
+    maximum_drifted_importance: Share = 0.20
+    lost_alert: Annotated[float, Field(gt=0, le=1)] = 0.5
+    prior_ratio_alert: Annotated[float, Field(gt=1)] = 1.5
+    rank_agreement_alert: Share = 0.7
+    domain_auc_alert: Annotated[float, Field(ge=0.5, le=1)] = 0.75
+    explained_rows: Annotated[int, Field(ge=50)] = 500
     minimum_rows: Annotated[int, Field(ge=1)]
     sample_rows: Annotated[int, Field(ge=100)]
     reported_inputs: Annotated[int, Field(ge=1, le=100)]
