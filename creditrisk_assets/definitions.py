@@ -15,6 +15,7 @@ from creditrisk_assets.defs import (
     jobs,
     ladder,
     monitoring,
+    month_report,
     months,
     parity,
     policy,
@@ -49,6 +50,7 @@ ARTEFACTS = (
     *ladder.ARTEFACTS,
     *monitoring.ARTEFACTS,
     *months.ARTEFACTS,
+    *month_report.ARTEFACTS,
     *governance.ARTEFACTS,
 )
 

@@ -170,7 +170,7 @@ def backfill(settings: Settings, months: Sequence[str], listener: Listener = _de
         for definitions in _locations(result, listener).values():
             graph = definitions.resolve_asset_graph()
             monthly = _monthly(definitions)
-            of_all = dg.AssetSelection.groups(MONTHS).resolve(graph, allow_missing=True) - monthly
+            of_all = set(dg.AssetSelection.groups(MONTHS).resolve(graph, allow_missing=True)) - monthly
             for keys, partition in [*((monthly, each) for each in partitions), (of_all, None)]:
                 if not result.succeeded:
                     result.not_run += [

@@ -24,6 +24,7 @@ from rich.table import Table
 
 from creditrisk_assets import running
 from creditrisk_assets.defs.alerts import watch
+from creditrisk_assets.defs.month_report import MONTH_PAGE
 from creditrisk_assets.defs.months import MONTH_PERFORMANCE
 from creditrisk_assets.defs.split import SPLIT_TRAIN
 from creditrisk_assets.ingestion.disk import require_free_space
@@ -145,7 +146,9 @@ def run_backfill(settings: Settings, months: Sequence[str], *, quiet: bool) -> t
         for words in [words for each in result.warnings.values() for words in each]:
             console.print(f"[yellow]![/] {escape(words)}")
         if result.succeeded and summary["performance"]:
-            console.print(f"  {escape(str(summary['performance']))}")
+            console.print(
+                f"  {escape(str(summary['performance']))}; the page is {escape(str(settings.reports / MONTH_PAGE))}"
+            )
     return result, summary
 
 

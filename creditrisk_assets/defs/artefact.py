@@ -147,7 +147,7 @@ class Artefact:
     columns: dg.TableSchema | None = None
     resources: frozenset[str] = frozenset()
     retry: dg.RetryPolicy | None = None
-    automation: dg.AutomationCondition[dg.AssetKey] | None = None
+    automation: dg.AutomationCondition[Any] | None = None
 
 
 def asset_key(key: str) -> dg.AssetKey:

@@ -323,7 +323,7 @@ watch_month = dg.define_asset_job(
 )
 report_months = dg.define_asset_job(
     "report_months",
-    selection=dg.AssetSelection.assets(*[artefact.key.split("/") for artefact in ARTEFACTS if not artefact.monthly]),
+    selection=dg.AssetSelection.assets(["monitoring", "performance"], ["monitoring", "report"]),
     description="All production months together: performance and the monthly report.",
 )
 on_new_month = dg.AutomationConditionSensorDefinition(

@@ -8,7 +8,7 @@ All four launch `retrain_model`, which ends in a candidate that is compared with
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -132,17 +132,21 @@ def _published(lake: Lake, key: str) -> Version | None:
 
 
 def retrain_runs(instance: dg.DagsterInstance, now: datetime) -> list[RetrainRun]:
-    """Read the retrains of the last 30 days from the instance."""
-    since = now - timedelta(days=BUDGET_DAYS)
-    records = instance.get_run_records(dg.RunsFilter(job_name=retrain_model.name, created_after=since))
+    """Read the retrains of the last 30 days as the plan takes them."""
     return [
         RetrainRun(
             record.dagster_run.tags.get(EVIDENCE, ""),
             STATES.get(record.dagster_run.status, "active"),
             record.create_timestamp,
         )
-        for record in records
+        for record in recent_retrains(instance, now)
     ]
+
+
+def recent_retrains(instance: dg.DagsterInstance, now: datetime) -> Sequence[dg.RunRecord]:
+    """Read the runs of the last 30 days that retrained, the newest first."""
+    since = now - timedelta(days=BUDGET_DAYS)
+    return instance.get_run_records(dg.RunsFilter(job_name=retrain_model.name, created_after=since))
 
 
 def _sensor(name: str, look: Look, description: str) -> dg.SensorDefinition:
