@@ -53,7 +53,7 @@ def _draw(table: pd.DataFrame, title: str, figures: Mapping[str, str], *, percen
                       label=name.replace("_", " "))  # fmt: skip
     axes.set_xticks(range(len(months)), months, rotation=45, ha="right")
     if percent:
-        _percent_format(axes)
+        axes.yaxis.set_major_formatter(_percent_format())
         axes.set_ylim(bottom=0)
     return _png(figure, axes, below=True)
 
@@ -69,7 +69,7 @@ def _draw_vintages(table: pd.DataFrame) -> bytes:
         own = rows[rows["application_month"] == month].assign(after=lambda each: each["part"].astype(int))
         own = own.sort_values("after")
         axes.plot([0, *own["after"]], [0, *own["value"]], color=shade, marker=".", linewidth=1.4, label=month)
-    _percent_format(axes)
+    axes.yaxis.set_major_formatter(_percent_format())
     axes.set_xlabel("months since the application", color=GREY)
     if months:
         axes.legend(frameon=False, fontsize=7, ncols=2, loc="upper left")
