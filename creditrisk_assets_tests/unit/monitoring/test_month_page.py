@@ -6,6 +6,8 @@ import pytest
 from creditrisk_assets.monitoring.month_page import Page, render_page
 from creditrisk_assets.monitoring.month_plots import draw_months
 
+NAMES = ("approval", "bad_rate", "auc", "vintages", "fairness", "drift")
+PICTURES = {name: name.encode() for name in NAMES}
 INTERVAL = {"value": 0.08, "low": 0.06, "high": 0.1}
 FIGURES = {"applicants": 900, "bad_rate": INTERVAL, "brier": INTERVAL, "auc": {"value": 0.7, "low": 0.66, "high": 0.74}}
 MONTHS = [
@@ -46,16 +48,23 @@ def table() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def page(table: pd.DataFrame, **other: object) -> Page:
+def page(**other: object) -> Page:
     given = {
         "headline": "2 months", "months": MONTHS, "drift": DRIFT, "groups": [], "grades": [], "alerts": [], "retrains": [],
-        "pictures": draw_months(table, DRIFT), "origin": {"monitoring/performance": "abc"},
+        "pictures": PICTURES, "origin": {"monitoring/performance": "abc"},
     }  # fmt: skip
     return Page(**{**given, **other})
 
 
-def test_a_month_with_and_one_without_figures_are_told(table: pd.DataFrame) -> None:
-    text = render_page(page(table))
+def test_every_picture_is_drawn_and_that_of_drift_where_it_was_measured(table: pd.DataFrame) -> None:
+    drawn = draw_months(table, DRIFT)
+    assert drawn.keys() == set(NAMES)
+    assert all(picture.startswith(b"\x89PNG") for picture in drawn.values())
+    assert draw_months(table.head(0), []).keys() == {*NAMES} - {"drift"}
+
+
+def test_a_month_with_and_one_without_figures_are_told() -> None:
+    text = render_page(page())
     for words in (
         "2026-01",
         "2026-02",
@@ -69,27 +78,27 @@ def test_a_month_with_and_one_without_figures_are_told(table: pd.DataFrame) -> N
     assert text.count("data:image/png;base64,") == 6
 
 
-def test_no_text_is_markup_and_nothing_is_loaded(table: pd.DataFrame) -> None:
+def test_no_text_is_markup_and_nothing_is_loaded() -> None:
     alert = {"since": "2026-02-01", "severity": "warning", "what": "<script>alert(1)</script>", "resolved": ""}
-    text = render_page(page(table, alerts=[alert]))
+    text = render_page(page(alerts=[alert]))
     assert "&lt;b&gt;moved" in text
     assert "&lt;script&gt;" in text
     for sign in ("<script", "http://", "https://", "<link", "@import"):
         assert sign not in text
 
 
-def test_a_page_without_drift_says_so(table: pd.DataFrame) -> None:
-    text = render_page(page(table, drift=[], pictures=draw_months(table, [])))
+def test_a_page_without_drift_says_so() -> None:
+    text = render_page(page(drift=[], pictures={name: PICTURES[name] for name in NAMES[:-1]}))
     assert "Drift of no month was measured" in text
 
 
-def test_the_retrains_end_in_what_became_of_the_candidate(table: pd.DataFrame) -> None:
+def test_the_retrains_end_in_what_became_of_the_candidate() -> None:
     run = {
         "at": "2026-05-01 02:00",
         "cause": "12 inputs moved",
         "state": "success",
         "champion": "no better: champion kept",
     }
-    text = render_page(page(table, retrains=[run]))
+    text = render_page(page(retrains=[run]))
     assert "12 inputs moved" in text
     assert "no better: champion kept" in text

@@ -30,7 +30,7 @@ def draw(rng: np.random.Generator, size: int, shift: float = 0.0, slope: float =
     return inputs, (rng.random(size) < expit(-2.7 + slope * inputs @ WEIGHTS)).astype(np.int64)
 
 
-def covered(shift: float, slope: float = 1.0, months: int = 60) -> float:
+def covered(shift: float, slope: float = 1.0, months: int = 40) -> float:
     """Return the share of drawn months whose realised AUC lies in the interval of the estimated one, for a fitted model."""
     rng = np.random.default_rng(7)
     inputs, target = draw(rng, 8_000)
@@ -39,7 +39,7 @@ def covered(shift: float, slope: float = 1.0, months: int = 60) -> float:
     error = CalibrationError.of(calibration_figures(held, model.predict_proba(held_inputs)[:, 1]))
     hits = 0
     for _ in range(months):
-        inputs, target = draw(rng, 800, shift, slope)
+        inputs, target = draw(rng, 500, shift, slope)
         pds = model.predict_proba(inputs)[:, 1]
         interval = expect(pds, RULES, error).auc
         assert interval is not None
