@@ -23,7 +23,7 @@ from creditrisk_assets.defs.artefact import (
 )
 from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
-from creditrisk_assets.defs.evaluation import EVALUATION, open_test_part, rival_bundle, score_part
+from creditrisk_assets.defs.evaluation import EVALUATION, open_test_part, rival_bundle
 from creditrisk_assets.defs.split import SPLIT_TEST
 from creditrisk_assets.defs.training import BUNDLE, MODEL
 from creditrisk_assets.defs.validation import VALIDATION
@@ -34,6 +34,7 @@ from creditrisk_assets.modelling.bundle import Bundle, BundleError
 from creditrisk_assets.modelling.bundle_writer import publish_bundle
 from creditrisk_assets.modelling.evaluation import evaluate
 from creditrisk_assets.modelling.inputs import ModelInput
+from creditrisk_assets.modelling.part_scores import score_part
 from creditrisk_assets.modelling.policy import Policy, load_policy
 from creditrisk_assets.modelling.signing import public_bytes, signing_key
 from creditrisk_assets.modelling.tables import read_part
