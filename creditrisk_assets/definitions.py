@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from creditrisk_assets.defs import (
+    canary,
     challengers,
     evaluation,
     features,
@@ -17,6 +18,7 @@ from creditrisk_assets.defs import (
     monitoring,
     parity,
     policy,
+    promotion,
     rebalancing,
     research,
     robustness,
@@ -47,6 +49,7 @@ ARTEFACTS = (
     *ladder.ARTEFACTS,
     *monitoring.ARTEFACTS,
     *governance.ARTEFACTS,
+    *canary.ARTEFACTS,
 )
 
 
@@ -65,7 +68,7 @@ def build_defs(
     return dg.Definitions(
         assets=[*feeds.FEEDS, *(asset_of(artefact) for artefact in ARTEFACTS), *ingestion.QUARANTINES],
         asset_checks=parity.CHECKS,
-        jobs=[*jobs.JOBS, *research.JOBS, *parity.JOBS],
+        jobs=[*jobs.JOBS, *research.JOBS, *parity.JOBS, *promotion.JOBS],
         schedules=[*jobs.SCHEDULES, *parity.SCHEDULES],
         sensors=[*feeds.SENSORS, *monitoring.SENSORS],
         resources={"platform": Platform(), "duckdb": EmbeddedDuckDB(), "mlflow": mlflow_run, **(resources or {})},

@@ -163,6 +163,14 @@ class Lake:
             ) from error
         return Version(path, manifest)
 
+    def versions(self, key: str) -> list[Version]:
+        """Return every version of an artefact whose manifest can be read, the newest first."""
+        found = []
+        for path in (self._home(key) / "versions").glob("*"):
+            with contextlib.suppress(LakeError):
+                found.append(self.version(key, path.name))
+        return sorted(found, key=lambda version: version.manifest.created_at, reverse=True)
+
     def require(self, key: str) -> Version:
         """Return the last good version of an artefact that must be there.
 

@@ -20,6 +20,7 @@ from typing import Any
 import dagster as dg
 import psutil
 
+from creditrisk_assets.defs.vocabulary import LAUNCHED_BY_TAG
 from creditrisk_assets.settings import Settings
 
 LOCATIONS = "creditrisk.locations"  # entry point group: name -> function that builds a location's definitions
@@ -131,7 +132,7 @@ def materialize(settings: Settings, select: str = EVERYTHING, listener: Listener
             if not result.succeeded:
                 result.not_run += [_name(key) for key in sorted(selected[name])]
             elif selected[name]:
-                _run_location(instance, definitions, selected[name], result)
+                _run_location(instance, definitions, selected[name], result, settings.actor)
     result.seconds = time.perf_counter() - started
     return result
 
@@ -182,7 +183,7 @@ def _parse(select: str) -> tuple[dg.AssetSelection, set[str]]:
 
 
 def _run_location(
-    instance: dg.DagsterInstance, definitions: dg.Definitions, keys: set[dg.AssetKey], result: RunResult
+    instance: dg.DagsterInstance, definitions: dg.Definitions, keys: set[dg.AssetKey], result: RunResult, actor: str
 ) -> None:
     job = definitions.resolve_implicit_global_asset_job_def()
     outcome = job.execute_in_process(
@@ -190,7 +191,7 @@ def _run_location(
         asset_selection=sorted(keys),
         raise_on_error=False,
         run_config={"loggers": {"console": {}}},
-        tags={PROCESS_TAG: _process_identity(os.getpid())},
+        tags={PROCESS_TAG: _process_identity(os.getpid()), LAUNCHED_BY_TAG: actor},
     )
     if not outcome.success and not result.failures:
         result.failures.append(f"run {outcome.run_id} failed; see it in the UI (`make ui`)")

@@ -165,6 +165,11 @@ def recover(registry: Registry) -> tuple[Entry, ...]:
     return entries
 
 
+def needs_mlflow(entries: Sequence[Entry]) -> bool:
+    """Tell whether `recover` will have to move an alias."""
+    return interrupted(entries) is not None or _pending_alias(entries) is not None
+
+
 def set_shadow(registry: Registry, version: RegisteredVersion | None, *, identity: str, reason: str) -> Entry:
     """Have the services score a version beside the champion; None: no version any more.
 

@@ -162,10 +162,10 @@ def compare_versions(
     )
 
 
-def nothing_to_compare(candidate: str, limits: CanaryLimits) -> Canary:
-    """Make the report of a version that finds no champion."""
+def not_compared(candidate: str, champion: str | None, limits: CanaryLimits, warnings: Sequence[str] = ()) -> Canary:
+    """Make the report of a version that finds no champion, or one that cannot be measured on these applicants."""
     empty = pd.DataFrame({name: pd.Series(dtype=_TYPES[name]) for name in SWAP_COLUMNS})
-    return Canary(candidate, None, (), (), {}, empty, limits)
+    return Canary(candidate, champion, (), tuple(warnings), {}, empty, limits)
 
 
 def swap_set(
@@ -194,7 +194,7 @@ def swap_set(
 
 
 _TYPES = {
-    "segment": "object", "value": "object", "champion": "object", "candidate": "object",
+    "segment": "string", "value": "string", "champion": "string", "candidate": "string",
     "applicants": "int64", "share": "float64", "defaults": "int64", "bad_rate": "float64",
 }  # fmt: skip
 

