@@ -47,7 +47,7 @@ from creditrisk_assets.registry.evidence import (
     Evidence,
     evidence_problems,
 )
-from creditrisk_assets.registry.ledger import CHANGES, BusyError, Entry, Event, Ledger, champion_at
+from creditrisk_assets.registry.ledger import BusyError, Entry, Event, Ledger, champion_at, ever_in_use
 from creditrisk_assets.registry.replicas import unconfirmed
 from creditrisk_assets.registry.versions import RegisteredVersion
 from creditrisk_assets.resources.mlflow import connect
@@ -169,7 +169,7 @@ def objections(
     champion = champion_at(entries)
     problems = evidence_problems(evidence, champion.event.model_version if champion else None)
     words = [problem.words for problem in problems if problem.document not in overridden]
-    if champion is not None:
+    if ever_in_use(entries):
         approvals = standing_approvals(entries, version.model_version)
         mode = load_policy(settings.policy).approval
         words += missing_approvals(mode, approvals, evidence.sha256, version.launched_by, datetime.now(UTC))
@@ -262,12 +262,13 @@ def settle(settings: Settings, lake: Lake) -> None:
     facts = lake.require(CANARY).manifest.metadata["facts"]
     candidate = facts["candidate"]
     try:
-        entries = _recovered(settings)
-        been = any(
-            e.event.model_version == candidate and e.event.kind in CHANGES and e.event.phase == "done" for e in entries
-        )
+        entries = recover_registry(settings)
         mode = load_policy(settings.policy).approval
-        if not facts["problems"] and not been and (mode == "auto" or champion_at(entries) is None):
+        if (
+            not facts["problems"]
+            and candidate not in ever_in_use(entries)
+            and (mode == "auto" or champion_at(entries) is None)
+        ):
             promote(settings, candidate, identity=PLATFORM, reason=f"approval: {mode}; {facts['words']}")
             return
     except (BusyError, RefusedError) as error:
@@ -285,7 +286,7 @@ def record_comparison(settings: Settings, facts: Mapping[str, Any]) -> None:
             ledger.append(Event("comparison", facts["candidate"], PLATFORM, words, facts["evidence"], details=details))
 
 
-def _recovered(settings: Settings) -> tuple[Entry, ...]:
+def recover_registry(settings: Settings) -> tuple[Entry, ...]:
     """Recover, and return the ledger; MLflow is imported only if an alias has to move."""
     with open_ledger(settings) as ledger:
         if changing.needs_mlflow(ledger.entries()):

@@ -155,12 +155,14 @@ def recover(registry: Registry) -> tuple[Entry, ...]:
     in_use, known = _followed(registry.bundles), _in_use(entries)
     if in_use is None and known is not None and (registry.bundles / known).is_dir():
         point_to(registry.bundles, known)
-    elif in_use is not None and in_use != known:
+    elif in_use != known:
         first = not any(entry.event.kind in CHANGES for entry in entries)
         words = (
             "in use before the ledger began" if first else "found in use: the pointer was moved without the registry"
         )
-        ledger.append(Event("promotion", in_use, "unknown", words))
+        if in_use is None:
+            words = f"the bundle of {known} is gone: nothing is in use"
+        ledger.append(Event("promotion", in_use or "", "unknown", words))
         entries = ledger.entries()
     return entries
 

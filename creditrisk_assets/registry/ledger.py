@@ -347,13 +347,19 @@ def champion_before(entries: Sequence[Entry]) -> str | None:
     line: list[str] = []
     for entry in entries:
         event = entry.event
-        if event.kind not in CHANGES or event.phase != "done":
+        if event.kind not in CHANGES or event.phase != "done" or not event.model_version:
             continue
         if event.kind == "rollback" and event.model_version in line:
             line = line[: line.index(event.model_version) + 1]
         elif not line or line[-1] != event.model_version:
             line.append(event.model_version)
     return line[-2] if len(line) > 1 else None
+
+
+def ever_in_use(entries: Sequence[Entry]) -> frozenset[str]:
+    """Return every version that was champion at some time."""
+    done = (e.event.model_version for e in entries if e.event.kind in CHANGES and e.event.phase == "done")
+    return frozenset(version for version in done if version)
 
 
 def interrupted(entries: Sequence[Entry]) -> Entry | None:
