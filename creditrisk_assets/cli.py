@@ -343,7 +343,7 @@ def approve(
 def promote(
     version: Annotated[str, typer.Argument(help="Number in the registry, model version, or alias (candidate).")],
     reason: Annotated[str, typer.Option(help="Why.")],
-    to: Annotated[str, typer.Option(help="The alias: champion (Production).")] = "champion",
+    to: Annotated[str, typer.Option(help="The alias: champion (Production), challenger or shadow.")] = "champion",
     approver_: Annotated[
         str | None, typer.Option("--approver", help="Who asks for it; approvals are signatures (`creditrisk approve`).")
     ] = None,
@@ -352,11 +352,11 @@ def promote(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a version the champion: on every replica, or not at all."""
+    """Make a version the champion, on every replica or not at all; or name it challenger or shadow."""
     from creditrisk_assets import promoting  # noqa: PLC0415
 
     settings = Settings()
-    entry = promoting.make_champion(settings, version, to, identity=approver_, reason=reason, override=override or ())
+    entry = promoting.give_alias(settings, version, to, identity=approver_, reason=reason, override=override or ())
     _print_json(entry.to_dict()) if as_json else typer.echo(promoting.changed_words(settings, entry))
 
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from creditrisk_assets.defs.promotion import approve as keep_approval
 from creditrisk_assets.defs.promotion import (
     collect_evidence,
+    name_version,
     objections,
     open_ledger,
     open_registry,
@@ -138,7 +139,7 @@ def pending(settings: Settings, word: str) -> list[str]:
         return objections(settings, version, evidence, (), registry.ledger.entries())
 
 
-def make_champion(
+def give_alias(
     settings: Settings, word: str, alias: str, *, identity: str | None, reason: str, override: Sequence[str]
 ) -> Entry:
     """Point an alias to a version; of the champion's, promote it.
@@ -146,14 +147,14 @@ def make_champion(
     Raises
     ------
     RegistryError
-        The alias or the version is none.
+        The alias or the version is none, or the alias is moved by training alone.
     """
-    alias = versions.alias_named(alias)
-    if alias != versions.CHAMPION:
-        raise versions.RegistryError(
-            f"`creditrisk promote` makes a champion; {alias} is moved by the platform (candidate: by training)"
-        )
-    return promote(settings, word, identity=identity or settings.actor, reason=reason, override=override)
+    alias, who = versions.alias_named(alias), identity or settings.actor
+    if alias == versions.CHAMPION:
+        return promote(settings, word, identity=who, reason=reason, override=override)
+    if alias == versions.CANDIDATE or override:
+        raise versions.RegistryError("candidate is moved by training alone, and nothing but a promotion is overridden")
+    return name_version(settings, word, alias, identity=who, reason=reason)
 
 
 def go_back(settings: Settings, *, identity: str | None, reason: str) -> Entry:
@@ -162,7 +163,9 @@ def go_back(settings: Settings, *, identity: str | None, reason: str) -> Entry:
 
 
 def changed_words(settings: Settings, entry: Entry) -> str:
-    """Say what a promotion or rollback came to."""
+    """Say what a change came to."""
+    if entry.event.kind == "alias":
+        return f"{entry.event.model_version} is {entry.event.details['alias']} (ledger entry {entry.sequence})"
     asked = (
         f"{len(settings.replicas)} replicas confirm it"
         if settings.replicas

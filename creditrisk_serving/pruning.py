@@ -1,7 +1,7 @@
 """Deleting what nothing refers to: stored bundles and versions of the lake.
 
-What belongs here: reading what refers to them, deleting. What does not: the rule (`creditrisk_assets.registry.retention`). It lives beside the
-decision log, which is the last to refer to a model.
+What belongs here: reading what refers to them, deleting. What does not: the rule (`creditrisk_assets.registry.retention`). It lives
+beside the decision log, which is the last to refer to a model.
 """
 
 import json
@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from creditrisk_assets.lake import Lake, LakeError, Manifest
-from creditrisk_assets.modelling.bundle import MANIFEST, POINTER, SHADOW_POINTER, BundleError, follow, read_public_key
-from creditrisk_assets.registry.ledger import Ledger, ever_in_use
+from creditrisk_assets.modelling.bundle import MANIFEST, BundleError, follow, read_public_key
+from creditrisk_assets.registry.ledger import Ledger, ever_in_use, named_by_alias
 from creditrisk_assets.registry.retention import Place, Stored, bundles_to_remove, versions_to_remove
 from creditrisk_assets.settings import Settings
 from creditrisk_serving.decisions.database import reading
@@ -54,13 +54,14 @@ def prune(settings: ServingSettings, keep: timedelta, *, delete: bool) -> Pruned
 
 
 def _in_registry(settings: Settings) -> set[str]:
-    """Return what the pointers name, what was ever champion, the last version registered, and whatever somebody approved."""
-    found = {path.name for name in (POINTER, SHADOW_POINTER) if (path := follow(settings.bundles, name)) is not None}
+    """Return what the pointer and aliases name, what was ever champion, the last version registered, and whatever somebody approved."""
+    published = follow(settings.bundles)
+    found = set() if published is None else {published.name}
     with Ledger(settings.registry_url, settings.registry_checkpoints_file, read_public_key(settings.keys)) as ledger:
         entries = ledger.entries()
     registered = [entry.event.model_version for entry in entries if entry.event.kind == "registration"]
     approved = {entry.event.model_version for entry in entries if entry.event.kind == "approval"}
-    return found | ever_in_use(entries) | set(registered[-1:]) | approved
+    return found | ever_in_use(entries) | named_by_alias(entries) | set(registered[-1:]) | approved
 
 
 def _stored(bundles: Path) -> list[Stored]:

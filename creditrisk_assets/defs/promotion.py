@@ -226,6 +226,19 @@ def roll_back(settings: Settings, *, identity: str, reason: str) -> Entry:
     return entry
 
 
+def name_version(settings: Settings, word: str, alias: str, *, identity: str, reason: str) -> Entry:
+    """Point `challenger` or `shadow` to a version.
+
+    Raises
+    ------
+    RefusedError, RegistryError, BundleError, TrackingError
+        It could not be.
+    """
+    with open_registry(settings) as registry:
+        version = versions.named(settings.registered_model, word)
+        return changing.name_version(registry, version, alias, identity=identity, reason=reason)
+
+
 def approve(settings: Settings, token: str) -> Entry:
     """Keep an approval in the ledger.
 

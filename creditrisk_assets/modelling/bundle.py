@@ -58,7 +58,7 @@ FILES = (
 EXPLANATION, LAYOUT, TABLE = "explanation.json", "explanation.npz", "contributions.npy"
 GOLDEN_CONTRIBUTIONS = "golden_contributions.npy"
 EXPLANATION_FILES = (EXPLANATION, LAYOUT, TABLE, GOLDEN_CONTRIBUTIONS)
-POINTER, SHADOW_POINTER = "CURRENT", "SHADOW"  # to the champion's, and to one that is scored beside it
+POINTER = "CURRENT"
 PUBLIC_KEY_FILE = "bundle_signing.pub"
 GOLDEN_TOLERANCE = 1e-12
 GOLDEN_CONTRIBUTION_TOLERANCE = 1e-9  # of a margin
@@ -328,15 +328,13 @@ def to_float32(matrix: NDArray[np.float64]) -> NDArray[np.float32]:
     )  # np.clip takes ten times as long
 
 
-def follow(bundles: Path, pointer_name: str = POINTER) -> Path | None:
+def follow(bundles: Path) -> Path | None:
     """Find the published version.
 
     Parameters
     ----------
     bundles
         Directory of published bundles, `Settings.bundles`.
-    pointer_name
-        The champion's pointer, or the shadow's.
 
     Returns
     -------
@@ -348,7 +346,7 @@ def follow(bundles: Path, pointer_name: str = POINTER) -> Path | None:
     BundleError
         The pointer is damaged or names no version.
     """
-    pointer = bundles / pointer_name
+    pointer = bundles / POINTER
     try:
         version = json.loads(pointer.read_text("utf-8"))["version"]
     except FileNotFoundError:

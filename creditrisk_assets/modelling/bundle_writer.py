@@ -206,12 +206,12 @@ def publish_bundle(bundle: Path, bundles: Path, public_key: bytes) -> Path:
     return target
 
 
-def point_to(bundles: Path, version: str | None, pointer: str = POINTER) -> None:
-    """Swap a pointer to a stored version; None: take the pointer away."""
+def point_to(bundles: Path, version: str | None) -> None:
+    """Swap the pointer to a stored version; None: take the pointer away."""
     if version is None:
-        (bundles / pointer).unlink(missing_ok=True)
+        (bundles / POINTER).unlink(missing_ok=True)
     else:
-        write_atomically(bundles / pointer, json.dumps({"version": version}))
+        write_atomically(bundles / POINTER, json.dumps({"version": version}))
 
 
 def _move_in(draft: Path, target: Path, public_key: bytes) -> None:

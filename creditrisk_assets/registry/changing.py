@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from creditrisk_assets.modelling.bundle import SHADOW_POINTER, BundleError, follow
+from creditrisk_assets.modelling.bundle import BundleError, follow
 from creditrisk_assets.modelling.bundle_writer import point_to
 from creditrisk_assets.registry import versions
 from creditrisk_assets.registry.ledger import CHANGES, Entry, Event, Ledger, champion_at, champion_before, interrupted
 from creditrisk_assets.registry.tracking import TrackingError
-from creditrisk_assets.registry.versions import CHAMPION, SHADOW, RegisteredVersion, RegistryError
+from creditrisk_assets.registry.versions import CHAMPION, RegisteredVersion, RegistryError
 
 PLATFORM = "platform"  # the identity of what nobody asked for
 ALIAS_PENDING = "alias_pending"
@@ -172,24 +172,21 @@ def needs_mlflow(entries: Sequence[Entry]) -> bool:
     return interrupted(entries) is not None or _pending_alias(entries) is not None
 
 
-def set_shadow(registry: Registry, version: RegisteredVersion | None, *, identity: str, reason: str) -> Entry:
-    """Have the services score a version beside the champion; None: no version any more.
+def name_version(registry: Registry, version: RegisteredVersion, alias: str, *, identity: str, reason: str) -> Entry:
+    """Point an alias that decides on nobody to a version, on record.
 
     Raises
     ------
+    RefusedError
+        No reason is given.
     RegistryError, BundleError
         The stored bundle is not what was registered.
     """
-    with registry.ledger.exclusive(registry.lock):
-        if version is None:
-            point_to(registry.bundles, None, SHADOW_POINTER)
-            versions.remove_alias(registry.name, SHADOW)
-        else:
-            versions.verified_bundle(version, registry.bundles, registry.public_key)
-            versions.set_alias(version, SHADOW)
-            point_to(registry.bundles, version.model_version, SHADOW_POINTER)
-        model_version = version.model_version if version else ""
-        return registry.ledger.append(Event("alias", model_version, identity, reason, details={"alias": SHADOW}))
+    if not reason.strip():
+        raise RefusedError("say why (--reason)")
+    versions.verified_bundle(version, registry.bundles, registry.public_key)
+    versions.set_alias(version, alias)
+    return registry.ledger.append(Event("alias", version.model_version, identity, reason, details={"alias": alias}))
 
 
 def _change(registry: Registry, version: RegisteredVersion, event: Event, before: str | None) -> Entry:

@@ -362,6 +362,14 @@ def ever_in_use(entries: Sequence[Entry]) -> frozenset[str]:
     return frozenset(version for version in done if version)
 
 
+def named_by_alias(entries: Sequence[Entry]) -> frozenset[str]:
+    """Return the versions that aliases other than the champion's were pointed to last."""
+    aliases = {
+        e.event.details["alias"]: e.event.model_version for e in entries if e.event.kind == "alias" and e.event.details
+    }
+    return frozenset(aliases.values())
+
+
 def interrupted(entries: Sequence[Entry]) -> Entry | None:
     """Return the change that was begun and neither finished nor undone."""
     changes = [entry for entry in entries if entry.event.kind in CHANGES]

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -326,6 +326,11 @@ def test_a_bundle_is_loaded_by_its_alias_and_by_the_words_of_old(desk: Desk) -> 
     assert loaded == {"Production": desk.champion, "staging": desk.challenger}
     with pytest.raises(RegistryError, match="shadow of credit-risk-pd points to no version"):
         versions.load_by_alias(NAME, "shadow", desk.settings.bundles, public)
+    with pytest.raises(RegistryError, match="candidate is moved by training"):
+        promoting.give_alias(desk.settings, "1", "Staging", identity=None, reason="x", override=())
+    named = promoting.give_alias(desk.settings, "2", "shadow", identity="Ada", reason="to be watched", override=())
+    assert versions.load_by_alias(NAME, "shadow", desk.settings.bundles, public).version == desk.challenger
+    assert (named.event.kind, desk.in_use) == ("alias", desk.champion)
     with pytest.raises(RegistryError, match="archived is no alias"):
         versions.named(NAME, "archived")
     with pytest.raises(RegistryError, match="no version 7"):
@@ -499,9 +504,6 @@ def test_pruning_keeps_what_a_pointer_a_champion_ever_or_a_decision_names(desk: 
     promotion.recover_registry(desk.settings)
     assert pruned(delete=False) == [desk.challenger]
     assert (bundles / desk.challenger).is_dir()
-    (bundles / "SHADOW").write_text(json.dumps({"version": desk.challenger}))
-    assert pruned(delete=True) == []
-    (bundles / "SHADOW").unlink()
     desk.promote()
     promotion.roll_back(desk.settings, identity="Ada", reason="complaints")
     assert pruned(delete=True) == []
