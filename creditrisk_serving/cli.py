@@ -144,6 +144,31 @@ def replay_decision(
         raise typer.Exit(1)
 
 
+@app.command()
+def prune(
+    keep_days: Annotated[float, typer.Option(min=0, help="Whatever is younger stays.")] = 90,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete it; without, only say what would go.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")] = False,
+) -> None:
+    """Delete models and lake versions that nothing refers to: no pointer, alias, approval, champion ever, and no decision."""
+    from datetime import timedelta  # noqa: PLC0415
+
+    from creditrisk_serving.pruning import prune as prune_all  # noqa: PLC0415
+
+    found = prune_all(ServingSettings(), timedelta(days=keep_days), delete=delete)
+    if as_json:
+        sys.stdout.write(json.dumps({**vars(found), "deleted": delete}) + "\n")
+        return
+    verb = "deleted" if delete else "would delete (say --delete)"
+    console = Console(highlight=False)
+    console.print(
+        f"{verb}: {len(found.bundles)} models, {len(found.versions)} versions of the lake, {found.bytes / 1e6:,.1f} MB",
+        soft_wrap=True,
+    )
+    for name in (*found.bundles, *(f"{key} {version[:16]}" for key, version in found.versions)):
+        console.print(f"  {name}", soft_wrap=True)
+
+
 @app.command("erase-applicant")
 def erase_applicant(
     applicant_id: Annotated[int, typer.Argument(help="SK_ID_CURR.")],

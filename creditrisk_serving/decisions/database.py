@@ -266,6 +266,17 @@ class Database:
             )
         return [(BatchRecord(**{n: row[n] for n in entries.BATCH.columns}), row["writer"]) for row in found]
 
+    def referred(self) -> tuple[set[str], set[str]]:
+        """Return the model versions that decisions and batches name, and the versions of features that were looked up, each as JSON."""
+        with self.opened().connect() as connection:
+            models = {
+                str(row[0])
+                for table in (DECISIONS, BATCHES)
+                for row in connection.execute(select(table.c.model_version).distinct())
+            }
+            features = {str(row[0]) for row in connection.execute(select(DECISIONS.c.feature_versions).distinct())}
+        return models, features
+
     def forget_answers(self, before: float) -> None:
         """Delete the answers of idempotency keys that were claimed before a time."""
         with self.begin() as connection:
