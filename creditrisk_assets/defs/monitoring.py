@@ -1,8 +1,7 @@
-"""Drift as an asset, and drift retraining as a sensor, thin around a pure plan."""
+"""Drift as an asset. What it calls for is `defs.retraining`'s."""
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,11 +16,10 @@ from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work, 
 from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
 from creditrisk_assets.defs.features import APPLICANT_KEY
-from creditrisk_assets.defs.jobs import retrain_model
 from creditrisk_assets.defs.split import SPLIT_TRAIN
 from creditrisk_assets.defs.training import BUNDLE, IMPORTANCE, MODEL
 from creditrisk_assets.defs.vocabulary import Describe, raw_key
-from creditrisk_assets.lake import Lake, LakeError, Version, sha256_file, write_atomically
+from creditrisk_assets.lake import Lake, Version, sha256_file, write_atomically
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.part_scores import inputs_of, score_table
 from creditrisk_assets.modelling.plots import draw_drift
@@ -43,7 +41,6 @@ from creditrisk_assets.monitoring.drift.month import measure_month
 from creditrisk_assets.monitoring.drift.plots import draw_attribution
 from creditrisk_assets.monitoring.drift.publication import send_to_cloudwatch, write_prometheus
 from creditrisk_assets.monitoring.drift.report import NAMED_IN_WORDS, RUNBOOK, CauseKind, DriftReport
-from creditrisk_assets.monitoring.retraining import DriftEvidence, RetrainState, plan_retrain
 from creditrisk_assets.settings import Settings
 
 DRIFT = "monitoring/drift"
@@ -87,7 +84,7 @@ def _make_drift(work: Work) -> Made:
     drawn = _draw_evidently(work, bundle, report, policy.drift)
     facts = {"rows": len(report.table), **report.to_dict(), "headline": report.words, "drawn": list(drawn)}
     # the table alone names the version: the same drift is the same evidence, however Evidently writes its page
-    return Made(facts, [*outcome, *_cause_outcomes(report)], version=sha256_file(work.draft.data))
+    return Made(facts, [*outcome, *cause_outcomes(report)], version=sha256_file(work.draft.data))
 
 
 def _draw_evidently(work: Work, bundle: Bundle, report: DriftReport, limits: DriftLimits) -> Sequence[str]:
@@ -99,7 +96,7 @@ def _draw_evidently(work: Work, bundle: Bundle, report: DriftReport, limits: Dri
     )
 
 
-def _cause_outcomes(report: DriftReport) -> list[CheckOutcome]:
+def cause_outcomes(report: DriftReport) -> list[CheckOutcome]:
     """Answer one check per kind of cause, so that each is one alert, which the router opens and resolves."""
     outcomes = []
     for kind in CAUSES:
@@ -182,36 +179,4 @@ DRIFT_REPORT = Artefact(
 ARTEFACTS = (DRIFT_REPORT,)
 
 
-@dg.sensor(
-    job=retrain_model,
-    minimum_interval_seconds=60,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Launches `retrain_model` when the newest drift report says so, once per report, within the policy's cool-down and budget.",
-)
-def on_drift(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Act on the newest drift report."""
-    settings = Settings()
-    state = RetrainState.from_dict(json.loads(context.cursor or "{}"))
-    plan = plan_retrain(
-        state, drift_evidence(Lake(settings.lake)), load_policy(settings.policy).retraining, datetime.now(UTC)
-    )
-    return dg.SensorResult(
-        run_requests=[dg.RunRequest(run_key=r.run_key, tags={"creditrisk/cause": r.cause}) for r in plan.requests],
-        skip_reason=None if plan.requests else dg.SkipReason(plan.words),
-        cursor=json.dumps(plan.state.to_dict(), sort_keys=True),
-    )
-
-
-def drift_evidence(lake: Lake) -> DriftEvidence | None:
-    """Read the newest drift report; None when there is none or it cannot be read."""
-    try:
-        report = lake.current(DRIFT)
-    except LakeError:
-        return None
-    if report is None:
-        return None
-    facts = report.manifest.metadata["facts"]
-    return DriftEvidence(report.version, drifted=facts["retrain"], words=facts["headline"])
-
-
-SENSORS = [on_alert_condition, on_drift]
+SENSORS = [on_alert_condition]
