@@ -314,7 +314,7 @@ PERFORMANCE_OF_MONTHS = Artefact(
 )
 ARTEFACTS = (OUTCOMES_OF_MONTH, DECIDED_APPLICATIONS, DRIFT_OF_MONTH, PERFORMANCE_OF_MONTHS)
 
-# two months at once would only share the machine; a backfill is many runs of this job
+# the tag is what dagster.yaml limits: of a backfill over a year one month is at work at a time
 watch_month = dg.define_asset_job(
     "watch_month",
     selection=dg.AssetSelection.assets(*[artefact.key.split("/") for artefact in ARTEFACTS if artefact.monthly]),
