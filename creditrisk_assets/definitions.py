@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from creditrisk_assets.defs import (
+    canary,
     challengers,
     evaluation,
     features,
@@ -19,6 +20,8 @@ from creditrisk_assets.defs import (
     months,
     parity,
     policy,
+    promotion,
+    reasons,
     rebalancing,
     research,
     retraining,
@@ -52,6 +55,8 @@ ARTEFACTS = (
     *months.ARTEFACTS,
     *month_report.ARTEFACTS,
     *governance.ARTEFACTS,
+    *reasons.ARTEFACTS,
+    *canary.ARTEFACTS,
 )
 
 
@@ -70,7 +75,7 @@ def build_defs(
     return dg.Definitions(
         assets=[*feeds.FEEDS, *(asset_of(artefact) for artefact in ARTEFACTS), *ingestion.QUARANTINES],
         asset_checks=parity.CHECKS,
-        jobs=[*jobs.JOBS, *research.JOBS, *parity.JOBS, *months.JOBS],
+        jobs=[*jobs.JOBS, *research.JOBS, *parity.JOBS, *months.JOBS, *promotion.JOBS],
         schedules=[*jobs.SCHEDULES, *parity.SCHEDULES],
         sensors=[*feeds.SENSORS, *monitoring.SENSORS, *months.SENSORS, *retraining.SENSORS],
         resources={"platform": Platform(), "duckdb": EmbeddedDuckDB(), "mlflow": mlflow_run, **(resources or {})},

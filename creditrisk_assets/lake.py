@@ -163,6 +163,14 @@ class Lake:
             ) from error
         return Version(path, manifest)
 
+    def versions(self, key: str) -> list[Version]:
+        """Return the versions of an artefact that can be read, by the time they were made."""
+        found = []
+        for path in sorted((self._home(key) / "versions").glob("*")):
+            with contextlib.suppress(LakeError):
+                found.append(self.version(key, path.name))
+        return sorted(found, key=lambda version: version.manifest.created_at)
+
     def require(self, key: str) -> Version:
         """Return the last good version of an artefact that must be there.
 

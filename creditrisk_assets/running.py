@@ -20,8 +20,8 @@ from typing import Any
 import dagster as dg
 import psutil
 
+from creditrisk_assets.defs.vocabulary import LAUNCHED_BY_TAG, month_of, partition_of
 from creditrisk_assets.defs.vocabulary import MONTHS as PRODUCTION_MONTHS
-from creditrisk_assets.defs.vocabulary import month_of, partition_of
 from creditrisk_assets.settings import Settings
 
 LOCATIONS = "creditrisk.locations"  # entry point group: name -> function that builds a location's definitions
@@ -136,7 +136,7 @@ def materialize(settings: Settings, select: str = EVERYTHING, listener: Listener
             if not result.succeeded:
                 result.not_run += [_name(key) for key in sorted(selected[name])]
             elif selected[name]:
-                _run_location(instance, definitions, selected[name], result)
+                _run_location(instance, definitions, selected[name], result, settings.actor)
     result.seconds = time.perf_counter() - started
     return result
 
@@ -178,7 +178,7 @@ def backfill(settings: Settings, months: Sequence[str], listener: Listener = _de
                         " ".join((_name(key), month_of(partition or ""))).strip() for key in sorted(keys)
                     ]
                 elif keys:
-                    _run_location(instance, definitions, keys, result, partition)
+                    _run_location(instance, definitions, keys, result, settings.actor, partition)
     result.seconds = time.perf_counter() - started
     return result
 
@@ -243,6 +243,7 @@ def _run_location(
     definitions: dg.Definitions,
     keys: set[dg.AssetKey],
     result: RunResult,
+    actor: str,
     partition: str | None = None,
 ) -> None:
     job = definitions.resolve_implicit_global_asset_job_def()
@@ -252,7 +253,7 @@ def _run_location(
         partition_key=partition,
         raise_on_error=False,
         run_config={"loggers": {"console": {}}},
-        tags={PROCESS_TAG: _process_identity(os.getpid())},
+        tags={PROCESS_TAG: _process_identity(os.getpid()), LAUNCHED_BY_TAG: actor},
     )
     if not outcome.success and not result.failures:
         result.failures.append(f"run {outcome.run_id} failed; see it in the UI (`make ui`)")

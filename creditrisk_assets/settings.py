@@ -4,6 +4,7 @@ What belongs here: paths, URLs, limits and secrets of one deployment. What does 
 file of `modelling`), facts about the data (the contracts), one run's knobs (`dg.Config` in `defs`).
 """
 
+import getpass
 import os
 from collections.abc import Mapping
 from functools import cached_property
@@ -79,6 +80,29 @@ class Settings(BaseSettings):
     registered_model: str = Field("credit-risk-pd", min_length=1, description="Name in the MLflow registry.")
     signing_key: SecretStr | None = Field(
         None, description="Ed25519 private key (PEM) for bundles; none: one is made at first use."
+    )
+    identity: str | None = Field(
+        None,
+        min_length=1,
+        description="Who acts, as the registry's ledger names it; none: the operating system's user.",
+    )
+    registry_database: SecretStr | None = Field(
+        None, description="SQLAlchemy URL of the registry's ledger; none: SQLite below the home directory."
+    )
+    registry_checkpoints: Path | None = Field(
+        None,
+        description="File of the ledger's signed checkpoints; keep it, or a copy, where the database's keepers cannot write.",
+    )
+    replicas: tuple[str, ...] = Field(
+        (),
+        description='Addresses of the services that must report a promoted version, as JSON: ["http://10.0.0.5:8000"].',
+    )
+    replica_key: SecretStr | None = Field(
+        None,
+        description="API key they are asked with for the hash of their bundle; none: they are asked for its version alone.",
+    )
+    replica_timeout_seconds: float = Field(
+        60.0, gt=0, description="How long they may take; past it a promotion is taken back."
     )
     alerts: Path = Field(Path("deploy/alerts.yaml"), description="Channels, routes, escalation of alerts.")
     alerts_database: SecretStr | None = Field(
@@ -171,6 +195,26 @@ class Settings(BaseSettings):
     def reports(self) -> Path:
         """Named exports auditors ask for."""
         return self.root / "reports"
+
+    @property
+    def registry_url(self) -> SecretStr:
+        """SQLAlchemy URL of the registry's ledger."""
+        return self.registry_database or SecretStr(f"sqlite:///{self.root / 'registry.db'}")
+
+    @property
+    def registry_checkpoints_file(self) -> Path:
+        """File of the ledger's signed checkpoints."""
+        return self.registry_checkpoints or self.root / "checkpoints" / "registry.jsonl"
+
+    @property
+    def registry_lock(self) -> Path:
+        """Held by whoever changes the champion."""
+        return self.root / "registry.lock"
+
+    @property
+    def actor(self) -> str:
+        """Who acts: the identity configured, or the operating system's user."""
+        return self.identity or getpass.getuser()
 
     @property
     def lockbox(self) -> Path:

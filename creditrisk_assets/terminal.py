@@ -200,7 +200,7 @@ def _summary(settings: Settings, result: RunResult, select: str) -> dict[str, An
         "stages": _stages(result.assets),
         "model": facts_of(lake, "model/evaluation").get("headline"),
         "champion": champion_words(settings),
-        "registry": facts_of(lake, "registry/version").get("headline"),
+        "registry": facts_of(lake, "registry/canary").get("headline"),
         "drift": facts_of(lake, "monitoring/drift").get("headline"),
         "applicant": applicant,
         "research": _research(result.assets, lake),

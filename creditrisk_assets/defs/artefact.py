@@ -20,7 +20,7 @@ import dagster as dg
 import duckdb
 
 from creditrisk_assets.defs.usage import Usage, measured
-from creditrisk_assets.defs.vocabulary import FRESHNESS, MONTHS, OWNERS, Describe, month_of
+from creditrisk_assets.defs.vocabulary import FRESHNESS, LAUNCHED_BY_TAG, MONTHS, OWNERS, Describe, month_of
 from creditrisk_assets.lake import Draft, Lake, LakeError, Version
 from creditrisk_assets.resources.duckdb import EmbeddedDuckDB
 from creditrisk_assets.resources.platform import Platform
@@ -70,6 +70,11 @@ class Work:
         """Open a DuckDB connection limited by the settings."""
         resource: EmbeddedDuckDB = self.context.resources.duckdb
         return resource.get_connection()
+
+    @property
+    def launched_by(self) -> str:
+        """Who launched the run."""
+        return str(self.context.run.tags.get(LAUNCHED_BY_TAG) or self.settings.actor)
 
 
 @dataclass(frozen=True)

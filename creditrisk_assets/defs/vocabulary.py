@@ -16,6 +16,7 @@ OWNERS = {
     "months": "team:model-risk",
     "serving": "team:credit-decisions",
 }
+LAUNCHED_BY_TAG = "creditrisk/launched_by"  # of a run: who asked for it
 KINDS = frozenset({"duckdb", "parquet", "lightgbm", "mlflow", "evidently", "fastapi", "optuna", "sklearn", "sqlite"})
 
 

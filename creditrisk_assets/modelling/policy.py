@@ -1,4 +1,4 @@
-"""Credit and model policy: grades, points, cut-offs, prohibited attributes, monotone constraints, gates, overrides, drift, retraining.
+"""Credit and model policy: grades, points, cut-offs, prohibited attributes, monotone constraints, gates, approvals, drift, retraining.
 
 What belongs here: the frozen models of `policy.yaml`, their hash, and the decision on a PD. What does not:
 hyper-parameters (`model.yaml`), what a gate claims (`gates`) and how it is judged (`validation`), which inputs have a
@@ -206,6 +206,23 @@ class Override(_Frozen):
         return self
 
 
+class CanaryLimits(_Frozen):
+    """How far a candidate may be from the champion on the same applicants to take its place."""
+
+    auc_margin: Annotated[float, Field(gt=0, lt=0.5)]  # of non-inferiority
+    brier_margin: Annotated[float, Field(gt=0, lt=1)]  # of non-inferiority
+    maximum_approval_rate_shift: Share
+    maximum_mean_pd_shift: Share
+    maximum_swap_share: Share
+    maximum_grade_jump_share: Share
+    maximum_selection_ratio_loss: Share
+    minimum_group: Annotated[int, Field(ge=1)]
+    maximum_latency_ratio: Annotated[float, Field(gt=0)]
+    latency_rounds: Annotated[int, Field(ge=1)]
+    resamples: Annotated[int, Field(ge=100)]
+    seed: int
+
+
 class DriftLimits(_Frozen):
     """Effect sizes from which a distribution counts as moved. Those with a default are not in bundles made before them."""
 
@@ -273,6 +290,9 @@ class Policy(_Frozen):
     gates: Gates
     # Said of a model version, so no part of what a version is: left out of the digest and of the bundle.
     overrides: Annotated[tuple[Override, ...], Field(exclude=True)] = ()
+    # How a version comes into use: no part of what it is, as the overrides.
+    approval: Annotated[Literal["auto", "one", "two"], Field(exclude=True)] = "auto"
+    canary: Annotated[CanaryLimits | None, Field(exclude=True)] = None  # none: a policy that a bundle carries
     drift: DriftLimits
     retraining: RetrainPolicy
     # Said of production, as overrides are said of a version: no part of what a version is.
@@ -314,7 +334,7 @@ class Policy(_Frozen):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the content but the overrides and the rules of monitoring, whatever the file's comments and layout."""
+        """SHA-256 of the content but overrides, approval, canary and the rules of monitoring, whatever the file's comments and layout."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def to_json(self) -> str:
