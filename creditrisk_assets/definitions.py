@@ -8,6 +8,7 @@ import dagster as dg
 from creditrisk_assets.defs import (
     challengers,
     evaluation,
+    fairness,
     features,
     feeds,
     governance,
@@ -46,6 +47,7 @@ ARTEFACTS = (
     *rebalancing.ARTEFACTS,
     *ladder.ARTEFACTS,
     *monitoring.ARTEFACTS,
+    *fairness.ARTEFACTS,
     *governance.ARTEFACTS,
 )
 
