@@ -14,6 +14,7 @@ from creditrisk_assets.modelling.policy import FairnessLimits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SHOWN_PROXIES = 20
 
@@ -21,7 +22,7 @@ SHOWN_PROXIES = 20
 def draw_groups(table: pd.DataFrame, limits: FairnessLimits) -> bytes:
     """Draw approval rate and impact ratio of every measured group, with intervals, beside the limit."""
     some = table[(table["status"] == "measured")].iloc[::-1]
-    figure, left = _figure("Approval rate by group, and against the group compared with", height=1.9 + 0.27 * len(some))
+    figure, left = _wide("Who is approved, and how that compares", height=1.9 + 0.25 * len(some))
     places = np.arange(len(some))
     left.barh(
         places,
@@ -36,7 +37,7 @@ def draw_groups(table: pd.DataFrame, limits: FairnessLimits) -> bytes:
     left.xaxis.set_major_formatter(_percent_format())
     left.set_xlim(0, 1.28)
     left.set_xticks([0, 0.25, 0.5, 0.75, 1])
-    left.set_xlabel("approved by the PD, with 95 % intervals; right: impact ratio", color=GREY)
+    left.set_xlabel("approved, 95 % intervals; right: impact ratio", color=GREY)
     left.grid(axis="y", visible=False)
     for place, row in zip(places, some.to_dict("records"), strict=True):
         if pd.isna(row["impact_ratio"]):
@@ -51,7 +52,7 @@ def draw_groups(table: pd.DataFrame, limits: FairnessLimits) -> bytes:
 def draw_truth(table: pd.DataFrame, limits: FairnessLimits) -> bytes:
     """Draw defaults over expected defaults by group, with intervals, between the limits."""
     some = table[table["observed_expected"].notna()].iloc[::-1]
-    figure, axes = _figure("Defaults over what the PDs expect, by group", height=1.9 + 0.27 * len(some))
+    figure, axes = _wide("Are PDs true in every group? Defaults over expected ones", height=1.9 + 0.25 * len(some))
     places = np.arange(len(some))
     axes.axvspan(
         limits.minimum_observed_expected, limits.maximum_observed_expected, color=GREEN, alpha=0.09, label="limits"
@@ -67,7 +68,7 @@ def draw_truth(table: pd.DataFrame, limits: FairnessLimits) -> bytes:
 def draw_proxies(table: pd.DataFrame, limits: FairnessLimits) -> bytes:
     """Draw the groups of inputs that tell an attribute best, with intervals."""
     some = table[table["kind"] == "group"].head(SHOWN_PROXIES)[::-1]
-    figure, axes = _figure("How well one group of inputs tells an attribute", height=1.9 + 0.27 * len(some))
+    figure, axes = _wide("What stands for an attribute: inputs that tell it best", height=1.9 + 0.25 * len(some))
     places = np.arange(len(some))
     colours = [ORANGE if strong else BLUE for strong in some["strong"]]
     axes.barh(
@@ -84,14 +85,14 @@ def draw_proxies(table: pd.DataFrame, limits: FairnessLimits) -> bytes:
     rows = zip(some["input_group"], some["attribute"], some["told"], strict=True)
     axes.set_yticks(places, [f"{group} → {attribute} ({told})" for group, attribute, told in rows], fontsize=7)
     axes.set_xlim(0.5, max(0.85, float(table["auc_high"].max()) if len(table) else 0.85))
-    axes.set_xlabel("AUC out of fold (0.5: tells nothing); dashed: the policy's limit", color=GREY)
+    axes.set_xlabel("AUC out of fold; dashed: the limit", color=GREY)
     axes.grid(axis="y", visible=False)
     return _png(figure, axes, legend=False)
 
 
 def draw_frontier(table: pd.DataFrame, limits: FairnessLimits) -> bytes:
     """Draw AUC against the impact ratio of every alternative; the model in use is shown as chosen."""
-    figure, axes = _figure("Less discriminatory alternatives: what fairness would cost")
+    figure, axes = _wide("Less discriminatory alternatives: what fairness would cost", height=5.2)
     some = table[table["impact_ratio"].notna()]
     inputs, cuts, chosen = (some[some["kind"] == kind] for kind in ("inputs", "cut-off", "in use"))
     front = inputs[inputs["on_frontier"]].sort_values("impact_ratio")
@@ -126,6 +127,14 @@ def _label(axes: "Axes", table: pd.DataFrame) -> None:
         axes.annotate(
             name, (row["impact_ratio"], row["auc"]), xytext=(4, 5), textcoords="offset points", fontsize=6.5, color=GREY
         )
+
+
+def _wide(title: str, height: float) -> "tuple[Figure, Axes]":
+    """Make a figure whose rows have long names: its title begins at the left edge."""
+    figure, axes = _figure("", height=height)
+    figure.set_size_inches(9.4, height)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color="#222222")
+    return figure, axes
 
 
 def _reach(table: pd.DataFrame, column: str) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
