@@ -12,6 +12,7 @@ from creditrisk_assets.defs import (
     features,
     feeds,
     governance,
+    governance_file,
     ingestion,
     jobs,
     ladder,
@@ -48,6 +49,7 @@ ARTEFACTS = (
     *ladder.ARTEFACTS,
     *monitoring.ARTEFACTS,
     *fairness.ARTEFACTS,
+    *governance_file.ARTEFACTS,
     *governance.ARTEFACTS,
 )
 

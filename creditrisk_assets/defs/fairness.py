@@ -44,7 +44,7 @@ from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.configuration import load_configuration
 from creditrisk_assets.modelling.fairness import alternatives, groups, judging, measures, pictures, proxies
 from creditrisk_assets.modelling.fairness.alternatives import Rules, Sample
-from creditrisk_assets.modelling.fairness.groups import Grouping, columns_of, grouped, limits_of
+from creditrisk_assets.modelling.fairness.groups import columns_of, grouped, limits_of
 from creditrisk_assets.modelling.fairness.judging import CHAMPION_CHECK, LIMITS, Verdict
 from creditrisk_assets.modelling.fairness.measures import MEASURES, Scored, group_table, scored
 from creditrisk_assets.modelling.figures import Figure
@@ -240,7 +240,8 @@ def _headline(table: pd.DataFrame, verdicts: Sequence[Verdict], proxied: pd.Data
     if worst:
         words += f"; lowest impact ratio {worst[0]['impact_ratio']:.3f} ({worst[0]['attribute']}: {worst[0]['group']})"
     few = int((table["status"] == "insufficient").sum())
-    return f"{words}; {few} of {len(table)} groups insufficient; {int(proxied['strong'].sum())} strong proxies; {int(family['better'].sum())} better alternatives"
+    strong, better = int(proxied["strong"].sum()), int(family["better"].sum())
+    return f"{words}; {few} of {len(table)} groups insufficient; {strong} strong proxies; {better} better alternatives"
 
 
 def _outcome(verdict: Verdict) -> CheckOutcome:
@@ -309,8 +310,8 @@ FAIRNESS_ARTEFACT = Artefact(
     kinds=frozenset({"lightgbm", "parquet"}),
     describe=Describe(
         what=(
-            "How alike the model treats groups by sex, age and marital status: approval, outcomes, AUC and truth of PDs, each with an interval;"
-            " what stands for these attributes; and what a less discriminatory model would cost. The attributes are read here for tests alone."
+            "How alike the model treats groups by sex, age and marital status: approval, outcomes, AUC and truth of PDs, with intervals;"
+            " what stands for these attributes; what a less discriminatory model would cost. They are read here for tests alone."
         ),
         grain="one row per group of test applicants; too small a group is insufficient, and no number is told of it",
         built_from=(

@@ -15,7 +15,21 @@ OWNERS = {
     "monitoring": "team:model-risk",
     "serving": "team:credit-decisions",
 }
-KINDS = frozenset({"duckdb", "parquet", "lightgbm", "mlflow", "evidently", "fastapi", "optuna", "sklearn", "sqlite"})
+KINDS = frozenset(
+    {
+        "duckdb",
+        "parquet",
+        "lightgbm",
+        "mlflow",
+        "evidently",
+        "fastapi",
+        "optuna",
+        "sklearn",
+        "sqlite",
+        "html",
+        "cyclonedx",
+    }
+)
 
 
 def feed_key(table: str) -> str:
