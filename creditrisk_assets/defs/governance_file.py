@@ -93,7 +93,7 @@ def _document_artefact(name: str, spec: DocumentSpec) -> Artefact:
             documents.HERE / "templates" / "document.html",
             documents.HERE / "templates" / "style.css",
             *((RISKS,) if name == RISK_REGISTER else ()),
-        ),  # fmt: skip
+        ),
         make=make,
         show=_show_document,
         deps=tuple(sorted(told - {DRIFT})),
@@ -204,7 +204,10 @@ THE_FILE = Artefact(
     group="governance",
     kinds=frozenset({"html"}),
     describe=Describe(
-        what="How complete the governance file is: each item that a law or a guidance asks for is an artefact, or MISSING; and the page to begin with.",
+        what=(
+            "How complete the governance file is: each item that a law or a guidance asks for is an artefact, or MISSING; and the page to"
+            " begin with."
+        ),
         grain=f"one meter: `{COMPLETENESS}`, and the index, `{INDEX}`",
         built_from="every artefact that `governance/requirements.yaml` names",
         known_at="after every document",
@@ -219,7 +222,7 @@ THE_FILE = Artefact(
         completeness.REQUIREMENTS,
         documents.HERE / "templates" / "index.html",
         documents.HERE / "templates" / "style.css",
-    ),  # fmt: skip
+    ),
     make=_make_file,
     show=_show_file,
     uses=tuple(

@@ -3,8 +3,8 @@
 What belongs here: parsing `requirements.yaml`, judging each item. What does not: what stops a promotion (the registry reads the meter's
 `missing_required`), places and hashes (`evidence`).
 
-An item is an artefact, or MISSING: it was never published, its file or place is not there, the place is empty, the file was changed after it
-was published, or it was made of another version of something than the one in the file.
+An item is an artefact, or MISSING: it was never published, its file or place is not there, the place is empty, the file was changed after
+it was published, or it was made of another version of something than the one in the file.
 """
 
 from collections.abc import Iterator, Mapping

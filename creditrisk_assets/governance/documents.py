@@ -22,7 +22,7 @@ RISK_REGISTER = "risk_register"
 MOST_ROWS = 40
 
 Words = Annotated[str, Field(min_length=1)]
-Form = Literal["auto", "percent", "count", "text"]
+Form = Literal["auto", "percent", "count", "size", "text"]
 Level = Annotated[int, Field(ge=1, le=5)]
 Json = dict[str, Any]
 

@@ -5,14 +5,16 @@ pictures it names), so that rendering it again tells whether somebody edited it.
 """
 
 import base64
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
 import jinja2
 
-from creditrisk_assets.governance.documents import HERE, MOST_ROWS
+from creditrisk_assets.governance.documents import HERE
 
+SHARE = re.compile(r"(?:^|_)(?:share|rate|pd|flipped|worse)$")  # columns of which people say per cent
 Json = Mapping[str, Any]
 Picture = Callable[[str, str, str], bytes]  # artefact, version, file -> its bytes
 
@@ -53,8 +55,8 @@ def _environment() -> jinja2.Environment:
         "shown": shown,
         "short": lambda text: str(text)[:10],
         "words": lambda text: text.replace("_", " "),
+        "form": lambda column: "percent" if SHARE.search(column) else "auto",
     }
-    environment.globals["most_rows"] = MOST_ROWS
     return environment
 
 
@@ -70,6 +72,8 @@ def shown(value: Any, form: str = "auto") -> str:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if form == "size" and isinstance(value, list | Mapping):
+        return f"{len(value):,}"
     if isinstance(value, int | float) and form == "percent":
         return f"{100 * value:.1f} %"
     if isinstance(value, int) or (isinstance(value, float) and form == "count"):

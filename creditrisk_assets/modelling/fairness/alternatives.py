@@ -4,9 +4,9 @@ What belongs here: fitting the alternatives, measuring them on applicants they h
 stand for an attribute (`proxies`), limits (`judging`).
 
 The family: the model without its 1, 2, 4, 8 groups of inputs that stand most for an attribute, and the model with other cut-offs. All are
-fitted alike on one half of a sample of the training part, with the strongest inputs alone, and measured on the other half. Without inputs an
-alternative approves as many as the model does, so that it is compared at one approval rate; a cut-off approves as many as it does. The model in
-use is measured beside them out of fold: it saw more applicants and more inputs, so it is compared with none of them.
+fitted alike on one half of a sample of the training part, with the strongest inputs alone, and measured on the other half. Without
+inputs an alternative approves as many as the model does, so that it is compared at one approval rate; a cut-off approves as many as it
+does. The model in use is measured beside them out of fold: it saw more applicants and more inputs, so it is compared with none of them.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

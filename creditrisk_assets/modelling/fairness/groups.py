@@ -6,6 +6,7 @@ attributes there are and whom they are compared with (the policy). The attribute
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -120,7 +121,7 @@ def _bands(column: "pd.Series[Any]", years: tuple[int, ...]) -> NDArray[np.objec
 
 
 def _band_names(years: tuple[int, ...]) -> list[str]:
-    inner = [f"{low} to {high - 1}" for low, high in zip(years, years[1:], strict=False)]
+    inner = [f"{low} to {high - 1}" for low, high in pairwise(years)]
     return [f"under {years[0]}", *inner, f"{years[-1]} and older"]
 
 

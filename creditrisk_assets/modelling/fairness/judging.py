@@ -51,7 +51,7 @@ LIMITS = (
     Limit(
         "approved_alike",
         "No judged group is approved much more seldom than the group it is compared with",
-        "look at the frontier of alternatives and at the strongest proxies; a cut-off or a model that treats the group better may cost little",
+        "look at the frontier of alternatives and at the strongest proxies; a model that treats the group better may cost little",
         "impact_ratio",
         lambda limits: f"impact ratio at least {limits.minimum_impact_ratio}",
         lambda found, limits: found.high < limits.minimum_impact_ratio,

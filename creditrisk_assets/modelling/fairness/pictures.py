@@ -123,9 +123,14 @@ def _label(axes: "Axes", table: pd.DataFrame) -> None:
         if row["kind"] == "in use":
             continue
         name = str(row["alternative"]).removeprefix("cut-off ")
-        name = name if name == LIKE_IT or len(name) < 22 else f"{name[:20]}…"
+        name = name if name == LIKE_IT or len(name) < 22 else "without 1 proxy"
         axes.annotate(
-            name, (row["impact_ratio"], row["auc"]), xytext=(4, 5), textcoords="offset points", fontsize=6.5, color=GREY
+            name,
+            (row["impact_ratio"], row["auc"]),
+            xytext=(6, -9 if "4 prox" in name else 5),
+            textcoords="offset points",
+            fontsize=6.5,
+            color=GREY,
         )
 
 
