@@ -125,7 +125,7 @@ def _champion(work: Work, policy: Policy, ids: Sequence[int]) -> tuple[Scored | 
     part = read_part(work.inputs[SPLIT_TEST].data, [ModelInput(f.name, f.family, f.kind) for f in rival.features])
     pds = pd.Series(score_part(rival, part), index=part.ids).loc[list(ids)]
     target = pd.Series(part.labels, index=part.ids).loc[list(ids)]
-    return scored(target.to_numpy(), pds.to_numpy(), policy), ""
+    return scored(target.to_numpy(), np.asarray(pds, dtype=np.float64), policy), ""
 
 
 def _sampled(work: Work, policy: Policy, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -83,14 +83,15 @@ def render_bill(parts: Iterable[Installed], *, model_version: str, model_sha256:
 
 
 def _licences(text: str | None) -> list[Any]:
-    from cyclonedx.factory.license import LicenseFactory  # noqa: PLC0415
+    from cyclonedx.contrib.license.factories import LicenseFactory  # noqa: PLC0415
 
     return [LicenseFactory().make_from_string(text)] if text else []
 
 
 def _licence(one: Distribution) -> str | None:
     """Return the licence in few words; a whole text is none."""
-    text = one.metadata.get("License-Expression") or one.metadata.get("License") or ""
+    told = [*one.metadata.get_all("License-Expression", []), *one.metadata.get_all("License", [])]
+    text = told[0] if told else ""
     if not text or len(text) > 80 or "\n" in text:
         classes = [
             line.rpartition(" :: ")[2] for line in one.metadata.get_all("Classifier", []) if line.startswith("License")

@@ -8,7 +8,7 @@ it was published, or it was made of another version of something than the one in
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -68,17 +68,17 @@ def assess(versions: Mapping[str, Version]) -> tuple[Item, ...]:
 
 
 def _assess(one: Requirement, cabinet: Cabinet, versions: Mapping[str, Version]) -> Item:
-    base = {"id": one.id, "title": one.title, "source": one.source, "required": one.required, "place": one.place}
     place = Place.parse(one.place)
+    item = Item(one.id, one.title, one.source, one.required, one.place, "MISSING", "")
     try:
         found = cabinet.find(place)
     except EvidenceError as error:
-        return Item(**base, state="MISSING", words=str(error))
+        return replace(item, words=str(error))
     if found.value in (None, "", [], {}):
-        return Item(**base, state="MISSING", words=f"{place} is empty")
+        return replace(item, words=f"{place} is empty")
     if stale := next(_of_another(versions[place.artefact], versions), None):
-        return Item(**base, state="MISSING", words=stale)
-    return Item(**base, state="artefact", words=place.artefact, version=found.version, sha256=found.sha256)
+        return replace(item, words=stale)
+    return replace(item, state="artefact", words=place.artefact, version=found.version, sha256=found.sha256)
 
 
 def _of_another(version: Version, versions: Mapping[str, Version]) -> Iterator[str]:

@@ -154,7 +154,7 @@ class _Measured:
 
 def _worst(
     groupings: Sequence[Grouping], measured: NDArray[np.int64], favoured: NDArray[np.bool_], minimum: int
-) -> Mapping[str, Any]:
+) -> dict[str, Any]:
     """Find the judged group with the lowest impact ratio."""
     ratios = []
     for grouping in groupings:

@@ -39,7 +39,7 @@ def draw_groups(table: pd.DataFrame, limits: FairnessLimits) -> bytes:
     left.set_xticks([0, 0.25, 0.5, 0.75, 1])
     left.set_xlabel("approved, 95 % intervals; right: impact ratio", color=GREY)
     left.grid(axis="y", visible=False)
-    for place, row in zip(places, some.to_dict("records"), strict=True):
+    for place, row in zip(places.tolist(), some.to_dict("records"), strict=True):
         if pd.isna(row["impact_ratio"]):
             continue
         missed = row["impact_ratio_high"] < limits.minimum_impact_ratio
