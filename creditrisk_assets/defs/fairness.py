@@ -146,7 +146,7 @@ def _sampled(work: Work, policy: Policy, seed: int) -> tuple[pd.DataFrame, pd.Da
     del matrix, drawn
     strongest = sorted(inputs, key=lambda item: (-importance.get(item.name, 0.0), item.name))[: alternatives.INPUTS]
     family = alternatives.frontier(
-        _sample(work, policy, strongest, seed),
+        _sample(work, policy, strongest, len(inputs), seed),
         alternatives.most_proxied(proxied, found),
         Rules(
             limits.minimum_applicants,
@@ -160,13 +160,14 @@ def _sampled(work: Work, policy: Policy, seed: int) -> tuple[pd.DataFrame, pd.Da
     return proxied, family
 
 
-def _sample(work: Work, policy: Policy, inputs: Sequence[ModelInput], seed: int) -> Sample:
+def _sample(work: Work, policy: Policy, inputs: Sequence[ModelInput], in_use: int, seed: int) -> Sample:
     with work.connection() as con:
         part = sample_part(con, work.inputs[SPLIT_TRAIN].data, inputs, rows=alternatives.APPLICANTS, seed=seed)
     kept = pd.read_parquet(work.inputs[OUT_OF_FOLD].data, columns=["sk_id_curr", "pd"])
     pds = kept.groupby("sk_id_curr")["pd"].mean().loc[part.ids.tolist()].to_numpy()
     parted = grouped(_attributes(work, part.ids.tolist(), policy), policy)
-    return Sample(ApplicantEncoder().fit_transform(part.frame), tuple(i.name for i in inputs), part.labels, pds, parted)
+    matrix = ApplicantEncoder().fit_transform(part.frame)
+    return Sample(matrix, tuple(i.name for i in inputs), part.labels, pds, parted, in_use)
 
 
 def _write(

@@ -50,6 +50,7 @@ class Sample:
     target: Outcomes
     pds: Numbers  # of the model in use, out of fold
     groupings: tuple[Grouping, ...]
+    inputs_in_use: int  # of the model in use, which has more than the columns
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ class _Measured:
             "alternative": name,
             "kind": kind,
             "without": ", ".join(group.name for group in without),
-            "inputs": len(set(self.sample.names) - left_out),
+            "inputs": self.sample.inputs_in_use if name == IN_USE else len(set(self.sample.names) - left_out),
             "applicants": len(scores),
             "auc": auc.value, "auc_low": auc.low, "auc_high": auc.high,
             "approval_rate": n / len(scores),
