@@ -31,7 +31,7 @@ from creditrisk_assets.defs.artefact import (
 )
 from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
-from creditrisk_assets.defs.evaluation import EVALUATION, PREDICTIONS, open_test_part, rival_bundle, score_part
+from creditrisk_assets.defs.evaluation import EVALUATION, PREDICTIONS, open_test_part, rival_bundle
 from creditrisk_assets.defs.figures import CONTRACT_OF_FIGURES, write_figures
 from creditrisk_assets.defs.split import SPLIT_TEST, SPLIT_TRAIN
 from creditrisk_assets.defs.training import BUNDLE, IMPORTANCE, MODEL, OUT_OF_FOLD
@@ -49,6 +49,7 @@ from creditrisk_assets.modelling.fairness.judging import CHAMPION_CHECK, LIMITS,
 from creditrisk_assets.modelling.fairness.measures import MEASURES, Scored, group_table, scored
 from creditrisk_assets.modelling.figures import Figure
 from creditrisk_assets.modelling.inputs import ModelInput
+from creditrisk_assets.modelling.part_scores import score_part
 from creditrisk_assets.modelling.pipeline import ApplicantEncoder
 from creditrisk_assets.modelling.policy import FairnessLimits, Policy, load_policy
 from creditrisk_assets.modelling.signing import public_bytes, signing_key

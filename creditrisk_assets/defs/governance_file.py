@@ -3,8 +3,8 @@
 What belongs here: wiring documents, bill of materials and index as assets. What does not: what documents tell and requirements ask for
 (`governance/*.yaml`), evidence, rendering and verification (the package `governance`).
 
-A document is made anew when an artefact it tells of is. What other stages may add later (reasons, a signed declaration) is found in the
-lake where it is, and is no dependency, so that nothing that depends on the file can make the graph a circle.
+A document is made anew when an artefact it tells of is. What people may add (a signed declaration) is found in the lake where it is, and is no
+asset of the graph.
 """
 
 import json
@@ -37,7 +37,7 @@ from creditrisk_assets.settings import Settings
 FILE, BILL = "governance/file", "governance/sbom"
 COMPLETENESS, INDEX, BILL_FILE = "completeness.json", "index.html", "sbom.json"
 DRIFT = "monitoring/drift"
-FOUND = ("governance/reasons", "governance/declaration")  # made elsewhere, by others: looked up, never waited for
+FOUND = ("governance/declaration",)  # put there by people: looked up, never waited for
 TOGETHER = "governance"  # below `reports`: the copies for people
 
 
