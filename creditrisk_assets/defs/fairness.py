@@ -142,7 +142,7 @@ def _sampled(work: Work, policy: Policy, seed: int) -> tuple[pd.DataFrame, pd.Da
     parted = grouped(_attributes(work, drawn.ids.tolist(), policy), policy)
     proxied = proxies.scan(
         matrix, [item.name for item in inputs], found, proxies.targets_of(parted), strong=limits.maximum_proxy_auc,
-        minimum=limits.minimum_applicants, seed=seed, threads=settings.threads,
+        minimum=limits.minimum_applicants, seed=seed, threads=1,  # the models are small: threads would wait for one another
     )  # fmt: skip
     del matrix, drawn
     strongest = sorted(inputs, key=lambda item: (-importance.get(item.name, 0.0), item.name))[: alternatives.INPUTS]

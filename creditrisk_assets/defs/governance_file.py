@@ -3,8 +3,8 @@
 What belongs here: wiring documents, bill of materials and index as assets. What does not: what documents tell and requirements ask for
 (`governance/*.yaml`), evidence, rendering and verification (the package `governance`).
 
-A document is made anew when an artefact it tells of is. What people may add (a signed declaration) is found in the lake where it is, and is no
-asset of the graph.
+A document is made anew when an artefact it tells of is. What people may add (a signed declaration) is found in the lake where it is, and
+is no asset of the graph.
 """
 
 import json
