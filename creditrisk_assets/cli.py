@@ -93,6 +93,23 @@ def research(as_json: Json = False) -> None:
 
 
 @app.command()
+def backfill(
+    months: Annotated[list[str], typer.Argument(metavar="MONTH…", help="2026-05, or a range: 2026-01..2026-12.")],
+    as_json: Json = False,
+) -> None:
+    """Take in production months: outcomes, decided applications, drift; then performance and the monthly report."""
+    from creditrisk_assets import terminal  # noqa: PLC0415
+    from creditrisk_assets.simulation.months import months_between  # noqa: PLC0415
+
+    every = sorted({month for text in months for month in months_between(text)})
+    result, summary = terminal.run_backfill(Settings(), every, quiet=as_json)
+    if as_json:
+        _print_json(summary)
+    if not result.succeeded:
+        raise typer.Exit(1)
+
+
+@app.command()
 def freshness(
     fail_on_stale: Annotated[
         bool, typer.Option("--fail-on-stale", help="Exit with 1 when a feed is stale or missing (for CI).")

@@ -44,6 +44,10 @@ class Settings(BaseSettings):
         None,
         description="Directory, sources file (.yaml) or address of the raw tables; none: the last one, or the sample.",
     )
+    months: str | None = Field(
+        None,
+        description="Directory or address (s3://, https://, …) of the production months' files; none: below the home directory.",
+    )
     http_tokens: Mapping[str, SecretStr] = Field(
         default_factory=dict, description='Bearer tokens for sources on HTTP(S), as JSON: {"host[:port]": "token"}.'
     )
@@ -112,6 +116,10 @@ class Settings(BaseSettings):
     smtp_user: str | None = Field(None, description="Login of e-mail channels; none: without login.")
     smtp_password: SecretStr | None = None
 
+    cloudwatch_namespace: str | None = Field(
+        None, min_length=1, description="Namespace of CloudWatch that drift figures are sent to; none: they are not."
+    )
+
     @model_validator(mode="after")
     def _refuse_unknown(self) -> Self:
         known = {f"{PREFIX}{name.upper()}" for name in type(self).model_fields}
@@ -142,6 +150,16 @@ class Settings(BaseSettings):
     def landing(self) -> Path:
         """Fetched files of the feeds, as delivered."""
         return self.root / "landing"
+
+    @property
+    def month_files(self) -> Path:
+        """Files of the production months, where no other place is configured."""
+        return self.root / "months"
+
+    @property
+    def simulation(self) -> Path:
+        """What the simulator knows of the months it drew, and tells month by month."""
+        return self.root / "simulation"
 
     @property
     def spill(self) -> Path:

@@ -43,6 +43,7 @@ def serve(
     """Serve the published model over HTTP; it follows newly published models by itself."""
     import uvicorn  # noqa: PLC0415 # only this command needs it
 
+    from creditrisk_serving.observability import log_config  # noqa: PLC0415
     from creditrisk_serving.supervisor import Supervisor  # noqa: PLC0415
 
     # LightGBM's threads spin while they wait: with more than one, a busy machine takes far longer for a single row.
@@ -317,16 +318,3 @@ def share_metrics(directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
-
-
-def log_config() -> dict[str, Any]:
-    """Have everything logged as one JSON object per line on standard output."""
-    handler = {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}
-    quiet = {"handlers": ["out"], "level": "INFO", "propagate": False}
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"json": {"()": "creditrisk_serving.observability.JsonFormatter"}},
-        "handlers": {"out": handler},
-        "loggers": {"creditrisk_serving": quiet, "uvicorn": quiet},
-    }

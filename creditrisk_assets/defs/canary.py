@@ -27,7 +27,7 @@ from creditrisk_assets.defs.artefact import (
 )
 from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
-from creditrisk_assets.defs.evaluation import EVALUATION, encode_part, open_test_part, rival_bundle, segments_of
+from creditrisk_assets.defs.evaluation import EVALUATION, open_test_part, rival_bundle, segments_of
 from creditrisk_assets.defs.governance import REGISTRY, gate_figures
 from creditrisk_assets.defs.promotion import CANARY, record_comparison, settle
 from creditrisk_assets.defs.split import SPLIT_TEST
@@ -39,10 +39,11 @@ from creditrisk_assets.modelling.bundle import Bundle, BundleError, follow
 from creditrisk_assets.modelling.evaluation import evaluate
 from creditrisk_assets.modelling.explanation.reasons import group_features
 from creditrisk_assets.modelling.inputs import InputChoice
+from creditrisk_assets.modelling.part_scores import encode_part
 from creditrisk_assets.modelling.policy import CanaryLimits, Policy, PolicyError, load_policy
 from creditrisk_assets.modelling.signing import public_bytes, signing_key
 from creditrisk_assets.modelling.tables import Part, read_part
-from creditrisk_assets.registry import comparison, comparison_plots, promotion, versions
+from creditrisk_assets.registry import comparison, comparison_plots, lineage, promotion, versions
 from creditrisk_assets.registry.comparison import Canary, Side, compare_versions, evidence_hash, not_compared
 from creditrisk_assets.registry.promotion import GateFigures, PromotionDecision, decide_promotion, promotion_record
 from creditrisk_assets.resources.mlflow import connect
@@ -261,6 +262,15 @@ def _export(settings: Settings, lake: Lake, version: Version) -> None:
     write_atomically(settings.reports / REPORT, (version.path / REPORT).read_text("utf-8"))
     record_comparison(settings, version.manifest.metadata["facts"])
     settle(settings, lake)
+    _export_lineage(settings, lake)
+
+
+def _export_lineage(settings: Settings, lake: Lake) -> None:
+    """Write where the champion comes from."""
+    with suppress(BundleError):
+        if (path := follow(settings.bundles)) is not None:
+            report = lineage.champion_report(lake, path.name)
+            write_atomically(settings.reports / lineage.REPORT, json.dumps(report, indent=1))
 
 
 CANARY_ARTEFACT = Artefact(

@@ -10,7 +10,7 @@ from creditrisk_assets.contracts.check import check
 from creditrisk_assets.contracts.fingerprint import code_version
 from creditrisk_assets.contracts.registry import CONTRACT as REGISTRY_CONTRACT
 from creditrisk_assets.contracts.render.sql import parquet
-from creditrisk_assets.defs.artefact import Artefact, Made, Work, require_one_lineage
+from creditrisk_assets.defs.artefact import Artefact, Made, Work, asset_key, require_one_lineage, table_of
 from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
 from creditrisk_assets.defs.evaluation import EVALUATION
@@ -22,7 +22,7 @@ from creditrisk_assets.lake import Lake, Version
 from creditrisk_assets.modelling.bundle import Bundle, BundleError
 from creditrisk_assets.modelling.bundle_writer import store_bundle
 from creditrisk_assets.modelling.signing import public_bytes, signing_key
-from creditrisk_assets.registry import tracking, versions
+from creditrisk_assets.registry import lineage, tracking, versions
 from creditrisk_assets.registry.ledger import Event
 from creditrisk_assets.registry.promotion import GateFigures
 from creditrisk_assets.registry.tracking import LoggedTraining
@@ -80,6 +80,7 @@ def _make_version(work: Work) -> Made:
         "versions": versions_,
         "overridden_gates": overridden,
         "bundle_sha256": versions.manifest_hash(stored),
+        "lineage": lineage.outline(work.lake, registered.model_version),
     }
     return Made(facts, contract)
 
@@ -101,7 +102,14 @@ def gate_figures(evaluation: Version) -> GateFigures:
 
 def _show_version(version: Version) -> Mapping[str, dg.MetadataValue]:
     facts = version.manifest.metadata["facts"]
+    links: dict[str, dg.MetadataValue] = {
+        "model": dg.MetadataValue.asset(asset_key(MODEL)),
+        "dagster run": dg.MetadataValue.dagster_run(facts["versions"]["dagster_run_id"]),
+    }
+    if facts.get("lineage"):  # a version of an earlier release has none
+        links["lineage"] = table_of(facts["lineage"])
     return {
+        **links,
         "headline": dg.MetadataValue.text(facts["headline"]),
         "versions": dg.MetadataValue.json(facts["versions"]),
         "launched_by": dg.MetadataValue.text(facts["launched_by"]),

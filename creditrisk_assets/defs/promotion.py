@@ -142,7 +142,7 @@ def collect_evidence(settings: Settings, lake: Lake, version: RegisteredVersion)
 
 
 def _newest(lake: Lake, key: str, about: Callable[[Mapping[str, Any]], bool]) -> Version | None:
-    for version in lake.versions(key):
+    for version in reversed(lake.versions(key)):  # the newest first
         if about(version.manifest.metadata["facts"]) and version.damage() is None:
             return version
     return None

@@ -76,6 +76,7 @@ DECISIONS = Table(
     Column("features", Text, nullable=False),
     Column("rule", String(64), nullable=True),
     Column("latency_ms", Float(53), nullable=True),
+    Column("reasons", Text, nullable=True),  # JSON
     *_chained(),
     Index("decisions_by_applicant", "applicant_id", "decided_at"),
     Index("decisions_by_request", "request_id"),
@@ -158,6 +159,10 @@ FAILURES = (SQLAlchemyError, OSError)
 
 class DecisionLogError(RuntimeError):
     """The database of decisions cannot be read; the message says what to do."""
+
+
+class NotTakenError(RuntimeError):
+    """Entries were not taken, as far as is known; the message says why and what to do, and holds nothing of an entry."""
 
 
 class Head(NamedTuple):
