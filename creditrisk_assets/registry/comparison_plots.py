@@ -24,7 +24,7 @@ def draw_swap_set(canary: Canary) -> bytes:
     )
     places = [*dict.fromkeys(zip(table["segment"], table["value"], strict=True))][:SHOWN_VALUES]
     share = f"{canary.figures['swapped_share']:.1%}"
-    figure, axes = _figure(f"Swap set: {share} are approved by one version alone (bad rates at the bars)", height=6.4)
+    figure, axes = _figure(f"Swap set: {share} are approved by one version alone", height=6.4)
     names = [value if segment == EVERYBODY else f"{segment.split('__')[-1]}: {value}" for segment, value in places]
     for rows, sign, colour, words in (
         (inward, 1, BLUE, "approved by the candidate alone"),
@@ -44,7 +44,7 @@ def draw_swap_set(canary: Canary) -> bytes:
                 axes.text(shares[row], row, f" {rate:.0%} ", **style)
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):.1%}")
-    axes.set_xlabel("share of the applicants of the segment", color=GREY)
+    axes.set_xlabel("share of the applicants of the segment; at the bars their bad rates", color=GREY)
     axes.tick_params(axis="y", labelsize=7.5)
     return _png(figure, axes, below=True)
 

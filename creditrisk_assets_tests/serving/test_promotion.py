@@ -15,6 +15,8 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import SecretStr
 
 from creditrisk_assets import promoting
 from creditrisk_assets.defs import promotion
@@ -22,11 +24,12 @@ from creditrisk_assets.lake import Lake
 from creditrisk_assets.modelling.bundle import BundleError, follow, read_public_key
 from creditrisk_assets.modelling.bundle_writer import store_bundle
 from creditrisk_assets.modelling.policy import DEFAULT_PATH
+from creditrisk_assets.modelling.signing import public_bytes
 from creditrisk_assets.monitoring.alerts.store import AlertStore
 from creditrisk_assets.registry import versions
 from creditrisk_assets.registry.approvals import ApprovalError
 from creditrisk_assets.registry.changing import ChangeError, RefusedError
-from creditrisk_assets.registry.ledger import BusyError, Entry, champion_at
+from creditrisk_assets.registry.ledger import BusyError, Entry, Event, Ledger, champion_at
 from creditrisk_assets.registry.promotion import GateFigures
 from creditrisk_assets.registry.tracking import TrackingError, quiet
 from creditrisk_assets.registry.versions import RegistryError
@@ -489,6 +492,29 @@ def test_the_jobs_of_the_ui_approve_promote_and_roll_back(desk: Desk) -> None:
     desk.require(desk.challenger)
     assert run("rollback_champion", "roll_back", reason="complaints").success
     desk.require(desk.champion)
+
+
+def test_the_ledger_on_postgresql_is_one_chain_and_lets_one_change_at_a_time(
+    empty_postgresql: str, tmp_path: Path
+) -> None:
+    key = Ed25519PrivateKey.generate()
+
+    def opened() -> Ledger:
+        url = SecretStr(empty_postgresql.replace("postgresql://", "postgresql+psycopg2://"))
+        return Ledger(url, tmp_path / "checkpoints.jsonl", public_bytes(key), key)
+
+    with opened() as one, opened() as other:
+        for number in range(4):
+            (one, other)[number % 2].append(Event("promotion", f"{number:016x}", "Ada", "a reason"))
+        assert (one.verify().entries, one.verify().findings) == (4, ())
+        with (
+            one.exclusive(tmp_path / "lock of one machine"),
+            pytest.raises(BusyError, match="under way"),
+            other.exclusive(tmp_path / "lock of another"),
+        ):
+            pass
+        with other.exclusive(tmp_path / "lock of another"):
+            pass
 
 
 def test_pruning_keeps_what_a_pointer_a_champion_ever_or_a_decision_names(desk: Desk) -> None:

@@ -51,7 +51,8 @@ def test_the_policy_survives_its_json() -> None:
     import json
 
     policy = load_policy()
-    assert parse_policy(json.loads(policy.to_json()), where="test") == policy
+    of_no_version = {"approval": "auto", "canary": None, "overrides": ()}  # how one comes into use is not what it is
+    assert parse_policy(json.loads(policy.to_json()), where="test") == policy.model_copy(update=of_no_version)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +116,17 @@ def test_an_override_makes_no_other_policy(content: dict[str, Any]) -> None:
     policy = parse_policy(content, where="test")
     assert policy.digest == load_policy().digest
     assert "overrides" not in policy.to_json()
+
+
+def test_who_approves_and_how_far_a_candidate_may_be_make_no_other_version() -> None:
+    content = yaml.safe_load(DEFAULT_PATH.read_text("utf-8"))
+    content["approval"] = "two"
+    content["canary"]["auc_margin"] = 0.2
+    policy = parse_policy(content, where="test")
+    assert (policy.approval, policy.digest) == ("two", load_policy().digest)
+    content["approval"] = "nobody"
+    with pytest.raises(PolicyError, match="approval"):
+        parse_policy(content, where="test")
 
 
 @pytest.mark.parametrize(
