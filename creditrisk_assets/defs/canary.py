@@ -29,7 +29,7 @@ from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
 from creditrisk_assets.defs.evaluation import EVALUATION, open_test_part, rival_bundle, segments_of
 from creditrisk_assets.defs.governance import REGISTRY, gate_figures
-from creditrisk_assets.defs.promotion import CANARY, record_comparison, settle
+from creditrisk_assets.defs.promotion import CANARY, GOVERNANCE_FILE, record_comparison, settle
 from creditrisk_assets.defs.split import SPLIT_TEST
 from creditrisk_assets.defs.training import choose
 from creditrisk_assets.defs.vocabulary import Describe
@@ -296,6 +296,7 @@ CANARY_ARTEFACT = Artefact(
     make=_make_canary,
     show=_show_canary,
     deps=(REGISTRY, EVALUATION, SPLIT_TEST),
+    after=(GOVERNANCE_FILE,),  # a version whose file is not complete never becomes champion
     checks=CONTRACT
     | {
         "within_limits": "Every limit of the policy's `canary:` holds against the champion of this moment, and no gate of promotion fails.",

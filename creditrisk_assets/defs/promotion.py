@@ -42,6 +42,7 @@ from creditrisk_assets.registry.changing import PLATFORM, RefusedError, Registry
 from creditrisk_assets.registry.evidence import (
     COMPARISON,
     EVALUATION,
+    GOVERNANCE,
     VALIDATION,
     Document,
     Evidence,
@@ -55,9 +56,9 @@ from creditrisk_assets.resources.platform import Platform
 from creditrisk_assets.settings import Settings
 
 CANARY = "registry/canary"
-GOVERNANCE_FILE, COMPLETENESS = "governance/file", "completeness.json"
+GOVERNANCE_FILE = "governance/file"
 RECORD = "registry_promotion.json"
-REQUIRED = (COMPARISON, EVALUATION, VALIDATION)
+REQUIRED = (COMPARISON, EVALUATION, VALIDATION, GOVERNANCE)
 OVERRIDABLE = (COMPARISON,)  # gates are overridden in the policy file, each with an end
 LOG = logging.getLogger("creditrisk.registry")
 
@@ -136,7 +137,11 @@ def collect_evidence(settings: Settings, lake: Lake, version: RegisteredVersion)
         found = _newest(lake, key, lambda facts: facts["model_version"] == version.model_version)
         if found is not None:
             documents[name] = Document(found.manifest.files[file], found.manifest.created_at)
-    documents |= _governance_file(lake)
+    file = _newest(lake, GOVERNANCE_FILE, lambda facts: facts.get("model_version") == version.model_version)
+    if file is not None:
+        missing = file.manifest.metadata["facts"]["missing_required"]
+        problems = [f"the governance file lacks {', '.join(missing)}"] if missing else []
+        documents[GOVERNANCE] = Document(file.version, file.manifest.created_at, problems)
     compared = canary.manifest.metadata["facts"]["champion"] if canary else None
     return Evidence(version.model_version, digest, made_at, REQUIRED, documents, compared)
 
@@ -146,16 +151,6 @@ def _newest(lake: Lake, key: str, about: Callable[[Mapping[str, Any]], bool]) ->
         if about(version.manifest.metadata["facts"]) and version.damage() is None:
             return version
     return None
-
-
-def _governance_file(lake: Lake) -> dict[str, Document]:
-    """Return the governance file where one is published; what it lacks speaks against the version."""
-    found = lake.current(GOVERNANCE_FILE)
-    if found is None or COMPLETENESS not in found.manifest.files:
-        return {}
-    missing = json.loads((found.path / COMPLETENESS).read_text("utf-8"))["missing_required"]
-    problems = [f"the governance file lacks {', '.join(map(str, missing))}"] if missing else []
-    return {"governance file": Document(found.version, found.manifest.created_at, problems)}
 
 
 def objections(

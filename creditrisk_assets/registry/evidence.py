@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-COMPARISON, EVALUATION, VALIDATION = "comparison", "evaluation", "validation"
+COMPARISON, EVALUATION, VALIDATION, GOVERNANCE = "comparison", "evaluation", "validation", "governance file"
 
 
 @dataclass(frozen=True)

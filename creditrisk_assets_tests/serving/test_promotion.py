@@ -78,10 +78,15 @@ class Desk:
         self.champion, self.challenger = published.champion, published.challenger
         self.give_evidence()
 
+    def give_governance_file(self, *, about: str | None = None, missing: tuple[str, ...] = ()) -> None:
+        facts = {"model_version": about or self.challenger, "missing_required": list(missing)}
+        document(self.settings, "governance/file", {"completeness.json": facts}, facts)
+
     def give_evidence(self, *, problems: tuple[str, ...] = (), champion: str | None = None) -> None:
         subject = {"model_version": self.challenger}
         document(self.settings, "model/evaluation", {"evaluation.json": subject}, subject)
         document(self.settings, "model/validation", {"validation.json": subject}, subject)
+        self.give_governance_file()
         facts = {
             "candidate": self.challenger, "champion": champion or self.champion, "problems": list(problems), "words": "as good",
             "evidence": "e" * 64, "record": {"gate_passed": True}, "headline": "version 2",
@@ -301,8 +306,15 @@ def test_a_comparison_with_another_champion_blocks(desk: Desk) -> None:
 
 
 def test_a_governance_file_that_lacks_something_blocks(desk: Desk) -> None:
-    document(desk.settings, "governance/file", {"completeness.json": {"missing_required": ["fairness"]}}, {})
-    with pytest.raises(RefusedError, match="the governance file lacks fairness"):
+    desk.give_governance_file(missing=("GF-11",))
+    with pytest.raises(RefusedError, match="the governance file lacks GF-11"):
+        desk.promote()
+
+
+def test_a_governance_file_of_another_model_speaks_for_no_version(desk: Desk) -> None:
+    shutil.rmtree(desk.settings.lake / "governance" / "file")
+    desk.give_governance_file(about="f" * 16)
+    with pytest.raises(RefusedError, match="its governance file is missing"):
         desk.promote()
 
 
