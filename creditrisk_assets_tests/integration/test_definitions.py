@@ -12,7 +12,14 @@ from creditrisk_assets.defs.vocabulary import GROUPS, KINDS, OWNERS
 from creditrisk_serving import definitions as serving
 
 ALL = [*ARTEFACTS, *serving.ARTEFACTS]
-WITHOUT_CONTRACT = {"model/pd", "monitoring/drift", "registry/version", "model/evaluation", "model/validation"}
+WITHOUT_CONTRACT = {
+    "governance/reasons",
+    "model/pd",
+    "monitoring/drift",
+    "registry/version",
+    "model/evaluation",
+    "model/validation",
+}
 PARTS = ("Grain", "Built from", "Known at", "Consumed by", "Fails when", "Source")
 
 
