@@ -18,13 +18,13 @@ class Contribution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
-    """One principal reason why an applicant was not approved, as it was told."""
+    """One principal reason why an applicant was not approved, as it was told; what does not apply is left out."""
 
     code: str
     text: str
     group: str
-    contribution: float | None
-    value: str | None
+    contribution: float | None = None
+    value: str | None = None
 
 
 class ScoredApplicant(msgspec.Struct, frozen=True, kw_only=True):
