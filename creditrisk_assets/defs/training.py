@@ -177,6 +177,7 @@ def _make_model(work: Work) -> Made:
     facts = _model_facts(trained.model, choice, written, synthetic=synthetic)
     facts["research"] = {**_account(adopted), "features": list(adopted.features)}
     facts["out_of_fold_auc"] = out_of_fold.manifest.metadata["facts"]["auc"]
+    facts["dagster_run_id"] = work.context.run.run_id
     if not any(check.blocks for check in checks):
         facts["mlflow"] = _log(work, trained.model, choice, written)
     return Made(facts, checks, version=written.version)
@@ -248,7 +249,7 @@ def _log(work: Work, model: TrainedModel, choice: InputChoice, written: Bundle) 
     run: MlflowRun = work.context.resources.mlflow
     run_id = run.begin()
     work.context.instance.add_run_tags(work.context.run.run_id, {MLFLOW_RUN_TAG: run_id})
-    tags = {"dagster_run_id": work.context.run.run_id, "dagster_asset_key": MODEL}
+    tags = {"dagster_run_id": work.context.run.run_id, "dagster_asset_key": MODEL, "launched_by": work.launched_by}
     public = public_bytes(signing_key(work.settings.keys, work.settings.signing_key))
     return vars(tracking.log_training(model, choice, written, work.draft.path / BUNDLE, public, tags=tags))
 

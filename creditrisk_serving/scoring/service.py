@@ -197,6 +197,15 @@ class Scoring:
             )
         )
 
+    def estimate(self, champion: Champion, body: bytes) -> "Scored | None":
+        """Score one application as `predict` does; nothing is decided, stored or counted. None: `predict` would refuse it."""
+        try:
+            parsed = parse(body, champion.rules, champion.reader, self._limits)
+        except InvalidApplicationError:
+            return None
+        scored, _ = self._scored(champion, champion.source.features(parsed.applicants))
+        return scored[0] if scored else None
+
     def validate(self, body: bytes, state: RequestState) -> bytes:
         """Check a request's form against the contract and return the answer's JSON.
 
