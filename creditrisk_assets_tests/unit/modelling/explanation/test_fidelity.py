@@ -109,8 +109,11 @@ def test_reasons_that_are_not_the_model_s_are_found_out(
     assert _told_of(bundle).passed
 
 
-def test_of_nobody_nothing_is_said(bundle: Bundle, declined: np.ndarray, compared: ReferenceSet) -> None:
-    found = measure_fidelity(bundle, declined[:0], compared.rows, np.zeros((0, declined.shape[1])))
+def test_of_nobody_nothing_is_said(
+    written: Written, bundle: Bundle, declined: np.ndarray, compared: ReferenceSet
+) -> None:
+    nobody = path_dependent(written.content.model_text, declined[:0])
+    found = measure_fidelity(bundle, declined[:0], compared.rows, nobody)
     assert (found.applicants, found.flips, found.rank_agreement) == (0, (), None)
     assert all(check.passed and "not applicable" in check.facts["description"] for check in _of_declines(found))
     assert all(draw(found).startswith(b"\x89PNG") for draw in (draw_flips, draw_mix))
@@ -129,6 +132,12 @@ def test_what_is_not_as_it_should_be_blocks(approved: float, disclosed: float, g
     flips = (Flips(EVERY, approved, 1.0), Flips(DISCLOSED, 0.0, disclosed), Flips(RANDOM, 0.0, 0.1))
     checks = _of_declines(Fidelity(1000, 32, gap, flips, 0.9, ()))
     assert {check.name for check in checks if check.blocks} == failing
+
+
+def test_few_declines_are_no_evidence_of_a_ranking() -> None:
+    flips = (Flips(EVERY, 1.0, 1.0), Flips(DISCLOSED, 0.0, 1.0), Flips(RANDOM, 0.0, 1.0))
+    assert not any(check.blocks for check in _of_declines(Fidelity(19, 32, 0.0, flips, 0.9, ())))
+    assert any(check.blocks for check in _of_declines(Fidelity(20, 32, 0.0, flips, 0.9, ())))
 
 
 def test_a_reason_that_reaches_a_prohibited_attribute_is_named_unless_the_policy_allows_it() -> None:
