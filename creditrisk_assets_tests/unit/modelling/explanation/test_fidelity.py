@@ -92,6 +92,18 @@ def test_without_its_reasons_every_decline_is_approved_and_ranks_agree_with_scor
     assert all(draw(found).startswith(b"\x89PNG") for draw in (draw_flips, draw_mix))
 
 
+def test_a_planted_cause_is_the_first_reason_told(bundle: Bundle, compared: ReferenceSet) -> None:
+    assert bundle.explainer is not None
+    assert bundle.reasons is not None
+    planted = compared.rows[:20].copy()
+    planted[:, bundle.feature_names.index("application__score")] = 3.0  # of those drawn nobody is riskier
+    assert (bundle.score_float32(planted) >= bundle.policy.decisions.decline_from).all()
+    for row in planted:
+        told = bundle.reasons.principal(bundle.explainer.contributions(row), row, bundle.categories)
+        assert told[0].feature == "application__score"
+        assert told[0].text.endswith("higher than for applicants just approved")
+
+
 def test_reasons_that_are_not_the_model_s_are_found_out(
     bundle: Bundle, declined: np.ndarray, compared: ReferenceSet
 ) -> None:
