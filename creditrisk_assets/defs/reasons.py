@@ -38,6 +38,7 @@ REASONS = "governance/reasons"
 FILE = "reasons.json"
 PLOTS = ("flips", "mix")
 DECLINES = 2_000  # looked at, drawn by a hash of their ids
+FEWEST = 20  # declines from which rates of flips are judged: fewer are no evidence
 SHOWN = 20
 
 
@@ -81,7 +82,7 @@ def _of_declines(found: Fidelity) -> list[CheckOutcome]:
             " applicants just approved in every adverse group",
         ),
         (
-            disclosed.no_longer_declined > random.no_longer_declined,
+            found.applicants < FEWEST or disclosed.no_longer_declined > random.no_longer_declined,
             f"no longer declined with the values of applicants just approved:"
             f" in the four disclosed groups {disclosed.no_longer_declined:.1%}, in four random adverse groups"
             f" {random.no_longer_declined:.1%}",
@@ -177,7 +178,7 @@ FIDELITY = Artefact(
         ),
         "disclosed_beats_random": (
             "With the values of applicants just approved in the four disclosed groups, more are no longer declined than with them in four"
-            " random groups that raised the PD. Where not, the ranking says nothing: look at the groups (docs/reasons.md)."
+            " random groups that raised the PD (judged from 20 declines). Where not, the ranking says nothing: look at the groups."
         ),
         "contributions_add_up": "Contributions and base are the margin, of each applicant looked at, to 0.000001.",
         "every_input_has_a_reason": "The bundle carries a text of its own and a group for each input.",

@@ -18,6 +18,7 @@ DOCUMENTS = {
     for artefact in (*governance_file.DOCUMENTS, governance_file.THE_FILE, governance_file.BILL_OF_MATERIALS)
 }
 WITHOUT_CONTRACT = {
+    "governance/reasons",
     "model/pd",
     "monitoring/drift",
     "registry/version",

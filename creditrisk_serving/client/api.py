@@ -18,13 +18,13 @@ class Contribution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
-    """One principal reason why an applicant was not approved, as it was told."""
+    """One principal reason why an applicant was not approved, as it was told; what does not apply is left out."""
 
     code: str
     text: str
     group: str
-    contribution: float | None
-    value: str | None
+    contribution: float | None = None
+    value: str | None = None
 
 
 class ScoredApplicant(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,6 +151,53 @@ class StoredDecision(msgspec.Struct, frozen=True, kw_only=True):
     reasons: list[Reason] | None = None
     contributions: list[Contribution] | None = None
     reviews: list[Review] | None = None
+
+
+class ChangedField(msgspec.Struct, frozen=True, kw_only=True):
+    """A raw column before and after; of a history table, the sums over the rows that change."""
+
+    table: str
+    column: str
+    before: float
+    after: float
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing the applicant would do."""
+
+    action: str
+    text: str
+    fields: list[ChangedField]
+
+
+class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
+    """Changes that together would change the outcome, and what the service would answer then."""
+
+    changes: list[Change]
+    pd: float
+    outcome: str
+    band: str
+    rule: str | None
+    points: int
+
+
+class Recourse(msgspec.Struct, frozen=True, kw_only=True):
+    """What would change a decision; nothing was decided, nothing was stored."""
+
+    request_id: str
+    decision_id: str
+    decision: str
+    model_version: str
+    policy_version: str
+    stored: Literal[False] = False
+    pd_now: float
+    outcome_now: str
+    suggestions: list[Suggestion]
+    none_because: str | None
+    tried: int
+    out_of_reach: list[str]
+    fixed: list[str]
+    not_tried: list[str]
 
 
 class Liveness(msgspec.Struct, frozen=True, kw_only=True):
@@ -378,6 +425,18 @@ class Client:
             body={"reviewer": reviewer, "outcome": outcome, "reason": reason},
             repeatable=False,
             accepted=(201,),
+        )
+
+    def recourse(self, *, decision_id: str) -> Recourse:
+        """Say what an applicant could do about a referral or decline, each suggestion scored again by the model in use.
+
+        Raises
+        ------
+        ClientError
+            Refused (400, 401, 403, 404, 409, 413, 422, 429, 503), or not answered.
+        """
+        return self._transport.call(
+            "POST", "/recourse", Recourse, body={"decision_id": decision_id}, repeatable=True, accepted=(200,)
         )
 
     def health(self) -> Liveness:

@@ -103,6 +103,8 @@ def measure_fidelity(bundle: Bundle, rows: Rows, references: Rows, by_paths: Num
 
 def path_dependent(model_text: str, rows: Rows) -> Numbers:
     """Compute LightGBM's own contributions, which compare with the training rows of each leaf: (n, inputs)."""
+    if not len(rows):
+        return np.zeros(rows.shape)
     import lightgbm  # noqa: PLC0415 - the one function here that needs it
 
     found: Numbers = np.asarray(lightgbm.Booster(model_str=model_text).predict(rows, pred_contrib=True, num_threads=1))

@@ -92,6 +92,18 @@ def test_without_its_reasons_every_decline_is_approved_and_ranks_agree_with_scor
     assert all(draw(found).startswith(b"\x89PNG") for draw in (draw_flips, draw_mix))
 
 
+def test_a_planted_cause_is_the_first_reason_told(bundle: Bundle, compared: ReferenceSet) -> None:
+    assert bundle.explainer is not None
+    assert bundle.reasons is not None
+    planted = compared.rows[:20].copy()
+    planted[:, bundle.feature_names.index("application__score")] = 3.0  # of those drawn nobody is riskier
+    assert (bundle.score_float32(planted) >= bundle.policy.decisions.decline_from).all()
+    for row in planted:
+        told = bundle.reasons.principal(bundle.explainer.contributions(row), row, bundle.categories)
+        assert told[0].feature == "application__score"
+        assert told[0].text.endswith("higher than for applicants just approved")
+
+
 def test_reasons_that_are_not_the_model_s_are_found_out(
     bundle: Bundle, declined: np.ndarray, compared: ReferenceSet
 ) -> None:
@@ -109,8 +121,11 @@ def test_reasons_that_are_not_the_model_s_are_found_out(
     assert _told_of(bundle).passed
 
 
-def test_of_nobody_nothing_is_said(bundle: Bundle, declined: np.ndarray, compared: ReferenceSet) -> None:
-    found = measure_fidelity(bundle, declined[:0], compared.rows, np.zeros((0, declined.shape[1])))
+def test_of_nobody_nothing_is_said(
+    written: Written, bundle: Bundle, declined: np.ndarray, compared: ReferenceSet
+) -> None:
+    nobody = path_dependent(written.content.model_text, declined[:0])
+    found = measure_fidelity(bundle, declined[:0], compared.rows, nobody)
     assert (found.applicants, found.flips, found.rank_agreement) == (0, (), None)
     assert all(check.passed and "not applicable" in check.facts["description"] for check in _of_declines(found))
     assert all(draw(found).startswith(b"\x89PNG") for draw in (draw_flips, draw_mix))
@@ -129,6 +144,12 @@ def test_what_is_not_as_it_should_be_blocks(approved: float, disclosed: float, g
     flips = (Flips(EVERY, approved, 1.0), Flips(DISCLOSED, 0.0, disclosed), Flips(RANDOM, 0.0, 0.1))
     checks = _of_declines(Fidelity(1000, 32, gap, flips, 0.9, ()))
     assert {check.name for check in checks if check.blocks} == failing
+
+
+def test_few_declines_are_no_evidence_of_a_ranking() -> None:
+    flips = (Flips(EVERY, 1.0, 1.0), Flips(DISCLOSED, 0.0, 1.0), Flips(RANDOM, 0.0, 1.0))
+    assert not any(check.blocks for check in _of_declines(Fidelity(19, 32, 0.0, flips, 0.9, ())))
+    assert any(check.blocks for check in _of_declines(Fidelity(20, 32, 0.0, flips, 0.9, ())))
 
 
 def test_a_reason_that_reaches_a_prohibited_attribute_is_named_unless_the_policy_allows_it() -> None:
