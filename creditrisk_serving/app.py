@@ -60,6 +60,7 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
         service = build_service(settings, metrics, keys or KeyFile(settings.api_keys_file))
         app.state.service = service
         try:
+            await asyncio.to_thread(service.log.database.check_schema)
             await asyncio.to_thread(service.log.start)
             await asyncio.to_thread(service.follower.start)
             yield

@@ -30,7 +30,9 @@ def test_a_killed_run_is_failed_by_the_next_look_and_a_living_one_is_left_alone(
     shutil.copyfile(DAGSTER_YAML, home / "dagster.yaml")
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     monkeypatch.setenv(killed.PLACE, str(place))
-    target = ModuleTarget(killed.__name__, attribute=None, working_directory=str(DAGSTER_YAML.parent), location_name="x")
+    target = ModuleTarget(
+        killed.__name__, attribute=None, working_directory=str(DAGSTER_YAML.parent), location_name="x"
+    )
     with dg.DagsterInstance.get() as instance, WorkspaceProcessContext(instance, target) as process:
         assert isinstance(instance.run_launcher, WatchedRunLauncher)
         workspace = process.create_request_context()
