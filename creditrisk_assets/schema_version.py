@@ -44,8 +44,8 @@ class Schema:
             return None
         return connection.execute(select(self.table.c.version_num)).scalar_one_or_none()
 
-    def check(self, connection: Connection) -> None:
-        """Refuse a database of another version.
+    def check(self, connection: Connection) -> str | None:
+        """Refuse a database of another version; return its version, None where none was noted.
 
         Raises
         ------
@@ -53,7 +53,7 @@ class Schema:
             It is newer or older than this release reads.
         """
         if (found := self.version(connection)) in (None, self.head):
-            return
+            return found
         words = self.name.replace("_", " ")
         raise SchemaError(
             f"the database of the {words} is of schema {found}, this release reads {self.head}: stop what uses it and run"

@@ -32,6 +32,7 @@ from creditrisk_serving.scoring.schemas import Prediction, Validation, WhatIf
 from creditrisk_serving.scoring.service import Scoring
 from creditrisk_serving.settings import ServingSettings
 from creditrisk_serving.state import Keys, Pool, Service
+from creditrisk_serving.tracing import Traces
 
 VERSION = "1"
 SHAPES = (Prediction, WhatIf, Validation, StoredDecision, Review, ReviewRequest, Liveness, Readiness, Metadata, Problem)
@@ -55,6 +56,8 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
     settings = settings or ServingSettings()
     metrics = Metrics(shared=settings.metrics_directory if settings.workers > 1 else None)
 
+    traces = Traces(settings.traces_endpoint)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service = build_service(settings, metrics, keys or KeyFile(settings.api_keys_file))
@@ -62,10 +65,12 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
         try:
             await asyncio.to_thread(service.log.database.check_schema)
             await asyncio.to_thread(service.log.start)
+            await asyncio.to_thread(traces.start)
             await asyncio.to_thread(service.follower.start)
             yield
         finally:
             await asyncio.to_thread(close_service, service)
+            await asyncio.to_thread(traces.stop)
 
     app = FastAPI(
         title="Credit-risk scoring",
@@ -78,7 +83,7 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
     )
     errors.install(app)
     app.add_middleware(Direct, routes={("POST", "/predict"): predict_directly})
-    app.add_middleware(Observed, metrics=metrics, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(Observed, metrics=metrics, traces=traces, max_body_bytes=settings.max_body_bytes)
     for router in (scoring, decisions, health, sagemaker, desk):
         app.include_router(router)
     documented = cache(lambda: document(app, SHAPES))

