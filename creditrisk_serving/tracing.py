@@ -44,7 +44,9 @@ class Traces:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
         self._provider = TracerProvider(resource=Resource.create({"service.name": SERVICE}), shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=self._endpoint, timeout=EXPORT_SECONDS)))
+        self._provider.add_span_processor(
+            BatchSpanProcessor(OTLPSpanExporter(endpoint=self._endpoint, timeout=EXPORT_SECONDS))
+        )
         self._tracer = self._provider.get_tracer(SERVICE)
 
     def record(

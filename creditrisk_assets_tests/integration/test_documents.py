@@ -17,15 +17,14 @@ from creditrisk_serving.operations.backup import make_backup
 from creditrisk_serving.settings import ServingSettings
 
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
-DOCUMENTS = [*RUNBOOKS, ROOT / "README.md", ROOT / "docs" / "batch.md", ROOT / "docs" / "operations.md"]
+PAGES = ("README.md", "docs/operations.md", "docs/tutorial.md", "docs/capacity.md", "deploy/spark.md")
+DOCUMENTS = [*RUNBOOKS, *(ROOT / page for page in PAGES)]
 ELSEWHERE = {  # how a command of the README begins, and the test that runs what it does
     "make run": "creditrisk_assets_tests/integration/test_graph.py",
     "make test": "Makefile",
     "make serve": "creditrisk_assets_tests/serving/test_light.py",
     "KEY=": "creditrisk_assets_tests/serving/test_light.py",
     "curl -s http://127.0.0.1:8000/predict": "creditrisk_assets_tests/serving/test_light.py",
-    "creditrisk score DIRECTORY": "creditrisk_assets_tests/serving/test_batch_commands.py",
-    "creditrisk score applications.csv --histories": "creditrisk_assets_tests/serving/test_batch_commands.py",
 }
 HERE = ("creditrisk ", "CREDITRISK_", "ls ", "printf ", "mv ")
 

@@ -13,14 +13,18 @@ from creditrisk_assets.features import spark as spark_engine
 from creditrisk_assets.settings import Settings
 from creditrisk_assets_tests.serving.conftest import Published
 from creditrisk_assets_tests.serving.portfolio import draw_portfolio, write_raw
-from creditrisk_serving.batches import spark
+from creditrisk_serving.batches import features, spark
 from creditrisk_serving.batches.champion import load_champion
 from creditrisk_serving.batches.job import Batch, Outcome, score_batch
 from creditrisk_serving.cli import trusted_key
 from creditrisk_serving.decisions.log import DecisionLog
+from creditrisk_serving.scoring import batch
 from creditrisk_serving.settings import ServingSettings
 
-pytestmark = pytest.mark.skipif(spark_engine.missing() is not None, reason=f"Spark: {spark_engine.missing()}")
+pytestmark = [
+    pytest.mark.drill,  # Spark compiles statements of a thousand features: minutes, whatever the rows
+    pytest.mark.skipif(spark_engine.missing() is not None, reason=f"Spark: {spark_engine.missing()}"),
+]
 COUNTED = (
     "applications", "scored", "rejected", "rejected_rows", "decisions", "bands", "features_from_input", "features_looked_up",
 )  # fmt: skip
@@ -38,6 +42,16 @@ def score(home: Path, source: Path, out: Path, master: str | None) -> Outcome:
         return score_batch(Batch(source, out), platform, lambda: load_champion(platform), log, open_engine=opened)
     finally:
         log.close()
+
+
+@pytest.fixture(autouse=True)
+def interpreted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have Spark interpret its plans: for some hundred rows, compiling them takes far longer than running them."""
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "spark-defaults.conf").write_text(
+        "spark.sql.codegen.wholeStage false\nspark.sql.codegen.factoryMode NO_CODEGEN\n"
+    )
+    monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path / "conf"))
 
 
 @pytest.fixture
@@ -68,10 +82,17 @@ def rows(path: Path) -> Any:
     return pq.read_table(path).to_pylist()
 
 
+def refuse(*_: object) -> None:
+    raise AssertionError("Spark was to compute it")
+
+
 def compare(published: Published, source: Path, tmp_path: Path, master: str) -> None:
     by_duckdb, by_spark = tmp_path / "duckdb.parquet", tmp_path / "spark.parquet"
     expected = score(published.home, source, by_duckdb, None).manifest
-    found = score(published.home, source, by_spark, master).manifest
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features, "compute_family", refuse)
+        patch.setattr(batch, "score_features", refuse)
+        found = score(published.home, source, by_spark, master).manifest
     assert rows(by_spark) == rows(by_duckdb), "to the last bit"
     assert rows(by_spark.with_name("spark.parquet.rejected.parquet")) == rows(
         by_duckdb.with_name("duckdb.parquet.rejected.parquet")
@@ -86,6 +107,5 @@ def test_spark_decides_as_duckdb_does(published: Published, source: Path, tmp_pa
     compare(published, source, tmp_path, "local[2]")
 
 
-@pytest.mark.drill
 def test_spark_decides_as_duckdb_does_on_several_executors(published: Published, source: Path, tmp_path: Path) -> None:
     compare(published, source, tmp_path, "local-cluster[2,1,1024]")

@@ -53,7 +53,7 @@ MANIFEST, REJECTED, WORK = ".manifest.json", ".rejected", ".work"
 SUFFIXES = (".parquet", ".csv")
 CODE = code_version(batch, checking, features, inputs, rules, spark)
 Progress = Callable[[str, int, int], None]  # step, done, of
-OpenEngine = Callable[[Path, Path], AbstractContextManager[spark.SparkEngine]]  # the bundle, where to spill
+OpenEngine = Callable[[Path], AbstractContextManager[spark.SparkEngine]]  # over a bundle
 
 
 class BatchError(RuntimeError):
@@ -134,7 +134,7 @@ def score_batch(
     progress
         Told how far each step is.
     open_engine
-        Opens Spark over the bundle, with a directory to spill to; None: DuckDB computes and this process scores.
+        Opens Spark over the bundle; None: DuckDB computes and this process scores.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def score_batch(
     files = inputs.find_files(asked.source, asked.histories, tuple(champion.bundle.plan["tables"]))
     with work.locked():
         run = _Run(asked, settings, champion, work, files, progress)
-        opened = nullcontext() if open_engine is None else open_engine(champion.path, asked.work / "spill")
+        opened = nullcontext() if open_engine is None else open_engine(champion.path)
         with _in_words(asked.work), opened as engine:
             outcome = run.make(engine)
         log.start()

@@ -52,7 +52,7 @@ class SparkEngine:
         out: Path,
     ) -> list[int]:
         """Do what `features.compute_family` does; where Spark refuses a value, DuckDB finds whose it is."""
-        from pyspark.errors import PySparkException  # noqa: PLC0415 -- an optional extra
+        from pyspark.errors import AnalysisException, PySparkException  # noqa: PLC0415 -- an optional extra
 
         tables = bundle.plan["families"][name]["inputs"]
         try:
@@ -60,6 +60,8 @@ class SparkEngine:
                 view = features.view(bundle.plan, table, typed, parquet(accepted), parquet)
                 self.session.sql(view).createOrReplaceTempView(table)
             spark.write_ordered(self.session, con, features.family_statement(bundle, name), out)
+        except AnalysisException:  # the statement itself, or a file that is not there
+            raise
         except PySparkException:
             return features.compute_family(con, bundle, name, typed, accepted, out)
         finally:
@@ -86,10 +88,10 @@ class SparkEngine:
 
 
 @contextmanager
-def engine(settings: Settings, bundle_path: Path, work: Path, *, public_key: bytes) -> Iterator[SparkEngine]:
+def engine(settings: Settings, bundle_path: Path, *, public_key: bytes) -> Iterator[SparkEngine]:
     """Open Spark for one batch; its executors run the driver's Python unless PYSPARK_PYTHON names another."""
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    with spark.session(settings.spark_master, memory=settings.memory_limit, directory=work) as session:
+    with spark.session(settings.spark_master, memory=settings.memory_limit, directory=settings.spill) as session:
         yield SparkEngine(session, bundle_path, public_key)
 
 
