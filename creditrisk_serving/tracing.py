@@ -1,4 +1,4 @@
-"""Traces of requests by OpenTelemetry, sent to a collector over OTLP; nothing is imported unless an address is set.
+"""Traces of requests by OpenTelemetry, sent to a collector over OTLP; the SDK is imported only when an address is set.
 
 What belongs here: the span of a request. What does not: logs and metrics (`observability`), when a request ends (`middleware`). A span says
 what the log line says: no value of an application and no applicant's id.
