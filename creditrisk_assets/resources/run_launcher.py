@@ -32,7 +32,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return CheckRunHealthResult(WorkerStatus.RUNNING)
 
     def _subprocess_ended(self, run_id: str) -> bool:
-        client = self._get_grpc_client_for_termination(run_id)
+        client = self._get_grpc_client_for_termination(run_id)  # type: ignore[no-untyped-call]
         if client is None or client.host not in HERE:
             return False
         for event in self._instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):

@@ -21,6 +21,7 @@ import duckdb
 import pyarrow as pa
 
 from creditrisk_assets.contracts.render import spark as spark_sql
+from creditrisk_assets.contracts.render import sql as duckdb_sql
 from creditrisk_assets.features import spark
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.settings import Settings
@@ -81,8 +82,8 @@ class SparkEngine:
         finally:
             self.session.catalog.dropTempView("scored")
         missing = (
-            f"select id from {features.parquet(sources.scorable)} where id between {cut[0]} and {cut[1]} "  # noqa: S608 -- quoted paths
-            f"and id not in (select sk_id_curr from {features.parquet(out)})"
+            f"select id from {duckdb_sql.parquet(sources.scorable)} where id between {cut[0]} and {cut[1]} "  # noqa: S608 -- quoted paths
+            f"and id not in (select sk_id_curr from {duckdb_sql.parquet(out)})"
         )
         return [row[0] for row in con.execute(missing).fetchall()]
 

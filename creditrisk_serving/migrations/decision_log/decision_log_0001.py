@@ -1,5 +1,7 @@
 """The log before hard rules: decisions say neither which rule decided nor how long it took."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -7,7 +9,7 @@ revision = "decision_log_0001"
 down_revision = None
 
 
-def _chained() -> tuple[sa.Column[object], ...]:
+def _chained() -> tuple[sa.Column[Any], ...]:
     return (
         sa.Column("writer", sa.String(32)),
         sa.Column("sequence", sa.BigInteger),
@@ -15,11 +17,11 @@ def _chained() -> tuple[sa.Column[object], ...]:
     )
 
 
-def _key(name: str, length: int) -> sa.Column[object]:
+def _key(name: str, length: int) -> sa.Column[Any]:
     return sa.Column(name, sa.String(length), primary_key=True)
 
 
-def _needed(name: str, kind: sa.types.TypeEngine[object]) -> sa.Column[object]:
+def _needed(name: str, kind: sa.types.TypeEngine[Any]) -> sa.Column[Any]:
     return sa.Column(name, kind, nullable=False)
 
 
