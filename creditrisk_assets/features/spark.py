@@ -131,13 +131,13 @@ def build_family(
     try:
         for name, select in views.items():
             spark.sql(select).createOrReplaceTempView(name)
-        return write_ordered(spark, con, statement(family, as_of), out)
+        return _write(spark, con, statement(family, as_of), out)
     finally:
         for name in views:
             spark.catalog.dropTempView(name)
 
 
-def write_ordered(spark: SparkSession, con: duckdb.DuckDBPyConnection, select: str, out: Path) -> int:
+def _write(spark: SparkSession, con: duckdb.DuckDBPyConnection, select: str, out: Path) -> int:
     """Let Spark write the rows in parts beside the file, in any order, and the one writer make the file of them."""
     parts = out.with_name(f"{out.name}.parts")
     try:

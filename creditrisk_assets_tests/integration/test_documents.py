@@ -17,7 +17,7 @@ from creditrisk_serving.operations.backup import make_backup
 from creditrisk_serving.settings import ServingSettings
 
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
-PAGES = ("README.md", "docs/operations.md", "docs/tutorial.md", "docs/capacity.md", "deploy/spark.md")
+PAGES = ("README.md", "docs/operations.md", "docs/tutorial.md", "docs/capacity.md")
 DOCUMENTS = [*RUNBOOKS, *(ROOT / page for page in PAGES)]
 ELSEWHERE = {  # how a command of the README begins, and the test that runs what it does
     "make run": "creditrisk_assets_tests/integration/test_graph.py",

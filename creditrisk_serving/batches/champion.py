@@ -5,7 +5,6 @@ What belongs here: loading and verifying it once. What does not: following it (`
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 from creditrisk_assets.lake import LakeError
 from creditrisk_assets.modelling import bundle as bundles
@@ -20,7 +19,6 @@ class Champion:
 
     bundle: Bundle
     sha256: str  # of its manifest, as decisions name it
-    path: Path
 
     @property
     def policy_version(self) -> str:
@@ -51,4 +49,4 @@ def load_champion(settings: Settings, public_key: bytes | None = None) -> Champi
             "no champion is published; run `creditrisk run`, and see model/validation for the gate that stopped it"
         )
     bundle = Bundle.load(path, public_key or bundles.read_public_key(settings.keys))
-    return Champion(bundle, hashlib.sha256((path / bundles.MANIFEST).read_bytes()).hexdigest(), path)
+    return Champion(bundle, hashlib.sha256((path / bundles.MANIFEST).read_bytes()).hexdigest())

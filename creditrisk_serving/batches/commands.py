@@ -8,8 +8,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,13 +18,6 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 app = typer.Typer(no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")]
 SHOWN = 10
-
-
-class Engine(StrEnum):
-    """What computes features and scores."""
-
-    DUCKDB = "duckdb"
-    SPARK = "spark"
 
 
 @app.callback()
@@ -53,14 +44,9 @@ def score(
         float, typer.Option(min=0, max=1, help="Share of rejected applications past which the exit code is 1.")
     ] = 0.05,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished output.")] = False,
-    engine: Annotated[
-        Engine | None,
-        typer.Option(help="What computes and scores; spark: on CREDITRISK_SPARK_MASTER. Default: CREDITRISK_ENGINE."),
-    ] = None,
     as_json: Json = False,
 ) -> None:
     """Score raw applications by the champion, as POST /predict does; a killed run goes on where it was."""
-    from creditrisk_serving.batches import spark  # noqa: PLC0415
     from creditrisk_serving.batches.champion import load_champion  # noqa: PLC0415
     from creditrisk_serving.batches.job import Batch, score_batch  # noqa: PLC0415
     from creditrisk_serving.cli import trusted_key  # noqa: PLC0415
@@ -69,15 +55,12 @@ def score(
     from creditrisk_serving.settings import ServingSettings  # noqa: PLC0415
 
     settings = ServingSettings()
-    key = trusted_key(settings)
-    by_spark = (engine or settings.platform.engine) == Engine.SPARK
-    open_engine = partial(spark.engine, settings.platform, public_key=key) if by_spark else None
     asked = Batch(source, out, histories, overwrite)
     log = DecisionLog(settings.decision_log_url, settings.journal_directory, stored="database")
     try:
         with _progress(as_json) as progress:
             outcome = score_batch(
-                asked, settings.platform, lambda: load_champion(settings.platform, key), log, progress, open_engine
+                asked, settings.platform, lambda: load_champion(settings.platform, trusted_key(settings)), log, progress
             )
     except ServiceError as error:
         raise RuntimeError(

@@ -16,11 +16,9 @@ import duckdb
 
 from creditrisk_assets.contracts.render.sql import literal, parquet
 from creditrisk_assets.features.files import write
-from creditrisk_assets.features.statement import KEY, family_select, portable, quoted
+from creditrisk_assets.features.statement import KEY, family_select, quoted
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_serving.batches.inputs import APPLICANT, APPLICATION, CREDIT
-
-Files = Callable[..., str]  # paths of Parquet files -> their relation
 
 
 @dataclass(frozen=True)
@@ -81,14 +79,14 @@ def compute_family(
     list of int
         Applicants whose values the SQL cannot take, though each is within its bounds; they are not in the file.
     """
-    select = family_statement(bundle, name)
+    select = _family(bundle, name)
 
     def over(who: str, run: Callable[[duckdb.DuckDBPyConnection], object]) -> bool:
         """Run something over the family's inputs, cut to some applicants; false where the SQL cannot take a value."""
         with closing(con.cursor()) as cursor:
             for table in bundle.plan["families"][name]["inputs"]:
-                select_ = view(bundle.plan, table, typed, who)
-                cursor.execute(f"create or replace temp view {quoted(table)} as {select_}")
+                view = _view(bundle.plan, table, typed, who)
+                cursor.execute(f"create or replace temp view {quoted(table)} as {view}")
             try:
                 run(cursor)
             except (duckdb.DataError, duckdb.ProgrammingError):  # its words quote the value
@@ -126,7 +124,7 @@ def compute_family(
     return lost
 
 
-def family_statement(bundle: Bundle, name: str) -> str:
+def _family(bundle: Bundle, name: str) -> str:
     """Write the statement of the features of a family that a decision takes."""
     family = bundle.plan["families"][name]
     select = family_select(family["sql"], [(column, kind) for column, kind in family["columns"]])
@@ -137,25 +135,17 @@ def _but(accepted: Path, lost: Sequence[int]) -> str:
     return f"(select * from {parquet(accepted)} where id not in (select unnest({list(lost)}::bigint[])))"
 
 
-def view(
-    plan: Mapping[str, Any],
-    table: str,
-    typed: Mapping[str, Sequence[Path]],
-    who: str,
-    files: Files = parquet,
-) -> str:
-    """Write the rows of a table that are these applicants', for DuckDB or, with its way to read files, for Spark."""
+def _view(plan: Mapping[str, Any], table: str, typed: Mapping[str, Sequence[Path]], who: str) -> str:
+    """Write the rows of a table that are these applicants'."""
     declared = plan["tables"][table]["columns"]
     names = [column["name"] for column in declared]
     if not typed.get(table):
-        empty = ", ".join(
-            f"cast(null as {portable(column['sql_type'])}) as {quoted(column['name'])}" for column in declared
-        )
+        empty = ", ".join(f"null::{column['sql_type']} as {quoted(column['name'])}" for column in declared)
         return f"select {empty} where false"
-    rows = f"select {', '.join(map(quoted, names))} from {files(*typed[table])}"
+    rows = f"select {', '.join(map(quoted, names))} from {parquet(*typed[table])}"
     if APPLICANT in names:
         return f"{rows} where {APPLICANT} in (select id from {who})"
-    return f"{rows} where {CREDIT} in (select {CREDIT} from ({view(plan, 'bureau', typed, who, files)}))"
+    return f"{rows} where {CREDIT} in (select {CREDIT} from ({_view(plan, 'bureau', typed, who)}))"
 
 
 def write_scorable(con: duckdb.DuckDBPyConnection, accepted: Path, lost: Sequence[int], out: Path) -> None:
@@ -170,26 +160,24 @@ def infinite(con: duckdb.DuckDBPyConnection, bundle: Bundle, rows: str) -> list[
     return [row[0] for row in con.execute(f"select {KEY} from {rows} where {wrong}").fetchall()]
 
 
-def relation(bundle: Bundle, sources: Sources, first: int, last: int, files: Files = parquet) -> str:
+def relation(bundle: Bundle, sources: Sources, first: int, last: int) -> str:
     """Write the features of the scorable applicants from one id to another, one row each, by id; what `score_features` takes."""
     between = f"between {first} and {last}"
     columns, joins = [], []
     for name, wanted in needed(bundle).items():
         columns += [f"{quoted(name)}.{quoted(column)}" for column in wanted]
         select = f"select {', '.join(map(quoted, [KEY, *wanted]))} from"
-        rows = f"{select} {files(sources.computed[name])} where {KEY} {between}"
+        rows = f"{select} {parquet(sources.computed[name])} where {KEY} {between}"
         if name in sources.published:
-            looked_up = f"select id from {files(sources.scorable)} where id {between} and not sent"
-            rows += (
-                f" union all {select} {files(sources.published[name])} where {KEY} {between} and {KEY} in ({looked_up})"
-            )
+            looked_up = f"select id from {parquet(sources.scorable)} where id {between} and not sent"
+            rows += f" union all {select} {parquet(sources.published[name])} where {KEY} {between} and {KEY} in ({looked_up})"
         joins.append(f"left join ({rows}) as {quoted(name)} on {quoted(name)}.{KEY} = a.id")
     columns += [
         f"{quoted(family)}.{KEY} is not null as {quoted(flag)}"
         for flag, family in bundle.plan["presence"].items()
         if flag in bundle.needed_names
     ]
-    applicants = f"(select id from {files(sources.scorable)} where id {between}) as a"
+    applicants = f"(select id from {parquet(sources.scorable)} where id {between}) as a"
     return f"(select a.id as {KEY}, {', '.join(columns)} from {applicants} {' '.join(joins)} order by a.id)"
 
 

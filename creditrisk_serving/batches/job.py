@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -35,7 +35,7 @@ from creditrisk_assets.lake import Lake, sha256_file
 from creditrisk_assets.modelling.bundle import EncodingError
 from creditrisk_assets.resources.limits import limits
 from creditrisk_assets.settings import Settings
-from creditrisk_serving.batches import checking, features, inputs, rules, spark
+from creditrisk_serving.batches import checking, features, inputs, rules
 from creditrisk_serving.batches.champion import Champion
 from creditrisk_serving.batches.checking import Checked
 from creditrisk_serving.batches.inputs import BatchInputError
@@ -48,12 +48,10 @@ from creditrisk_serving.scoring.lookup import check_definition
 FORMAT = 1
 FULL, FULL_WORDS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), ("No space left", "File too large")
 CHUNK = 32_768  # applicants scored at once
-SPARK_CHUNK = 5_000_000  # by one job of Spark: its parts are put in order on the driver
 MANIFEST, REJECTED, WORK = ".manifest.json", ".rejected", ".work"
 SUFFIXES = (".parquet", ".csv")
-CODE = code_version(batch, checking, features, inputs, rules, spark)
+CODE = code_version(batch, checking, features, inputs, rules)
 Progress = Callable[[str, int, int], None]  # step, done, of
-OpenEngine = Callable[[Path], AbstractContextManager[spark.SparkEngine]]  # over a bundle
 
 
 class BatchError(RuntimeError):
@@ -117,7 +115,6 @@ def score_batch(
     load: Callable[[], Champion],
     log: DecisionLog,
     progress: Progress = lambda *_: None,
-    open_engine: OpenEngine | None = None,
 ) -> Outcome:
     """Score a batch of raw applications.
 
@@ -133,8 +130,6 @@ def score_batch(
         The decision log; it is started when there is something to record.
     progress
         Told how far each step is.
-    open_engine
-        Opens Spark over the bundle; None: DuckDB computes and this process scores.
 
     Raises
     ------
@@ -152,9 +147,8 @@ def score_batch(
     files = inputs.find_files(asked.source, asked.histories, tuple(champion.bundle.plan["tables"]))
     with work.locked():
         run = _Run(asked, settings, champion, work, files, progress)
-        opened = nullcontext() if open_engine is None else open_engine(champion.path)
-        with _in_words(asked.work), opened as engine:
-            outcome = run.make(engine)
+        with _in_words(asked.work):
+            outcome = run.make()
         log.start()
         run.record(log, outcome.manifest)
         run.deliver()
@@ -206,7 +200,7 @@ class _Run:
         self._every = [file for table in files.values() for file in table]
         self._lake = Lake(settings.lake)
 
-    def make(self, engine: spark.SparkEngine | None) -> Outcome:
+    def make(self) -> Outcome:
         """Make every file of the batch in the work directory."""
         digests = {}
         for number, file in enumerate(self._every):
@@ -223,14 +217,13 @@ class _Run:
             "policy": self._champion.policy_version,
             "published features": published,
             "code": CODE,
-            "engine": "duckdb" if engine is None else "spark",
         }
         new = {"batch_id": new_batch_id(), "started_at": _now(), "source": f"creditrisk score by {_who()}"}
         kept, resumed, why = self._work.begin(made_from, new)
         with self._connection() as con:
             checked = self._check(con, digests)
-            sources = self._features(con, engine, published)
-            output = self._output(con, engine, sources)
+            sources = self._features(con, published)
+            output = self._output(con, sources)
             rejected = self._rejected(con, digests)
             manifest = self._work.finished(
                 "manifest.json",
@@ -307,17 +300,14 @@ class _Run:
     def _typed(self) -> dict[str, Path]:
         return {file.address: self._work.path / f"typed/{number}.parquet" for number, file in enumerate(self._every)}
 
-    def _features(
-        self, con: duckdb.DuckDBPyConnection, engine: spark.SparkEngine | None, published: Mapping[str, str]
-    ) -> features.Sources:
+    def _features(self, con: duckdb.DuckDBPyConnection, published: Mapping[str, str]) -> features.Sources:
         """Compute every family from the input, and find those that are looked up."""
         typed = self._typed()
         paths = {table: [typed[file.address] for file in files] for table, files in self._files.items()}
         families = self._bundle.plan["families"]
 
         def compute(name: str, out: Path) -> None:
-            compute_family = features.compute_family if engine is None else engine.compute_family
-            lost = compute_family(con, self._bundle, name, paths, self._accepted, out)
+            lost = features.compute_family(con, self._bundle, name, paths, self._accepted, out)
             _write_json(self._work.path / f"families/{name}.lost.json", lost)
 
         computed = {}
@@ -339,14 +329,11 @@ class _Run:
                     looked_up[name] = found.data
         return features.Sources(scorable, computed, looked_up)
 
-    def _output(
-        self, con: duckdb.DuckDBPyConnection, engine: spark.SparkEngine | None, sources: features.Sources
-    ) -> Path:
+    def _output(self, con: duckdb.DuckDBPyConnection, sources: features.Sources) -> Path:
         """Score the applicants, a finished file for so many, and put them together."""
 
-        def score(number: int, part: tuple[int, int], out: Path) -> None:
+        def score(number: int, rows: str, out: Path) -> None:
             lost: list[int] = []
-            rows = features.relation(self._bundle, sources, *part)
             try:
                 batch.score_features(self._bundle, rows, out, connection=con)
             except EncodingError:
@@ -354,17 +341,12 @@ class _Run:
                 batch.score_features(self._bundle, features.without(rows, lost), out, connection=con)
             _write_json(self._work.path / f"chunks/{number:06d}.lost.json", lost)
 
-        def score_by_spark(number: int, part: tuple[int, int], out: Path) -> None:
-            assert engine is not None  # noqa: S101
-            lost = engine.score(con, self._bundle, sources, part, out)
-            _write_json(self._work.path / f"chunks/{number:06d}.lost.json", lost)
-
-        cut = features.ranges(con, sources.scorable, CHUNK if engine is None else SPARK_CHUNK)
+        cut = features.ranges(con, sources.scorable, CHUNK)
         chunks = []
-        for number, part in enumerate(cut):
+        for number, (first, last) in enumerate(cut):
             self._progress("scoring", number, len(cut))
-            make = partial(score if engine is None else score_by_spark, number, part)
-            chunks.append(self._work.finished(f"chunks/{number:06d}.parquet", make))
+            rows = features.relation(self._bundle, sources, first, last)
+            chunks.append(self._work.finished(f"chunks/{number:06d}.parquet", partial(score, number, rows)))
         self._progress("scoring", 1, 1)
         return self._work.finished(f"output{self._asked.out.suffix}", lambda path: _join(chunks, batch.SCHEMA, path))
 

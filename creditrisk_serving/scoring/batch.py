@@ -71,21 +71,16 @@ def score_features(
     """
     own = duckdb.connect() if connection is None else connection.cursor()
     try:
-        reader = own.execute(needed_columns(bundle, relation)).to_arrow_reader(batch_rows)
+        reader = own.execute(_select(bundle, relation)).to_arrow_reader(batch_rows)
         with pq.ParquetWriter(out, SCHEMA, compression="zstd") as writer:
-            count = 0
-            for batch in reader:
-                if batch.num_rows:
-                    writer.write_table(scored(bundle, batch))
-                    count += batch.num_rows
-            return count
+            return sum(_score_batch(bundle, batch, writer) for batch in reader)
     except duckdb.Error as error:
         raise BatchError(f"the features cannot be read for scoring: {error}") from error
     finally:
         own.close()
 
 
-def needed_columns(bundle: Bundle, relation: str) -> str:
+def _select(bundle: Bundle, relation: str) -> str:
     """Read what decisions take and no other column; all but categories as doubles, which hold every feature exactly."""
     categories = {feature.name for feature in bundle.features if feature.kind == "category"}
     columns = ["sk_id_curr"]
@@ -95,23 +90,9 @@ def needed_columns(bundle: Bundle, relation: str) -> str:
     return f"select {', '.join(columns)} from {relation}"  # noqa: S608 # names of a signed bundle, relation of the caller's code
 
 
-def finite(bundle: Bundle, batch: pa.RecordBatch) -> pa.Array:
-    """Tell of each row whether no input of the model is infinite: those that are cannot be encoded."""
-    good = np.ones(batch.num_rows, dtype=bool)
-    for feature in bundle.features:
-        if feature.kind != "category":
-            good &= ~np.isinf(batch.column(feature.name).to_numpy(zero_copy_only=False))
-    return pa.array(good)
-
-
-def scored(bundle: Bundle, batch: pa.RecordBatch) -> pa.Table:
-    """Decide on the rows of a batch of features, one row or more.
-
-    Raises
-    ------
-    EncodingError
-        An input is infinite.
-    """
+def _score_batch(bundle: Bundle, batch: Any, writer: Any) -> int:
+    if batch.num_rows == 0:
+        return 0
     scores = bundle.score(bundle.encode(_columns(bundle, batch)))
     ruled = {rule.feature: batch.column(rule.feature).to_pylist() for rule in bundle.policy.eligibility}
     outcomes = [
@@ -119,19 +100,22 @@ def scored(bundle: Bundle, batch: pa.RecordBatch) -> pa.Table:
         for row, pd in enumerate(scores.tolist())
     ]
     rows = int(batch.num_rows)
-    return pa.table(
-        [
-            batch.column("sk_id_curr").cast(pa.int64()),
-            pa.array(scores),
-            pa.array([outcome.decision for outcome in outcomes]),
-            pa.array([outcome.band for outcome in outcomes]),
-            pa.array([outcome.rule for outcome in outcomes], pa.string()),
-            pa.array([bundle.policy.score.points(pd) for pd in scores.tolist()], pa.int64()),
-            pa.array([bundle.version] * rows),
-            pa.array([policy_version(bundle)] * rows),
-        ],
-        schema=SCHEMA,
+    writer.write_table(
+        pa.table(
+            [
+                batch.column("sk_id_curr").cast(pa.int64()),
+                pa.array(scores),
+                pa.array([outcome.decision for outcome in outcomes]),
+                pa.array([outcome.band for outcome in outcomes]),
+                pa.array([outcome.rule for outcome in outcomes], pa.string()),
+                pa.array([bundle.policy.score.points(pd) for pd in scores.tolist()], pa.int64()),
+                pa.array([bundle.version] * rows),
+                pa.array([policy_version(bundle)] * rows),
+            ],
+            schema=SCHEMA,
+        )
     )
+    return rows
 
 
 def _columns(bundle: Bundle, batch: Any) -> Mapping[str, Any]:
