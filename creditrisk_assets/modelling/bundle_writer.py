@@ -30,6 +30,7 @@ from creditrisk_assets.modelling.bundle import (
     LAYOUT,
     MANIFEST,
     POINTER,
+    REASONS,
     SIGNATURE,
     TABLE,
     Bundle,
@@ -40,6 +41,7 @@ from creditrisk_assets.modelling.bundle import (
 )
 from creditrisk_assets.modelling.calibration import Calibrator
 from creditrisk_assets.modelling.explanation.explainer import Explainer
+from creditrisk_assets.modelling.explanation.principal import ReasonBook
 from creditrisk_assets.modelling.policy import Policy
 from creditrisk_assets.modelling.reference import Reference
 from creditrisk_assets.modelling.signing import public_bytes
@@ -66,6 +68,7 @@ class BundleContent:
     code_version: str
     explainer: Explainer | None = None  # of a model that decides on people
     reference_applicants: Mapping[str, Any] | None = None  # what is told of those it compares with; no row of theirs
+    reasons: ReasonBook | None = None  # where there is an explainer
 
 
 def golden_rows(
@@ -122,7 +125,8 @@ def write_bundle(
     Raises
     ------
     BundleError
-        The directory holds something, or the bundle written does not score its golden rows as given.
+        The directory holds something, the model can be explained and not told of, or the bundle written does not score its golden rows as
+        given.
     """
     out.mkdir(parents=True, exist_ok=True)
     if any(out.iterdir()):
@@ -155,11 +159,10 @@ def write_bundle(
     return Bundle.load(out, public)
 
 
-def publish_bundle(bundle: Path, bundles: Path, public_key: bytes) -> Path:
-    """Make a bundle the one the service follows.
+def store_bundle(bundle: Path, bundles: Path, public_key: bytes) -> Path:
+    """Put a bundle among those that can be published, without publishing it.
 
-    The files are copied beside the published versions, made durable, and moved into place in one step; then the pointer
-    is swapped. Killed at any moment, the service sees the old version or the new.
+    The files are copied beside the stored versions, made durable, and moved into place in one step.
 
     Parameters
     ----------
@@ -168,12 +171,12 @@ def publish_bundle(bundle: Path, bundles: Path, public_key: bytes) -> Path:
     bundles
         Directory of published bundles, `Settings.bundles`.
     public_key
-        The trusted key: a bundle that does not verify is not published.
+        The trusted key: a bundle that does not verify is not stored.
 
     Returns
     -------
     Path
-        The published directory.
+        The stored directory.
 
     Raises
     ------
@@ -194,8 +197,25 @@ def publish_bundle(bundle: Path, bundles: Path, public_key: bytes) -> Path:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     _sync(bundles)
-    write_atomically(bundles / POINTER, json.dumps({"version": read.version}))
     return target
+
+
+def publish_bundle(bundle: Path, bundles: Path, public_key: bytes) -> Path:
+    """Store a bundle and make it the one the service follows; killed at any moment, the service sees the old version or the new.
+
+    Parameters and errors are those of `store_bundle`.
+    """
+    target = store_bundle(bundle, bundles, public_key)
+    point_to(bundles, target.name)
+    return target
+
+
+def point_to(bundles: Path, version: str | None) -> None:
+    """Swap the pointer to a stored version; None: take the pointer away."""
+    if version is None:
+        (bundles / POINTER).unlink(missing_ok=True)
+    else:
+        write_atomically(bundles / POINTER, json.dumps({"version": version}))
 
 
 def _move_in(draft: Path, target: Path, public_key: bytes) -> None:
@@ -236,7 +256,11 @@ def _sync(path: Path) -> None:
 
 
 def _render(content: BundleContent) -> dict[str, bytes]:
-    explanation = {} if content.explainer is None else _render_explanation(content, content.explainer)
+    if (content.explainer is None) != (content.reasons is None):
+        raise BundleError("an explainer and reasons in words belong together: a bundle has both or none")
+    explanation = {}
+    if content.explainer is not None and content.reasons is not None:
+        explanation = _render_explanation(content, content.explainer, content.reasons)
     return explanation | {
         "calibrator.json": content.calibrator.to_json().encode(),
         "encoder.json": _json(render_features(content.features)),
@@ -249,12 +273,13 @@ def _render(content: BundleContent) -> dict[str, bytes]:
     }
 
 
-def _render_explanation(content: BundleContent, explainer: Explainer) -> dict[str, bytes]:
+def _render_explanation(content: BundleContent, explainer: Explainer, reasons: ReasonBook) -> dict[str, bytes]:
     golden = explainer.all_contributions(golden_matrix(Encoder(content.features), content.golden))
     return {
         EXPLANATION: _json(content.reference_applicants),
         GOLDEN_CONTRIBUTIONS: _array(golden),
         LAYOUT: explainer.layout(),
+        REASONS: reasons.to_json().encode(),
         TABLE: _array(explainer.table),
     }
 

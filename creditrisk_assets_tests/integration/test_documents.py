@@ -2,7 +2,6 @@
 
 import csv
 import itertools
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +25,7 @@ ELSEWHERE = {  # how a command of the README begins, and the test that runs what
     "KEY=": "creditrisk_assets_tests/serving/test_light.py",
     "curl -s http://127.0.0.1:8000/predict": "creditrisk_assets_tests/serving/test_light.py",
 }
-HERE = ("creditrisk ", "CREDITRISK_", "ls ", "printf ", "mv ")
+HERE = ("creditrisk ", "CREDITRISK_", "ls ")
 
 
 def instead(command: Command) -> str | None:
@@ -56,7 +55,6 @@ def prepared(graph: Graph, portfolio: Path, tmp_path: Path, monkeypatch: pytest.
             "DECISION": decided["decision_id"],
             "CALLER": "origination",
             "REQUEST_NUMBER": "request 17",
-            "GOOD_BUNDLE": json.loads((settings.bundles / "CURRENT").read_text())["version"],
             "SCORES": graph.lake.require("serving/batch_scores").data,
             "CREDITRISK_SERVING_HOLD_DAYS": 0,
         }.items():

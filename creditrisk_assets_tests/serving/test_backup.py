@@ -61,7 +61,6 @@ def test_what_was_answered_before_a_backup_under_load_is_restored_and_replays(
 
     elsewhere = settings_of(tmp_path / "elsewhere", monkeypatch)
     found = restore_backup(elsewhere, tmp_path / "backup")
-    assert found is not None
     assert (found.findings, found.checkpoints) == ([], 1)
     assert found.records >= len(answered)
     for decision in answered:
@@ -139,7 +138,6 @@ def test_a_log_on_postgresql_is_dumped_and_restored_into_an_empty_database(
             connection.execute(text(f"drop table {table}"))
     engine.dispose()
     found = restore_backup(elsewhere, tmp_path / "backup")
-    assert found is not None
     assert (found.findings, found.records) == ([], 1)
     assert "equal to the last bit" in CliRunner().invoke(serving_commands, ["replay", decision]).output
 

@@ -22,7 +22,12 @@ from creditrisk_serving.operations.databases import OwnDatabase, own_databases
 from creditrisk_serving.operations.migration import MigrationError, migrate, run_revisions
 from creditrisk_serving.settings import ServingSettings
 
-FIRST = {"decision_log": "decision_log_0001", "online_store": "online_store_0001", "alerts": "alerts_0001"}
+FIRST = {
+    "decision_log": "decision_log_0001",
+    "online_store": "online_store_0001",
+    "alerts": "alerts_0001",
+    "ledger": "ledger_0001",
+}
 EVERY = tuple(FIRST)
 
 
@@ -34,7 +39,7 @@ def own(
     monkeypatch.setenv("CREDITRISK_HOME", str(tmp_path / "home"))
     if request.param == "postgresql":
         url = request.getfixturevalue("empty_postgresql")
-        for name in ("ONLINE_STORE", "ALERTS_DATABASE", "SERVING_DECISIONS_URL"):
+        for name in ("ONLINE_STORE", "ALERTS_DATABASE", "REGISTRY_DATABASE", "SERVING_DECISIONS_URL"):
             monkeypatch.setenv(f"CREDITRISK_{name}", url)
     found = {one.schema.name: one for one in own_databases(ServingSettings())}
     return found.__getitem__
@@ -160,6 +165,7 @@ def test_the_command_says_what_became_of_each_and_refuses_what_no_database_has(
         ["decision_log", "not there yet"],
         ["online_store", "online_store_0001"],
         ["alerts", "not there yet"],
+        ["ledger", "not there yet"],
     ]
     reply = CliRunner().invoke(app, ["migrate", "--to", "nothing_0001"])
     assert "no database has a revision nothing_0001" in str(reply.exception)

@@ -30,7 +30,7 @@ def migrate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Bring the decision log, the online store and the alerts to this release's schema; stop what uses them first."""
+    """Bring decision log, online store, alerts and ledger to this release's schema; stop what uses them first."""
     from creditrisk_serving.operations.databases import own_databases  # noqa: PLC0415
     from creditrisk_serving.operations.migration import migrate as bring  # noqa: PLC0415
 
@@ -98,17 +98,18 @@ def restore(
 
     settings = ServingSettings()
     found = restore_backup(settings, source)
-    findings = [] if found is None else [one.message for one in found.findings]
     if as_json:
-        records = 0 if found is None else found.records
         sys.stdout.write(
-            json.dumps({"home": str(settings.platform.root), "records": records, "findings": findings}, indent=1) + "\n"
+            json.dumps(
+                {"home": str(settings.platform.root), "records": found.records, "findings": found.findings}, indent=1
+            )
+            + "\n"
         )
     else:
         console = Console(highlight=False, soft_wrap=True)
-        for words in findings:
+        for words in found.findings:
             console.print(f"  [bold]differs[/] {words}")
-        log = "no decision log" if found is None else f"{found.records} records in {found.chains} chains"
-        console.print(f"restored to {settings.platform.root}: {log}, {len(findings)} findings")
-    if findings:
+        log = f"{found.records} records in {found.chains} chains"
+        console.print(f"restored to {settings.platform.root}: {log}, {len(found.findings)} findings")
+    if found.findings:
         raise typer.Exit(1)

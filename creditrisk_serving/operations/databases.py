@@ -13,7 +13,9 @@ from sqlalchemy import MetaData
 from sqlalchemy.engine import URL, make_url
 
 from creditrisk_assets.monitoring.alerts import store as alerts
+from creditrisk_assets.registry import ledger
 from creditrisk_assets.schema_version import Schema
+from creditrisk_assets.settings import Settings
 from creditrisk_serving.decisions import database as decisions
 from creditrisk_serving.online import store as online
 from creditrisk_serving.settings import ServingSettings
@@ -53,12 +55,23 @@ def own_databases(settings: ServingSettings) -> tuple[OwnDatabase, ...]:
             lambda: online.OnlineStore(platform.online, platform.online_store_url).adopt(),
         ),
         OwnDatabase(alerts.SCHEMA, alerts.METADATA, make_url(alerts_url), lambda: _adopt_alerts(platform.alerts_url)),
+        OwnDatabase(
+            ledger.SCHEMA,
+            ledger.METADATA,
+            make_url(platform.registry_url.get_secret_value()),
+            lambda: _adopt_ledger(platform),
+        ),
     )
 
 
 def _adopt_decisions(url: str) -> None:
     with decisions.reading(url) as database:
         database.opened()
+
+
+def _adopt_ledger(platform: Settings) -> None:
+    with ledger.Ledger(platform.registry_url, platform.registry_checkpoints_file, b"") as opened:
+        opened.adopt()
 
 
 def _adopt_alerts(url: SecretStr) -> None:

@@ -5,14 +5,16 @@ What belongs here: verifying, copying, taking what journals held, verifying the 
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from creditrisk_assets.lake import sha256_file
+from creditrisk_assets.registry.ledger import Ledger
 from creditrisk_serving.cli import trusted_key
 from creditrisk_serving.decisions.checkpoints import read_checkpoints
 from creditrisk_serving.decisions.database import reading
 from creditrisk_serving.decisions.log import DecisionLog
-from creditrisk_serving.decisions.verification import Verification, verify_log
+from creditrisk_serving.decisions.verification import verify_log
 from creditrisk_serving.operations import postgresql
 from creditrisk_serving.operations.backup import FILES, FORMAT, LISTING, Backup, BackupError, places
 from creditrisk_serving.operations.databases import own_databases
@@ -40,13 +42,23 @@ def read_backup(source: Path) -> Backup:
     return found
 
 
-def restore_backup(settings: ServingSettings, source: Path) -> Verification | None:
+@dataclass(frozen=True)
+class Restored:
+    """What was proved of a restored home."""
+
+    records: int  # of the decision log
+    chains: int
+    checkpoints: int
+    findings: list[str]  # what is not as it was written, in the log or the registry's ledger
+
+
+def restore_backup(settings: ServingSettings, source: Path) -> Restored:
     """Put a backup into an empty home, take in what its journals held, and verify its log.
 
     Returns
     -------
-    Verification or None
-        What the chains and the signed checkpoints say; None: the backup holds no decision log.
+    Restored
+        What the chains and the signed checkpoints say.
 
     Raises
     ------
@@ -77,13 +89,18 @@ def restore_backup(settings: ServingSettings, source: Path) -> Verification | No
     return _proved(settings)
 
 
-def _proved(settings: ServingSettings) -> Verification | None:
+def _proved(settings: ServingSettings) -> Restored:
+    platform = settings.platform
+    with Ledger(platform.registry_url, platform.registry_checkpoints_file, trusted_key(settings)) as ledger:
+        wrong = list(ledger.verify().findings)
     database = next(one for one in own_databases(settings) if one.schema.name == "decision_log")
     if database.file is not None and not database.file.exists():
-        return None
+        return Restored(0, 0, 0, wrong)
     log = DecisionLog(settings.decision_log_url, settings.journal_directory, stored="database")
     log.database.check_schema()
     log.start()
     log.close()
     with reading(settings.decision_log_url) as opened:
-        return verify_log(opened, read_checkpoints(settings.checkpoints_file, trusted_key(settings)))
+        found = verify_log(opened, read_checkpoints(settings.checkpoints_file, trusted_key(settings)))
+    wrong += [f"{one.record or one.writer}: {one.message}" for one in found.findings]
+    return Restored(found.records, found.chains, found.checkpoints, wrong)
