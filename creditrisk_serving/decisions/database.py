@@ -46,7 +46,7 @@ from creditrisk_serving.decisions.schemas import Answered, BatchRecord, Review
 from creditrisk_serving.observability import LOG
 
 METADATA = sealing.METADATA  # one database holds all tables
-SCHEMA = Schema("decision_log", "decision_log_0002")
+SCHEMA = Schema("decision_log", "decision_log_0003")
 
 
 def _chained() -> tuple[Column[Any], ...]:

@@ -10,7 +10,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, create_engine, inspect
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
 
 from creditrisk_serving import migrations
 from creditrisk_serving.operations.databases import OwnDatabase
@@ -44,7 +44,7 @@ def migrate(database: OwnDatabase, to: str | None = None) -> tuple[str | None, s
     """
     if database.file is not None and not database.file.exists():
         return None, None
-    engine = create_engine(database.url, hide_parameters=True)
+    engine = _engine(database)
     try:
         with engine.connect() as connection:
             before = database.schema.version(connection)
@@ -58,6 +58,15 @@ def migrate(database: OwnDatabase, to: str | None = None) -> tuple[str | None, s
             return before, database.schema.version(connection)
     finally:
         engine.dispose()
+
+
+def _engine(database: OwnDatabase) -> Engine:
+    """Open a database; in SQLite too, steps are one transaction: the driver begins none before a table is changed."""
+    engine = create_engine(database.url, hide_parameters=True)
+    if database.file is not None:
+        event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("begin immediate"))
+    return engine
 
 
 def run_revisions(connection: Connection, database: OwnDatabase, to: str) -> None:
