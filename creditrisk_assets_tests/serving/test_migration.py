@@ -147,8 +147,10 @@ def test_the_service_and_its_command_refuse_to_start_on_another_schema_in_one_li
     with sqlite3.connect(published.home / "decisions.db") as connection:
         connection.execute("update decision_log_version set version_num = 'decision_log_0099'")
     connection.close()
+    client = Client(published.home)
     with pytest.raises(SchemaError, match="decision_log_0099"):
-        Client(published.home).__enter__()
+        client.__enter__()
+    client._runner.close()
     reply = CliRunner().invoke(serving_commands, ["serve", "--port", "18999"])
     assert str(reply.exception) == (
         "the database of the decision log is of schema decision_log_0099, this release reads decision_log_0003: stop what uses it "
