@@ -77,7 +77,7 @@ client: setup ## the Python client, generated from the OpenAPI document
 
 lock: setup ## resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/pip install --quiet uv
-	@$(BIN)/uv pip compile pyproject.toml $(foreach extra,assets serving azure kaggle dvc postgres spark research dev,--extra $(extra)) --python-version 3.11 --generate-hashes \
+	@$(BIN)/uv pip compile pyproject.toml $(foreach extra,assets serving azure kaggle dvc postgres spark traces research dev,--extra $(extra)) --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-annotate --no-header --no-strip-extras --quiet --output-file requirements.lock
 
 clean: ## delete everything the platform wrote (CREDITRISK_HOME)

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import psutil
 
 from creditrisk_assets.defs.vocabulary import LAUNCHED_BY_TAG, month_of, partition_of
 from creditrisk_assets.defs.vocabulary import MONTHS as PRODUCTION_MONTHS
+from creditrisk_assets.resources.processes import is_dead, own_tags
 from creditrisk_assets.settings import Settings
 
 LOCATIONS = "creditrisk.locations"  # entry point group: name -> function that builds a location's definitions
@@ -29,7 +29,6 @@ EVERYTHING = "*"
 MONTHS = "months"  # the group of assets of production months, which there may be none of
 APART = "research"  # the group of assets that take hours: left out of every selection that does not name it, or them
 LEFT_OUT = (APART, MONTHS)  # of every selection that does not name the group, or the asset
-PROCESS_TAG = "creditrisk/process"
 DAGSTER_YAML = Path(__file__).parents[1] / "dagster.yaml"
 
 
@@ -253,7 +252,7 @@ def _run_location(
         partition_key=partition,
         raise_on_error=False,
         run_config={"loggers": {"console": {}}},
-        tags={PROCESS_TAG: _process_identity(os.getpid()), LAUNCHED_BY_TAG: actor},
+        tags={**own_tags(), LAUNCHED_BY_TAG: actor},
     )
     if not outcome.success and not result.failures:
         result.failures.append(f"run {outcome.run_id} failed; see it in the UI (`make ui`)")
@@ -360,22 +359,7 @@ def _dead_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     open_runs = dg.RunsFilter(
         statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
     )
-    return [
-        run
-        for run in instance.get_runs(filters=open_runs)
-        if PROCESS_TAG in run.tags and not _alive(run.tags[PROCESS_TAG])
-    ]
-
-
-def _process_identity(pid: int) -> str:
-    return f"{pid}:{psutil.Process(pid).create_time():.2f}"
-
-
-def _alive(identity: str) -> bool:
-    try:
-        return _process_identity(int(identity.split(":", maxsplit=1)[0])) == identity
-    except psutil.NoSuchProcess:
-        return False
+    return [run for run in instance.get_runs(filters=open_runs) if is_dead(run.tags)]
 
 
 def _name(key: dg.AssetKey) -> str:

@@ -34,6 +34,7 @@ from creditrisk_serving.scoring.schemas import Prediction, Validation, WhatIf
 from creditrisk_serving.scoring.service import Scoring
 from creditrisk_serving.settings import ServingSettings
 from creditrisk_serving.state import Keys, Pool, Service
+from creditrisk_serving.tracing import Traces
 
 VERSION = "1"
 SHAPES = (
@@ -62,16 +63,21 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
     settings = settings or ServingSettings()
     metrics = Metrics(shared=settings.metrics_directory if settings.workers > 1 else None)
 
+    traces = Traces(settings.traces_endpoint)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service = build_service(settings, metrics, keys or KeyFile(settings.api_keys_file), apart=apart)
         app.state.service = service
         try:
+            await asyncio.to_thread(service.log.database.check_schema)
             await asyncio.to_thread(service.log.start)
+            await asyncio.to_thread(traces.start)
             await asyncio.to_thread(service.follower.start)
             yield
         finally:
             await asyncio.to_thread(close_service, service)
+            await asyncio.to_thread(traces.stop)
 
     app = FastAPI(
         title="Credit-risk scoring",
@@ -84,7 +90,7 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
     )
     errors.install(app)
     app.add_middleware(Direct, routes={("POST", "/predict"): predict_directly})
-    app.add_middleware(Observed, metrics=metrics, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(Observed, metrics=metrics, traces=traces, max_body_bytes=settings.max_body_bytes)
     for router in (scoring, decisions, recourse, health, sagemaker, desk):
         app.include_router(router)
     documented = cache(lambda: document(app, SHAPES))

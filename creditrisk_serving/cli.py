@@ -53,6 +53,7 @@ def serve(
             os.environ[f"{SERVING_PREFIX}{name}"] = str(value)  # read again by every worker process
     settings = ServingSettings()
     require_free_port(settings.host, settings.port)
+    refuse_other_schemas(settings)
     console = Console(stderr=True, highlight=False)
     if not settings.api_keys_file.exists():
         key = first_key(settings)
@@ -304,6 +305,27 @@ def require_free_port(host: str, port: int) -> None:
             raise RuntimeError(
                 f"{host}:{port} cannot be listened on ({error.strerror}); choose another with --port"
             ) from error
+
+
+def refuse_other_schemas(settings: ServingSettings) -> None:
+    """Refuse to start on databases that another release wrote.
+
+    Raises
+    ------
+    RuntimeError
+        One is of another schema; the message says what to do.
+    """
+    from creditrisk_serving.decisions.database import Database  # noqa: PLC0415
+    from creditrisk_serving.online.store import OnlineStore  # noqa: PLC0415
+
+    for database in (
+        Database(settings.decision_log_url),
+        OnlineStore(settings.platform.online, settings.platform.online_store_url),
+    ):
+        try:
+            database.check_schema()
+        finally:
+            database.close()
 
 
 def first_key(settings: ServingSettings) -> str:

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from creditrisk_serving.errors import BodyTooLargeError, ServiceError, problem
 from creditrisk_serving.observability import LOG, Metrics, RequestState, audit, place_of, request_id_of
+from creditrisk_serving.tracing import Traces
 
 # What OWASP's REST security cheat sheet asks of an API. Strict-Transport-Security is the proxy's: it speaks TLS, this service does not.
 # A response that sets one of them keeps its own value: a page loads scripts, an answer of the API never does.
@@ -32,13 +33,16 @@ class Observed:
         What it wraps.
     metrics
         Where requests are counted.
+    traces
+        Where their spans go.
     max_body_bytes
         Bodies past it are refused while they arrive, whatever their Content-Length said.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, traces: Traces, max_body_bytes: int) -> None:
         self.app = app
         self.metrics = metrics
+        self.traces = traces
         self.max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,6 +119,7 @@ class Observed:
             state.budget.charge(state.entities - 1)  # the first was paid for at the door
         if state.audited:
             audit(state, route, status)
+        self.traces.record(state, scope["method"], route, status, seconds, scope["headers"])
         LOG.info(
             "request",
             extra={

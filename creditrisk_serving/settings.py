@@ -80,6 +80,11 @@ class ServingSettings(BaseSettings):
         gt=0,
         description="Hours after which features of the online store, not confirmed by a run since, are told as stale.",
     )
+    traces_endpoint: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="OTLP address of an OpenTelemetry collector (`http://host:4318/v1/traces`); none: no traces.",
+    )
     family_max_age_hours: dict[str, float] = Field(
         default_factory=dict, description='The same for single families, as JSON: `{"bureau": 24}`.'
     )

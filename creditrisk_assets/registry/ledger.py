@@ -28,6 +28,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
+from creditrisk_assets.schema_version import Schema
+
 Kind = Literal[
     "registration", "gate", "comparison", "approver", "approval", "promotion", "rollback", "override", "alias"
 ]
@@ -38,10 +40,11 @@ GENESIS = hashlib.sha256(b"creditrisk registry ledger").hexdigest()
 ATTEMPTS = 20  # at the next place of the chain, while others append too
 ADVISORY_LOCK = 7041777  # PostgreSQL's, of whoever changes what is in use
 WAIT_SECONDS = 30
-_METADATA = MetaData()
+METADATA = MetaData()
+SCHEMA = Schema("ledger", "ledger_0001")
 _LEDGER = Table(
     "ledger",
-    _METADATA,
+    METADATA,
     Column("sequence", Integer, primary_key=True, autoincrement=False),
     Column("content", Text, nullable=False),  # canonical JSON of the event
     Column("hash", String(64), nullable=False),
@@ -173,6 +176,10 @@ class Ledger:
             return Entry(place, event, digest)
         raise LedgerError("the ledger is written to by too many at once; try again")
 
+    def adopt(self) -> None:
+        """Make the table where it is not there, and note the schema of one of a release without versions."""
+        self._open(make=True)
+
     def entries(self) -> tuple[Entry, ...]:
         """Read every entry, oldest first, unverified.
 
@@ -235,14 +242,18 @@ class Ledger:
                     connection.execute(text("select pg_advisory_unlock(:key)"), {"key": ADVISORY_LOCK})
 
     def _open(self, *, make: bool) -> Engine:
+        if make and self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
         if self._engine is None:
             arguments = {"timeout": WAIT_SECONDS} if self._url.get_backend_name() == "sqlite" else {}
-            self._engine = create_engine(self._url, connect_args=arguments)
+            engine = create_engine(self._url, connect_args=arguments)
+            with engine.connect() as connection:
+                SCHEMA.check(connection)
+            self._engine = engine
         if make:
-            if self._file is not None:
-                self._file.parent.mkdir(parents=True, exist_ok=True)
             with self._engine.begin() as connection:
                 connection.execute(CreateTable(_LEDGER, if_not_exists=True))
+                SCHEMA.note(connection)
         return self._engine
 
     @property

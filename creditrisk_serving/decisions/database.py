@@ -38,6 +38,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from creditrisk_assets.schema_version import Schema, SchemaError
 from creditrisk_serving.decisions import entries, sealing
 from creditrisk_serving.decisions.chain import genesis, link
 from creditrisk_serving.decisions.entries import Kind
@@ -45,6 +46,7 @@ from creditrisk_serving.decisions.schemas import Answered, BatchRecord, Review
 from creditrisk_serving.observability import LOG
 
 METADATA = sealing.METADATA  # one database holds all tables
+SCHEMA = Schema("decision_log", "decision_log_0003")
 
 
 def _chained() -> tuple[Column[Any], ...]:
@@ -154,7 +156,7 @@ ANSWERS = Table(
 PROBE = Table("probe", METADATA, Column("name", String(16), primary_key=True), Column("at", Float(53)))
 PROBE_SECONDS = 1.0
 PAGE = 500
-FAILURES = (SQLAlchemyError, OSError)
+FAILURES = (SQLAlchemyError, OSError, SchemaError)
 
 
 class DecisionLogError(RuntimeError):
@@ -401,8 +403,21 @@ class Database:
         cause = getattr(error, "orig", None) or error
         remedy = "check its disk, its permissions and CREDITRISK_SERVING_DECISIONS_URL"
         problem = f"the database of the decision log cannot be written ({type(cause).__name__}); {remedy}"
+        if isinstance(error, SchemaError):
+            problem = str(error)
         self._probed = (time.monotonic(), problem)
         return problem
+
+    def check_schema(self) -> None:
+        """Refuse a database of another schema; one that is not there, or cannot be reached now, is not refused.
+
+        Raises
+        ------
+        SchemaError
+            It is newer or older than this release reads.
+        """
+        with suppress(SQLAlchemyError, OSError):
+            self.opened()
 
     def close(self) -> None:
         """Close all connections."""
@@ -423,6 +438,8 @@ class Database:
                 self._engine = None
             if self._engine is None:
                 engine = _engine(self._url)
+                with engine.connect() as connection:
+                    SCHEMA.check(connection)
                 _create(engine)
                 self._engine, self._file = engine, _identity(self._url)
             return self._engine
@@ -444,6 +461,8 @@ def reading(url: str) -> Iterator[Database]:
     database = Database(url)
     try:
         yield database
+    except SchemaError as error:
+        raise DecisionLogError(str(error)) from None
     except FAILURES as error:
         cause = getattr(error, "orig", None) or error
         # No cause is chained: the words of a database may hold an applicant's values.
@@ -531,6 +550,7 @@ def _create(engine: Engine) -> None:
         for table in METADATA.sorted_tables:
             for index in sorted(table.indexes, key=lambda index: str(index.name)):
                 connection.execute(CreateIndex(index, if_not_exists=True))
+        SCHEMA.note(connection)
 
 
 def _lacking(engine: Engine) -> list[Column[Any]]:

@@ -48,6 +48,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateTable, DropTable
 
 from creditrisk_assets.lake import sha256_file
+from creditrisk_assets.schema_version import Schema, SchemaError
 from creditrisk_serving.online.layout import Layout, LayoutError
 
 PREFIX = "online_rows_"
@@ -59,6 +60,7 @@ READ_AT_ONCE = 50
 BUILD_LOCK = 0x0C5D1, 0x570E  # names the advisory lock of builders in PostgreSQL
 
 INDEX = MetaData()
+SCHEMA = Schema("online_store", "online_store_0001")
 SNAPSHOTS = Table(
     "online_snapshots",
     INDEX,
@@ -217,7 +219,7 @@ class OnlineStore:
         """
         name = f"{version[:16]}_{secrets.token_hex(4)}"
         table = _rows_table(name)
-        with self._building(), self._refusing("it cannot be written"):
+        with self.building(), self._refusing("it cannot be written"):
             with self._index().begin() as connection:
                 _create_index(connection)
             self._sweep()
@@ -259,7 +261,7 @@ class OnlineStore:
 
     def prune(self) -> list[str]:
         """Remove all snapshots but the current one and the newest besides; return the names of those removed."""
-        with self._building(), self._refusing("old snapshots cannot be removed"):
+        with self.building(), self._refusing("old snapshots cannot be removed"):
             current = self.current()
             with self._index().connect() as connection:
                 newest = (
@@ -272,6 +274,23 @@ class OnlineStore:
                 connection.execute(delete(SNAPSHOTS).where(SNAPSHOTS.c.name.in_(removed)))
             self._sweep()
         return removed
+
+    def check_schema(self) -> None:
+        """Refuse an index of another schema; one that is not there, or cannot be reached now, is not refused.
+
+        Raises
+        ------
+        SchemaError
+            It is newer or older than this release reads.
+        """
+        if self._url is not None or self._index_file.exists():
+            with contextlib.suppress(SQLAlchemyError, OSError):
+                self._index()
+
+    def adopt(self) -> None:
+        """Bring the index of a release without schema versions up to date."""
+        with self.building(), self._refusing("its index cannot be written"), self._index().begin() as connection:
+            _create_index(connection)
 
     def close(self) -> None:
         """Let go of the index."""
@@ -294,9 +313,12 @@ class OnlineStore:
                 self._directory.mkdir(parents=True, exist_ok=True)
                 self._index_file.touch(mode=0o600)  # features are personal data
                 url = URL.create("sqlite", database=str(self._index_file))
-                self._engine = create_engine(url, hide_parameters=True, connect_args={"timeout": 30})
+                engine = create_engine(url, hide_parameters=True, connect_args={"timeout": 30})
             else:
-                self._engine = create_engine(self._url, pool_pre_ping=True, hide_parameters=True)
+                engine = create_engine(self._url, pool_pre_ping=True, hide_parameters=True)
+            with engine.connect() as connection:
+                SCHEMA.check(connection)
+            self._engine = engine
         return self._engine
 
     def _rows_engine(self, name: str) -> Engine:
@@ -342,7 +364,7 @@ class OnlineStore:
                 connection.execute(DropTable(_rows_table(name), if_exists=True))
 
     @contextlib.contextmanager
-    def _building(self) -> Iterator[None]:
+    def building(self) -> Iterator[None]:
         """Wait until no other process builds or removes snapshots."""
         if self._url is None:
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -368,6 +390,8 @@ class OnlineStore:
         """Say in words what the database refused; its own message may hold a URL or a value."""
         try:
             yield
+        except SchemaError as error:
+            raise OnlineStoreError(str(error)) from None
         except (SQLAlchemyError, OSError) as error:
             cause = getattr(error, "orig", None) or error
             raise OnlineStoreError(f"the online store: {what} ({type(cause).__name__}); {REMEDY}") from error
@@ -515,6 +539,7 @@ def _write_rows(engine: Engine, table: Table, rows: Iterable[tuple[int, bytes]])
 def _create_index(connection: Any) -> None:
     for table in INDEX.sorted_tables:
         connection.execute(CreateTable(table, if_not_exists=True))
+    SCHEMA.note(connection)
 
 
 def _prepare_new_file(connection: Any, _record: Any) -> None:

@@ -45,6 +45,7 @@ from sqlalchemy.types import TypeDecorator
 from creditrisk_assets.monitoring.alerts.configuration import AlertPolicy
 from creditrisk_assets.monitoring.alerts.routing import AHEAD, Alert, Mute, Plan, State, plan
 from creditrisk_assets.monitoring.conditions import Observation
+from creditrisk_assets.schema_version import Schema, SchemaError
 
 PATIENCE = 8  # attempts after which a delivery no longer goes before younger ones of its channel
 LONGEST_PAUSE = timedelta(hours=1)  # between two attempts, whatever a receiver asks for
@@ -76,6 +77,7 @@ class Moment(TypeDecorator[datetime]):
 
 
 METADATA = MetaData()
+SCHEMA = Schema("alerts", "alerts_0002")
 ALERTS = Table(
     "alerts",
     METADATA,
@@ -389,6 +391,8 @@ class AlertStore:
             with self._engine.begin() as connection:
                 _exclude_others(connection)
                 yield connection
+        except SchemaError as error:
+            raise AlertStoreError(str(error)) from None
         except (SQLAlchemyError, OSError, ImportError) as error:  # a driver that is not installed is an import error
             cause = getattr(error, "orig", None) or error
             raise AlertStoreError(
@@ -407,10 +411,13 @@ class AlertStore:
             event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("begin immediate"))
         with engine.begin() as connection:
             _exclude_others(connection)
+            noted = SCHEMA.check(connection)
             for table in METADATA.sorted_tables:
                 connection.execute(CreateTable(table, if_not_exists=True))
                 for index in sorted(table.indexes, key=lambda index: str(index.name)):
                     connection.execute(CreateIndex(index, if_not_exists=True))
+            if noted is None:
+                SCHEMA.note(connection)
         return engine
 
 

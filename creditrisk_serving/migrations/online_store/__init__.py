@@ -1,0 +1,1 @@
+"""Revisions of the index of the online store."""
