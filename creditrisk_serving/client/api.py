@@ -17,6 +17,16 @@ class Contribution(msgspec.Struct, frozen=True, kw_only=True):
     contribution: float
 
 
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """One principal reason why an applicant was not approved, as it was told."""
+
+    code: str
+    text: str
+    group: str
+    contribution: float | None
+    value: str | None
+
+
 class ScoredApplicant(msgspec.Struct, frozen=True, kw_only=True):
     """The decision on one applicant."""
 
@@ -32,6 +42,7 @@ class ScoredApplicant(msgspec.Struct, frozen=True, kw_only=True):
     families: dict[str, str]
     outside_training: list[str]
     contributions: list[Contribution] | None
+    reasons: list[Reason] | None
     model_version: str
     policy_version: str
 
@@ -74,6 +85,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     families: dict[str, str]
     outside_training: list[str]
     contributions: list[Contribution] | None
+    reasons: list[Reason] | None
 
 
 class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,8 +148,69 @@ class StoredDecision(msgspec.Struct, frozen=True, kw_only=True):
     features: dict[str, Any] | None
     rule: str | None = None
     latency_ms: float | None = None
+    reasons: list[Reason] | None = None
     contributions: list[Contribution] | None = None
     reviews: list[Review] | None = None
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """A notice of adverse action, as it was issued."""
+
+    decision_id: str
+    notice_id: str
+    issued_at: str
+    due_by: str
+    caller: str
+    jurisdiction: str
+    document_sha256: str
+    document: str
+
+
+class ChangedField(msgspec.Struct, frozen=True, kw_only=True):
+    """A raw column before and after; of a history table, the sums over the rows that change."""
+
+    table: str
+    column: str
+    before: float
+    after: float
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing the applicant would do."""
+
+    action: str
+    text: str
+    fields: list[ChangedField]
+
+
+class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
+    """Changes that together would change the outcome, and what the service would answer then."""
+
+    changes: list[Change]
+    pd: float
+    outcome: str
+    band: str
+    rule: str | None
+    points: int
+
+
+class Recourse(msgspec.Struct, frozen=True, kw_only=True):
+    """What would change a decision; nothing was decided, nothing was stored."""
+
+    request_id: str
+    decision_id: str
+    decision: str
+    model_version: str
+    policy_version: str
+    stored: Literal[False] = False
+    pd_now: float
+    outcome_now: str
+    suggestions: list[Suggestion]
+    none_because: str | None
+    tried: int
+    out_of_reach: list[str]
+    fixed: list[str]
+    not_tried: list[str]
 
 
 class Liveness(msgspec.Struct, frozen=True, kw_only=True):
@@ -365,6 +438,42 @@ class Client:
             body={"reviewer": reviewer, "outcome": outcome, "reason": reason},
             repeatable=False,
             accepted=(201,),
+        )
+
+    def issue_notice(self, decision_id: str) -> Notice:
+        """Issue the notice of a decline, or of a referral that a person declined; asked again, the same notice is answered.
+
+        Raises
+        ------
+        ClientError
+            Refused (401, 403, 404, 409, 429, 503), or not answered.
+        """
+        return self._transport.call(
+            "POST", f"/decisions/{quote(decision_id, safe='')}/notice", Notice, repeatable=True, accepted=(201,)
+        )
+
+    def notice(self, decision_id: str) -> Notice:
+        """Return the notice that was issued: as JSON, or by `Accept` as a page (`text/html`) or as `application/pdf`.
+
+        Raises
+        ------
+        ClientError
+            Refused (401, 403, 404, 409, 429, 503), or not answered.
+        """
+        return self._transport.call(
+            "GET", f"/decisions/{quote(decision_id, safe='')}/notice", Notice, repeatable=True, accepted=(200,)
+        )
+
+    def recourse(self, *, decision_id: str) -> Recourse:
+        """Say what an applicant could do about a referral or decline, each suggestion scored again by the model in use.
+
+        Raises
+        ------
+        ClientError
+            Refused (400, 401, 403, 404, 409, 413, 422, 429, 503), or not answered.
+        """
+        return self._transport.call(
+            "POST", "/recourse", Recourse, body={"decision_id": decision_id}, repeatable=True, accepted=(200,)
         )
 
     def health(self) -> Liveness:
