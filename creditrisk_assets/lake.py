@@ -183,6 +183,10 @@ class Lake:
             raise LakeError(f"{key} was never published; run `creditrisk run --select {key}` or `creditrisk run` first")
         return found
 
+    def parts(self, key: str) -> tuple[str, ...]:
+        """Return the names of what was published below a key, `2026-05` for `monitoring/applications/2026-05`, ascending."""
+        return tuple(sorted(path.parent.name for path in self._home(key).glob(f"*/{POINTER}")))
+
     def reusable(
         self, key: str, *, code_version: str, inputs: Mapping[str, str], but: Collection[str] = ()
     ) -> tuple[Version | None, str]:

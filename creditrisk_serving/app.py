@@ -44,7 +44,7 @@ SHAPES = (
 )  # fmt: skip
 
 
-def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = None) -> FastAPI:
+def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = None, apart: bool = False) -> FastAPI:
     """Build the application.
 
     Parameters
@@ -53,6 +53,8 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
         None: read from the environment.
     keys
         Who knows API keys; None: the file of the settings.
+    apart
+        Whether decisions are taken into the database by a process of its own.
 
     Returns
     -------
@@ -64,7 +66,7 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        service = build_service(settings, metrics, keys or KeyFile(settings.api_keys_file))
+        service = build_service(settings, metrics, keys or KeyFile(settings.api_keys_file), apart=apart)
         app.state.service = service
         try:
             await asyncio.to_thread(service.log.start)
@@ -92,13 +94,14 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
     return app
 
 
-def build_service(settings: ServingSettings, metrics: Metrics, keys: Keys) -> Service:
+def build_service(settings: ServingSettings, metrics: Metrics, keys: Keys, *, apart: bool) -> Service:
     """Make the parts of a running app."""
     log = DecisionLog(
         settings.decision_log_url,
         settings.journal_directory,
         stored=settings.decisions_stored,
         room=settings.journal_bytes,
+        apart=apart,
     )
     follower = Follower(settings, metrics)
     limits = Limits(settings.max_applicants, settings.max_history_rows)

@@ -46,6 +46,7 @@ from creditrisk_assets.modelling.cross_validation import OutOfFold
 from creditrisk_assets.modelling.explanation import compile as compiling
 from creditrisk_assets.modelling.explanation import explainer, principal, reasons, reference_set, trees, words
 from creditrisk_assets.modelling.explanation.compile import compile_explainer
+from creditrisk_assets.modelling.explanation.principal import ReasonBook
 from creditrisk_assets.modelling.explanation.reasons import ReasonError, catalogue, compared
 from creditrisk_assets.modelling.explanation.reference_set import ReferenceSet, choose_reference
 from creditrisk_assets.modelling.fold_models import render_fold_models
@@ -231,11 +232,16 @@ def _write(
         code_version=MODEL_CODE,
         explainer=compile_explainer(model.model_text, references.rows) if references else None,
         reference_applicants=references.facts() if references else None,
-        reasons=compared(catalogue([i.name for i in model.inputs]), references.rows) if references else None,
+        reasons=_reasons(model, references) if references else None,
     )
     return bundle_writer.write_bundle(
         work.draft.path / name, content, signing_key(work.settings.keys, work.settings.signing_key)
     )
+
+
+def _reasons(model: TrainedModel, references: ReferenceSet) -> ReasonBook:
+    book = catalogue([item.name for item in model.inputs])
+    return compared(book, references.rows, {item.name: item.monotone for item in model.inputs})
 
 
 def _log(work: Work, model: TrainedModel, choice: InputChoice, written: Bundle) -> dict[str, str]:
@@ -243,7 +249,7 @@ def _log(work: Work, model: TrainedModel, choice: InputChoice, written: Bundle) 
     run: MlflowRun = work.context.resources.mlflow
     run_id = run.begin()
     work.context.instance.add_run_tags(work.context.run.run_id, {MLFLOW_RUN_TAG: run_id})
-    tags = {"dagster_run_id": work.context.run.run_id, "dagster_asset_key": MODEL}
+    tags = {"dagster_run_id": work.context.run.run_id, "dagster_asset_key": MODEL, "launched_by": work.launched_by}
     public = public_bytes(signing_key(work.settings.keys, work.settings.signing_key))
     return vars(tracking.log_training(model, choice, written, work.draft.path / BUNDLE, public, tags=tags))
 

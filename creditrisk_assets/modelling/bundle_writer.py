@@ -159,11 +159,10 @@ def write_bundle(
     return Bundle.load(out, public)
 
 
-def publish_bundle(bundle: Path, bundles: Path, public_key: bytes) -> Path:
-    """Make a bundle the one the service follows.
+def store_bundle(bundle: Path, bundles: Path, public_key: bytes) -> Path:
+    """Put a bundle among those that can be published, without publishing it.
 
-    The files are copied beside the published versions, made durable, and moved into place in one step; then the pointer
-    is swapped. Killed at any moment, the service sees the old version or the new.
+    The files are copied beside the stored versions, made durable, and moved into place in one step.
 
     Parameters
     ----------
@@ -172,12 +171,12 @@ def publish_bundle(bundle: Path, bundles: Path, public_key: bytes) -> Path:
     bundles
         Directory of published bundles, `Settings.bundles`.
     public_key
-        The trusted key: a bundle that does not verify is not published.
+        The trusted key: a bundle that does not verify is not stored.
 
     Returns
     -------
     Path
-        The published directory.
+        The stored directory.
 
     Raises
     ------
@@ -198,8 +197,25 @@ def publish_bundle(bundle: Path, bundles: Path, public_key: bytes) -> Path:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     _sync(bundles)
-    write_atomically(bundles / POINTER, json.dumps({"version": read.version}))
     return target
+
+
+def publish_bundle(bundle: Path, bundles: Path, public_key: bytes) -> Path:
+    """Store a bundle and make it the one the service follows; killed at any moment, the service sees the old version or the new.
+
+    Parameters and errors are those of `store_bundle`.
+    """
+    target = store_bundle(bundle, bundles, public_key)
+    point_to(bundles, target.name)
+    return target
+
+
+def point_to(bundles: Path, version: str | None) -> None:
+    """Swap the pointer to a stored version; None: take the pointer away."""
+    if version is None:
+        (bundles / POINTER).unlink(missing_ok=True)
+    else:
+        write_atomically(bundles / POINTER, json.dumps({"version": version}))
 
 
 def _move_in(draft: Path, target: Path, public_key: bytes) -> None:

@@ -213,7 +213,7 @@ def train_bundle(
         code_version="test",
         explainer=compile_explainer(booster.model_to_string(), matrix.astype(np.float32)),
         reference_applicants={"applicants": len(matrix)},
-        reasons=compared(catalogue([feature.name for feature in features]), matrix.astype(np.float32)),
+        reasons=compared(catalogue([feature.name for feature in features]), matrix.astype(np.float32), {}),
     )
     return write_bundle(out, content, signing_key(home / "keys"))
 

@@ -108,15 +108,15 @@ _ESTIMATED = {
     ],
     "reasons": [
         {
-            "code": "P-ANNUITY_ABOVE_INCOME",
+            "code": "RULE-ANNUITY_ABOVE_INCOME",
             "text": "The loan would take more than the whole income, or one of the two amounts is wrong",
             "group": "annuity_above_income",
             "contribution": None,
             "value": None,
         },
         {
-            "code": "R-7C1F2A9D",
-            "text": "Your application: yearly instalment of this loan per unit of income: higher than for applicants just approved",
+            "code": "APP-8FB95A",
+            "text": "Your application: instalment compared with yearly income – higher than for applicants just approved",
             "group": "application__annuity_income_ratio",
             "contribution": 0.412,
             "value": "1.88",

@@ -40,6 +40,7 @@ class Telling:
     value: str | None  # how its value is written: `amount`, `days`, …; None: it is not told
     median: float | None = None  # of the reference applicants; None: a category or flag, or known of none of them
     mean: float | None = None
+    monotone: int = 0  # which way the PD may move with it
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,10 @@ def largest(sums: NDArray[np.float64], most: int = MOST) -> NDArray[np.intp]:
 
 
 def state_of(telling: Telling, value: float) -> str:
-    """Tell what an applicant's value is, compared with the reference applicants'."""
+    """Tell what an applicant's value that raised the PD is, compared with the reference applicants'.
+
+    Where the PD may only rise or only fall with it, it was raised by reference applicants on one side alone, whatever their median.
+    """
     if value != value:  # noqa: PLR0124 - NaN
         return MISSING
     if telling.kind == "category":
@@ -196,6 +200,8 @@ def state_of(telling: Telling, value: float) -> str:
         return "yes" if value else "no"
     if telling.median is None or telling.mean is None:
         return "alone"
+    if telling.monotone:
+        return "above" if telling.monotone > 0 else "below"
     compared = telling.median if value != telling.median else telling.mean
     if value == compared:
         return "level"

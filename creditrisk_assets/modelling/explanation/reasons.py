@@ -119,8 +119,8 @@ def catalogue(names: Sequence[str], specs: Sequence[FeatureSpec] | None = None) 
     return book
 
 
-def compared(book: ReasonBook, rows: NDArray[np.float32]) -> ReasonBook:
-    """Add what a value is compared with: median and mean of the reference applicants who have one.
+def compared(book: ReasonBook, rows: NDArray[np.float32], monotone: Mapping[str, int]) -> ReasonBook:
+    """Add what a value is compared with: median and mean of the reference applicants who have one, and its monotone constraint.
 
     Parameters
     ----------
@@ -128,11 +128,15 @@ def compared(book: ReasonBook, rows: NDArray[np.float32]) -> ReasonBook:
         Of the model's inputs.
     rows
         (applicants, inputs) of the model's matrix, NaN where unknown.
+    monotone
+        Input -> which way the PD may move with it; one that is left out has no constraint.
     """
     tellings = []
     for telling, column in zip(book.tellings, rows.T.astype(np.float64), strict=True):
         if telling.kind == "numeric" and len(seen := column[~np.isnan(column)]):
-            tellings.append(replace(telling, median=float(np.median(seen)), mean=float(seen.mean())))
+            median, mean = float(np.median(seen)), float(seen.mean())
+            sign = monotone.get(telling.feature, 0)
+            tellings.append(replace(telling, median=median, mean=mean, monotone=sign))
         else:
             tellings.append(telling)
     return replace(book, tellings=tuple(tellings))

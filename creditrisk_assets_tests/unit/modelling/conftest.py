@@ -111,7 +111,7 @@ def reasons(training: Training, compared: ReferenceSet) -> ReasonBook:
         FeatureSpec(i.name, i.family, "count", i.kind, "DOUBLE", True, i.name.partition("__")[2], None, None, "")
         for i in inputs
     ]
-    return compared_with(catalogue([i.name for i in inputs], specs), compared.rows)
+    return compared_with(catalogue([i.name for i in inputs], specs), compared.rows, {})
 
 
 @pytest.fixture(scope="session")

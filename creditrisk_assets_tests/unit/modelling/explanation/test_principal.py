@@ -71,6 +71,13 @@ def test_a_text_says_what_the_value_is(place: int, value: float, state: str) -> 
     assert state_of(BOOK.tellings[place], value) == state
 
 
+@pytest.mark.parametrize(("monotone", "state"), [(-1, "below"), (1, "above"), (0, "above")])
+def test_a_monotone_constraint_says_which_side_raised_the_pd(monotone: int, state: str) -> None:
+    telling = replace(BOOK.tellings[0], monotone=monotone)
+    assert state_of(telling, 11.0) == state
+    assert state_of(telling, np.nan) == "missing"
+
+
 @pytest.mark.parametrize(
     ("place", "value", "written"),
     [

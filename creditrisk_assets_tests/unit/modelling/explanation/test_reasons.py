@@ -140,10 +140,10 @@ def test_too_large_a_group_is_refused() -> None:
 def test_values_are_compared_with_reference_applicants_who_have_one() -> None:
     numeric, flag = "application__income_amt", "application__has_car"
     rows = np.array([[1, 1], [np.nan, 0], [2, 1], [9, 1]], np.float32)
-    first, second = compared(catalogue([numeric, flag]), rows).tellings
-    assert (first.median, first.mean) == (2.0, 4.0)
-    assert (second.median, second.mean) == (None, None)
-    (unknown,) = compared(catalogue([numeric]), np.full((3, 1), np.nan, np.float32)).tellings
+    first, second = compared(catalogue([numeric, flag]), rows, {numeric: -1}).tellings
+    assert (first.median, first.mean, first.monotone) == (2.0, 4.0, -1)
+    assert (second.median, second.mean, second.monotone) == (None, None, 0)
+    (unknown,) = compared(catalogue([numeric]), np.full((3, 1), np.nan, np.float32), {}).tellings
     assert unknown.median is None
 
 
