@@ -69,6 +69,7 @@ azurite: ## the emulator of Azure Blob that tests of the connector talk to (need
 docs: setup ## the pages generated from the contracts
 	@$(BIN)/python -m creditrisk_assets.contracts.render.markdown docs/data-dictionary.md
 	@$(BIN)/python -m creditrisk_assets.features.catalogue > docs/feature-catalogue.md
+	@$(BIN)/python -m creditrisk_assets.modelling.explanation.catalogue_page > docs/reason-catalogue.md
 
 client: setup ## the Python client, generated from the OpenAPI document
 	@$(BIN)/python -m creditrisk_serving.client_generator

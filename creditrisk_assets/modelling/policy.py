@@ -86,6 +86,16 @@ class EligibilityRule(_Frozen):
             raise ValueError("`limit` belongs to `above` and `below`, and not to `missing`")
         return self
 
+    @property
+    def code(self) -> str:
+        """The code of its reason; it hangs on the name alone."""
+        return f"RULE-{self.name.upper()}"
+
+    @property
+    def told(self) -> str:
+        """Its reason as an applicant reads it."""
+        return f"{self.reason[0].upper()}{self.reason[1:]}"
+
     def applies(self, value: float | None) -> bool:
         """Tell whether the rule applies to a value; an unknown one is neither above nor below."""
         if value is None or math.isnan(value):

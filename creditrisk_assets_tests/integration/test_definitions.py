@@ -13,6 +13,7 @@ from creditrisk_serving import definitions as serving
 
 ALL = [*ARTEFACTS, *serving.ARTEFACTS]
 WITHOUT_CONTRACT = {
+    "governance/reasons",
     "model/pd",
     "monitoring/drift",
     "registry/version",

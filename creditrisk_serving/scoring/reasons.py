@@ -12,18 +12,11 @@ from creditrisk_assets.modelling.explanation.principal import MOST, Told
 from creditrisk_assets.modelling.policy import Decision, Policy
 from creditrisk_serving.decisions.schemas import Reason
 
-RULE = "RULE-"  # how the codes of hard rules begin
-
 
 def reason_codes(bundle: Bundle) -> tuple[str, ...]:
     """Give all codes a decision by a bundle can have: those of its policy's rules, then those of its model."""
     of_model = () if bundle.reasons is None else tuple(bundle.reasons.codes[group] for group in bundle.reasons.groups)
-    return (*(code_of_rule(rule.name) for rule in bundle.policy.eligibility), *of_model)
-
-
-def code_of_rule(name: str) -> str:
-    """Give a hard rule its code, which hangs on its name alone."""
-    return f"{RULE}{name.upper()}"
+    return (*(rule.code for rule in bundle.policy.eligibility), *of_model)
 
 
 def principal_reasons(
@@ -58,8 +51,8 @@ def principal_reasons(
 
 
 def _of_rule(policy: Policy, name: str) -> Reason:
-    text = next(rule.reason for rule in policy.eligibility if rule.name == name)
-    return Reason(code_of_rule(name), f"{text[0].upper()}{text[1:]}", name, None, None)
+    rule = next(rule for rule in policy.eligibility if rule.name == name)
+    return Reason(rule.code, rule.told, rule.name, None, None)
 
 
 def _of_model(told: Told) -> Reason:

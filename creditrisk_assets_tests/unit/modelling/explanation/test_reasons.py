@@ -2,11 +2,13 @@
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from creditrisk_assets.features.families import applicant_features
+from creditrisk_assets.modelling.explanation import catalogue_page
 from creditrisk_assets.modelling.explanation.principal import LARGEST_GROUP
 from creditrisk_assets.modelling.explanation.reasons import (
     WORDS,
@@ -149,3 +151,8 @@ def test_values_are_compared_with_reference_applicants_who_have_one() -> None:
 
 def test_every_state_has_words_of_its_own() -> None:
     assert len(set(WORDS.values())) == len(WORDS)
+
+
+def test_the_catalogue_page_is_what_the_code_renders() -> None:
+    committed = Path(catalogue_page.__file__).parents[3] / "docs" / "reason-catalogue.md"
+    assert committed.read_text("utf-8") == catalogue_page.render(), "run `make docs`"
