@@ -4,7 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import yaml
 from typer.testing import CliRunner
 
 from creditrisk_assets.modelling.policy import load_policy
-from creditrisk_assets_tests.serving.client import Client
+from creditrisk_assets_tests.serving.client import LENDER, Client
 from creditrisk_assets_tests.serving.conftest import Published
 from creditrisk_assets_tests.serving.portfolio import Portfolio
 from creditrisk_assets_tests.serving.records import record
@@ -29,22 +29,7 @@ from creditrisk_serving.notices.letter import LetterError, due_by, letter, rende
 from creditrisk_serving.notices.pdf import FontError, render_pdf
 from creditrisk_serving.notices.service import due, issue
 
-OFFICE = {"name": "Office <of> Credit & Co", "address": "1 Square, City"}
-FACTS: dict[str, Any] = {
-    "jurisdiction": "us",
-    "creditor": {"name": "Example Credit Union", "address": "1 Main Street", "contact": "1-800-555-0100"},
-    "us": {
-        "federal_agency": OFFICE,
-        "reporting_agency": {"name": "Reporting, Inc.", "address": "PO Box 1", "telephone": "1-800-555-0199"},
-        "score": {"name": "Application score", "lowest": 300, "highest": 850},
-    },
-    "eu": {
-        "human_review": {"where": "review@example.eu", "within_days": 14},
-        "supervisory_authority": OFFICE,
-        "credit_register": {"name": "Register", "address": "2 Street"},
-    },
-}
-FACTS["uk"] = FACTS["eu"]
+FACTS: dict[str, Any] = yaml.safe_load(LENDER.read_text())
 REASONS = [
     Reason("RULE-A", "The instalment exceeds the income.", "a", None, None),
     Reason("B1", "Late instalments: higher than for applicants just approved.", "b", 0.4, "0.3"),
@@ -264,48 +249,35 @@ def replace(review: Review, decision_id: str, review_id: str) -> Review:
     return msgspec.structs.replace(review, decision_id=decision_id, review_id=review_id)
 
 
-@pytest.fixture(scope="module")
-def facts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("lender") / "notice.yaml"
-    path.write_text(yaml.safe_dump(FACTS))
-    return path
-
-
 @pytest.fixture
-def noticing(published: Published, facts: Path) -> Iterator[Client]:
-    with Client(published.home, notice=facts) as found:
-        yield found
-
-
-@pytest.fixture
-def decisions(noticing: Client, portfolio: Portfolio) -> Callable[[str], str]:
-    found = noticing.post("/predict", {"applicant_ids": portfolio.applicants}).json()["decisions"]
+def decisions(client: Client, portfolio: Portfolio) -> Callable[[str], str]:
+    found = client.post("/predict", {"applicant_ids": portfolio.applicants}).json()["decisions"]
     return lambda outcome: next(one["decision_id"] for one in found if one["decision"] == outcome)
 
 
-def test_a_notice_is_issued_once_and_read_in_three_forms(noticing: Client, decisions: Callable[[str], str]) -> None:
+def test_a_notice_is_issued_once_and_read_in_three_forms(client: Client, decisions: Callable[[str], str]) -> None:
     path = f"/decisions/{decisions('decline')}/notice"
-    assert (noticing.get(path).status, noticing.get(path).json()["type"]) == (
+    assert (client.get(path).status, client.get(path).json()["type"]) == (
         404,
         "urn:creditrisk:problem:notice-not-found",
     )
-    first = noticing.post(path, b"")
+    first = client.post(path, b"")
     assert first.status == 201, first.body
     told = first.json()
     assert told["document_sha256"] == hashlib.sha256(told["document"].encode()).hexdigest()
-    stored = noticing.get(f"/decisions/{told['decision_id']}").json()
+    stored = client.get(f"/decisions/{told['decision_id']}").json()
     assert 1 <= told["document"].split("Key factors")[0].count("<li>") == len(stored["reasons"]) <= 4
     assert stored["reasons"][0]["text"].split(":")[0] in told["document"].replace("&#39;", "'")
-    assert noticing.post(path, b"").json() == told == noticing.get(path).json()
-    as_page, as_pdf = noticing.get(path, accept="text/html"), noticing.get(path, accept="application/pdf")
+    assert client.post(path, b"").json() == told == client.get(path).json()
+    as_page, as_pdf = client.get(path, accept="text/html"), client.get(path, accept="application/pdf")
     assert as_page.body.decode() == told["document"]
     assert as_pdf.body.startswith(b"%PDF-")
     assert "default-src 'none'" in as_page.headers["content-security-policy"]
 
 
-def test_what_gets_no_notice_is_refused_with_the_reason(noticing: Client, decisions: Callable[[str], str]) -> None:
+def test_what_gets_no_notice_is_refused_with_the_reason(client: Client, decisions: Callable[[str], str]) -> None:
     def refused(decision_id: str) -> str:
-        reply = noticing.post(f"/decisions/{decision_id}/notice", b"")
+        reply = client.post(f"/decisions/{decision_id}/notice", b"")
         assert (reply.status, reply.json()["type"]) == (409, "urn:creditrisk:problem:notice-refused")
         return str(reply.json()["detail"])
 
@@ -313,30 +285,30 @@ def test_what_gets_no_notice_is_refused_with_the_reason(noticing: Client, decisi
     referral = decisions("refer")
     assert "has not decided" in refused(referral)
     review = {"reviewer": "A", "outcome": "approve", "reason": "Payslips seen."}
-    noticing.post(f"/decisions/{referral}/review", review)
+    client.post(f"/decisions/{referral}/review", review)
     assert "a person approved" in refused(referral)
-    noticing.post(f"/decisions/{referral}/review", {**review, "outcome": "decline", "reason": "Employer not found."})
-    assert "Employer not found." in noticing.post(f"/decisions/{referral}/notice", b"").json()["document"]
-    assert noticing.post(f"/decisions/{'0' * 32}/notice", b"").status == 404
+    client.post(f"/decisions/{referral}/review", {**review, "outcome": "decline", "reason": "Employer not found."})
+    assert "Employer not found." in client.post(f"/decisions/{referral}/notice", b"").json()["document"]
+    assert client.post(f"/decisions/{'0' * 32}/notice", b"").status == 404
 
 
 def test_of_an_erased_applicant_no_notice_is_issued_nor_read(
-    noticing: Client, decisions: Callable[[str], str], portfolio: Portfolio
+    client: Client, decisions: Callable[[str], str], portfolio: Portfolio
 ) -> None:
     one = decisions("decline")
-    applicant = noticing.get(f"/decisions/{one}").json()["applicant_id"]
-    assert noticing.service.log.flush()
+    applicant = client.get(f"/decisions/{one}").json()["applicant_id"]
+    assert client.service.log.flush()
     path = f"/decisions/{one}/notice"
-    other = noticing.post("/predict", {"applicant_ids": [applicant]}).json()["decisions"][0]["decision_id"]
-    assert noticing.post(path, b"").status == 201
-    assert noticing.service.log.flush()
-    noticing.service.log.database.erase(applicant)
-    for reply in (noticing.get(path), noticing.post(path, b""), noticing.post(f"/decisions/{other}/notice", b"")):
+    other = client.post("/predict", {"applicant_ids": [applicant]}).json()["decisions"][0]["decision_id"]
+    assert client.post(path, b"").status == 201
+    assert client.service.log.flush()
+    client.service.log.database.erase(applicant)
+    for reply in (client.get(path), client.post(path, b""), client.post(f"/decisions/{other}/notice", b"")):
         assert (reply.status, "erased" in reply.json()["detail"]) == (409, True)
 
 
 def test_the_policy_told_is_the_one_that_decided_or_none(
-    noticing: Client, decisions: Callable[[str], str], published: Published
+    client: Client, decisions: Callable[[str], str], published: Published
 ) -> None:
     one = decisions("decline")
     bundle = published.home / "bundles" / published.champion
@@ -348,17 +320,17 @@ def test_the_policy_told_is_the_one_that_decided_or_none(
     ):
         spoil()
         with pytest.raises(ServiceError, match=words):
-            issue(noticing.service.log, noticing.settings, one, request_id="r", caller="k")
+            issue(client.service.log, client.settings, one, request_id="r", caller="k")
 
 
 def test_the_commands_write_a_notice_and_list_what_is_due(
-    published: Published, facts: Path, portfolio: Portfolio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    published: Published, portfolio: Portfolio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with Client(published.home, notice=facts) as client:
+    with Client(published.home) as client:
         found = client.post("/predict", {"applicant_ids": portfolio.applicants}).json()["decisions"]
     mine = [one["decision_id"] for one in found if one["decision"] == "decline"]
     monkeypatch.setenv("CREDITRISK_HOME", str(published.home))
-    monkeypatch.setenv("CREDITRISK_SERVING_NOTICE", str(facts))
+    monkeypatch.setenv("CREDITRISK_SERVING_NOTICE", str(LENDER))
     run = CliRunner()
     listed = json.loads(run.invoke(app, ["notices", "due", "--json"]).output)
     assert sorted(one["decision_id"] for one in listed) == sorted(mine)

@@ -21,16 +21,19 @@ from creditrisk_serving.errors import (
     OverloadedError,
     documented,
 )
-from creditrisk_serving.notices.examples import ISSUED
+from creditrisk_serving.notices.examples import ISSUED, PAGE, PDF
 from creditrisk_serving.notices.schemas import Notice
 from creditrisk_serving.notices.service import as_pdf, issue, read
 from creditrisk_serving.observability import request_state
 from creditrisk_serving.state import Service, service_of
 
-HTML, PDF = "text/html", "application/pdf"
-PAGE = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'", "Cache-Control": "no-store"}
+HTML, PRINT = "text/html", "application/pdf"
+HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'", "Cache-Control": "no-store"}
 ANSWERED = answers(Notice, "The notice, as it was issued.", issued=ISSUED)
-ANSWERED["content"] |= {HTML: {"schema": {"type": "string"}}, PDF: {"schema": {"type": "string", "format": "binary"}}}
+ANSWERED["content"] |= {
+    HTML: {"schema": {"type": "string"}, "examples": {"page": {"value": PAGE}}},
+    PRINT: {"schema": {"type": "string", "format": "binary"}, "examples": {"pdf": {"value": PDF}}},
+}
 router = APIRouter(tags=["decisions"])
 
 
@@ -78,9 +81,9 @@ async def issue_notice(decision_id: str, request: Request, caller: CaseCaller) -
 async def read_notice(decision_id: str, request: Request, caller: CaseCaller) -> Response:
     """Return the notice that was issued: as JSON, or by `Accept` as a page (`text/html`) or as `application/pdf`."""
     service, accepted = service_of(request), request.headers.get("accept", "")
-    media_type = next((kind for kind in (PDF, HTML) if kind in accepted), JSON)
+    media_type = next((kind for kind in (PRINT, HTML) if kind in accepted), JSON)
     content = await service.pool.run(_read, service, decision_id, media_type)
-    return Response(content, media_type=media_type, headers=PAGE)
+    return Response(content, media_type=media_type, headers=HEADERS)
 
 
 def _issue(service: Service, decision_id: str, request_id: str, caller: str) -> bytes:
@@ -92,7 +95,7 @@ def _read(service: Service, decision_id: str, media_type: str) -> bytes:
     if media_type == JSON:
         return _told(found)
     document = str(found.document)
-    return as_pdf(document, found.issued_at, service.settings) if media_type == PDF else document.encode()
+    return as_pdf(document, found.issued_at, service.settings) if media_type == PRINT else document.encode()
 
 
 def _told(record: NoticeRecord) -> bytes:

@@ -7,6 +7,8 @@ from typing import Any
 
 from creditrisk_serving.scoring.examples import PREDICTED_EXAMPLE
 
+PAGE = '<!doctype html>\n<html lang="en">…'
+PDF = "%PDF-1.3…"
 ISSUED: dict[str, Any] = {
     "decision_id": PREDICTED_EXAMPLE["decisions"][0]["decision_id"],
     "notice_id": "01a22c505e8c1b6b0b3b0a54f2a1f0d1",
