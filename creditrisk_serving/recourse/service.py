@@ -54,6 +54,7 @@ def recourse(log: DecisionLog, scoring: Scoring, body: bytes, request_id: str) -
             decision=record.decision,
             model_version=bundle.version,
             policy_version=champion.policy_version,
+            stored=False,
             pd_now=now.pd,
             outcome_now=now.outcome.decision,
             suggestions=[_suggestion(way, bundle) for way in found.ways],
