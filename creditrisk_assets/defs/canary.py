@@ -27,7 +27,7 @@ from creditrisk_assets.defs.artefact import (
 )
 from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
-from creditrisk_assets.defs.evaluation import EVALUATION, encode_part, open_test_part, rival_bundle, segments_of
+from creditrisk_assets.defs.evaluation import EVALUATION, open_test_part, rival_bundle, segments_of
 from creditrisk_assets.defs.governance import REGISTRY, gate_figures
 from creditrisk_assets.defs.promotion import CANARY, record_comparison, settle
 from creditrisk_assets.defs.split import SPLIT_TEST
@@ -39,6 +39,7 @@ from creditrisk_assets.modelling.bundle import Bundle, BundleError, follow
 from creditrisk_assets.modelling.evaluation import evaluate
 from creditrisk_assets.modelling.explanation.reasons import group_features
 from creditrisk_assets.modelling.inputs import InputChoice
+from creditrisk_assets.modelling.part_scores import encode_part
 from creditrisk_assets.modelling.policy import CanaryLimits, Policy, PolicyError, load_policy
 from creditrisk_assets.modelling.signing import public_bytes, signing_key
 from creditrisk_assets.modelling.tables import Part, read_part

@@ -17,7 +17,6 @@ from creditrisk_assets.defs.artefact import (
     require_one_lineage,
     table_of,
 )
-from creditrisk_assets.defs.evaluation import columns_of
 from creditrisk_assets.defs.split import SPLIT_TEST
 from creditrisk_assets.defs.training import BUNDLE, MODEL, REFERENCE_APPLICANTS, choose
 from creditrisk_assets.defs.vocabulary import Describe
@@ -30,6 +29,7 @@ from creditrisk_assets.modelling.explanation.fidelity import DISCLOSED, EVERY, R
 from creditrisk_assets.modelling.explanation.principal import BookError
 from creditrisk_assets.modelling.explanation.reference_set import draw
 from creditrisk_assets.modelling.inputs import ModelInput
+from creditrisk_assets.modelling.part_scores import columns_of
 from creditrisk_assets.modelling.signing import public_bytes, signing_key
 from creditrisk_assets.modelling.tables import read_part
 from creditrisk_assets.settings import Settings

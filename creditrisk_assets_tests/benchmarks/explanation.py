@@ -1,4 +1,4 @@
-"""What contributions cost: compiling the explainer of the published model, and one applicant, beside the `shap` package.
+"""What reasons cost: compiling the explainer of the published model, one applicant's contributions and reasons, beside the `shap` package.
 
     CREDITRISK_HOME=.creditrisk python -m creditrisk_assets_tests.benchmarks.explanation
 
@@ -20,6 +20,8 @@ from creditrisk_assets.lake import Lake
 from creditrisk_assets.modelling.booster import leaf_counts
 from creditrisk_assets.modelling.bundle import Bundle, follow, read_public_key
 from creditrisk_assets.modelling.explanation.compile import compile_explainer
+from creditrisk_assets.modelling.explanation.explainer import Explainer
+from creditrisk_assets.modelling.explanation.principal import ReasonBook
 from creditrisk_assets.modelling.explanation.reference_set import APPLICANTS
 from creditrisk_assets.modelling.inputs import ModelInput
 from creditrisk_assets.modelling.tables import sample_part
@@ -48,19 +50,24 @@ def main() -> None:
     references, others = matrix[just].astype(np.float32), np.delete(matrix, just, axis=0)[:ASKED]
     compiled = seconds(lambda: compile_explainer(text, references))
     explainer = compile_explainer(text, references)
-    rows = [row.tobytes() for row in others.astype(np.float32)]
+    rows = list(others.astype(np.float32))
     ours = min(seconds(lambda: [explainer.contributions(row) for row in rows]) / len(rows) for _ in range(ROUNDS))
+    if (book := bundle.reasons) is None:
+        raise SystemExit("the published bundle was made without reasons; run `creditrisk run` with this release first")
+    told = min(seconds(lambda: _tell(bundle, book, explainer, rows)) / len(rows) for _ in range(ROUNDS))
     found, margins = explainer.all_contributions(others), bundle.booster.margins(others)
     gap = np.abs(found.sum(axis=1) + explainer.base - margins).max()
     oracle, theirs, difference = _shap(text, references, others[:ASKED_OF_SHAP], found[:ASKED_OF_SHAP])
     leaves = leaf_counts(text)
-    table = Table("", "", title=f"contributions, {len(references)} reference applicants")
+    table = Table("", "", title=f"reasons, {len(references)} reference applicants")
     for name, value in (
         ("trees, leaves, inputs", f"{len(leaves)}, {sum(leaves):,}, {explainer.inputs}"),
         ("blocks, look-ups, leaves without a table", _sizes(explainer)),
         ("table, layout", f"{explainer.table.nbytes / 1e6:.1f} MB, {len(explainer.layout()) / 1e6:.1f} MB"),
         ("compiled in", f"{compiled:.1f} s"),
-        ("one applicant", f"{ours * 1e3:.2f} ms"),
+        ("groups", f"{len(book.groups):,}"),
+        ("one applicant, contributions", f"{ours * 1e3:.2f} ms"),
+        ("one applicant, principal reasons with them", f"{told * 1e3:.2f} ms"),
         ("the shap package, one applicant", f"{theirs * 1e3:.1f} ms"),
         ("sum beside the margin, at most", f"{gap:.1e}"),
         ("the package's sum beside the margin", f"{np.abs(oracle - margins[:ASKED_OF_SHAP]).max():.1e}"),
@@ -68,6 +75,12 @@ def main() -> None:
     ):
         table.add_row(name, value)
     Console().print(table)
+
+
+def _tell(bundle: Bundle, book: ReasonBook, explainer: Explainer, rows: list[np.ndarray]) -> None:
+    """Find the principal reasons of applicants, contributions and words included."""
+    for row in rows:
+        book.principal(explainer.contributions(row), row, bundle.categories)
 
 
 def _sizes(explainer: Any) -> str:

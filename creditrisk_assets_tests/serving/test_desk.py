@@ -247,7 +247,7 @@ def test_decide_pressed_again_after_a_lost_answer_makes_no_second_decision(desk:
 def test_reasons_and_contributions_are_shown_when_the_answer_holds_them_and_are_never_markup(desk: Desk) -> None:
     page = desk.enter()
     told = [
-        {"code": "RULE-A", "text": "A <b>rule</b>", "group": "a", "contribution": None, "value": None},
+        {"code": "RULE-A", "text": "A <b>rule</b>", "group": "a"},
         {"code": "BUR-1", "text": "Debt – higher", "group": "b", "contribution": 0.5, "value": "1,200"},
     ]
     found = [{"feature": "<i>bureau__x</i>", "contribution": 0.5}, {"feature": "application__y", "contribution": -0.25}]

@@ -12,14 +12,14 @@ SAID = r"^[^\x00]*[^\x00\s][^\x00]*$"  # some words, and nothing PostgreSQL has 
 JSON_COLUMNS = ("families", "feature_versions", "input", "features", "reasons")
 
 
-class Reason(msgspec.Struct, frozen=True):
-    """One principal reason why an applicant was not approved, as it was told."""
+class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One principal reason why an applicant was not approved, as it was told; what does not apply is left out."""
 
     code: str  # the same for the same reason in every version
     text: str
     group: str  # of the features that are told of together, or the hard rule
-    contribution: float | None  # what the group adds to the margin; null: a hard rule
-    value: str | None  # of the feature the text is of, where it can be told
+    contribution: float | None = None  # what the group adds to the margin; none: a hard rule
+    value: str | None = None  # of the feature the text is of, where it can be told
 
 
 class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -111,8 +111,6 @@ _ESTIMATED = {
             "code": "RULE-ANNUITY_ABOVE_INCOME",
             "text": "The loan would take more than the whole income, or one of the two amounts is wrong",
             "group": "annuity_above_income",
-            "contribution": None,
-            "value": None,
         },
         {
             "code": "APP-8FB95A",

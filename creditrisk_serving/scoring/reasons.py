@@ -52,7 +52,7 @@ def principal_reasons(
 
 def _of_rule(policy: Policy, name: str) -> Reason:
     rule = next(rule for rule in policy.eligibility if rule.name == name)
-    return Reason(rule.code, rule.told, rule.name, None, None)
+    return Reason(rule.code, rule.told, rule.name)
 
 
 def _of_model(told: Told) -> Reason:

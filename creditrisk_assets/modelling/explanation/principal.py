@@ -9,7 +9,7 @@ Contributions are summed within groups before they are ranked: features that say
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 
 import numpy as np
@@ -29,7 +29,7 @@ class BookError(ValueError):
     """A book of reasons does not hold what it should; the message names the feature."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Telling:
     """How a feature is told of."""
 
@@ -43,7 +43,7 @@ class Telling:
     monotone: int = 0  # which way the PD may move with it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Told:
     """One principal reason."""
 
@@ -158,7 +158,7 @@ class ReasonBook:
 
     def to_json(self) -> str:
         """Render as canonical JSON."""
-        told = [vars(telling) for telling in self.tellings]
+        told = [asdict(telling) for telling in self.tellings]
         content = {"codes": dict(self.codes), "features": told, "words": dict(self.words)}
         return json.dumps(content, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
 

@@ -56,7 +56,7 @@ function reasons(found) {
   const most = Math.max(...found.map((one) => one.contribution || 0)) || 1;
   return make("section", {}, make("h3", {}, "Principal reasons"), make("ol", { class: "reasons" }, found.map((one) => make("li", {},
     make("p", {}, one.text, one.value ? make("strong", {}, ` (${one.value})`) : null),
-    one.contribution === null ? make("p", { class: "quiet" }, "A hard rule of the policy")
+    one.contribution === undefined ? make("p", { class: "quiet" }, "A hard rule of the policy")
       : make("meter", { min: 0, max: most, value: one.contribution, "aria-hidden": "true" }),
     make("code", { class: "quiet" }, one.code)))));
 }
