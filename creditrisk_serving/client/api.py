@@ -18,13 +18,13 @@ class Contribution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
-    """One principal reason why an applicant was not approved, as it was told."""
+    """One principal reason why an applicant was not approved, as it was told; what does not apply is left out."""
 
     code: str
     text: str
     group: str
-    contribution: float | None
-    value: str | None
+    contribution: float | None = None
+    value: str | None = None
 
 
 class ScoredApplicant(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,13 +184,13 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
-    """Changes that together would change the outcome, and what the service would answer then."""
+    """Changes that together would change the outcome, and what the service would answer then; no rule: the PD would decide."""
 
     changes: list[Change]
     pd: float
     outcome: str
     band: str
-    rule: str | None
+    rule: str | None = None
     points: int
 
 
@@ -202,11 +202,11 @@ class Recourse(msgspec.Struct, frozen=True, kw_only=True):
     decision: str
     model_version: str
     policy_version: str
-    stored: Literal[False] = False
+    stored: Literal[False]
     pd_now: float
     outcome_now: str
     suggestions: list[Suggestion]
-    none_because: str | None
+    none_because: str | None = None
     tried: int
     out_of_reach: list[str]
     fixed: list[str]
