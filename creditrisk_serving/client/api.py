@@ -206,7 +206,7 @@ class Recourse(msgspec.Struct, frozen=True, kw_only=True):
     pd_now: float
     outcome_now: str
     suggestions: list[Suggestion]
-    none_because: str | None = None
+    none_because: str
     tried: int
     out_of_reach: list[str]
     fixed: list[str]

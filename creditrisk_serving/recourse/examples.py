@@ -36,6 +36,7 @@ FOUND: dict[str, Any] = {
             "points": 546,
         }
     ],
+    "none_because": "",
     "tried": 24,
     "out_of_reach": ["bureau__credits_count"],
     "fixed": ["How earlier loans, cards and instalments were repaid. It changes only with time."],

@@ -43,7 +43,7 @@ class Suggestion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     points: int
 
 
-class Recourse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Recourse(msgspec.Struct, frozen=True, kw_only=True):
     """What would change a decision; nothing was decided, nothing was stored."""
 
     request_id: str
@@ -55,7 +55,7 @@ class Recourse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pd_now: float  # of the application as it was sent, by the model in use
     outcome_now: str
     suggestions: Sequence[Suggestion]  # the best first
-    none_because: str | None = None  # left out: there are suggestions
+    none_because: str  # why there are no suggestions; empty where there are
     tried: int  # applications scored for this answer
     out_of_reach: Sequence[str]  # inputs that raised the PD and that nothing tried changes
     fixed: Sequence[str]  # what cannot be changed, in words

@@ -58,7 +58,7 @@ def recourse(log: DecisionLog, scoring: Scoring, body: bytes, request_id: str) -
             pd_now=now.pd,
             outcome_now=now.outcome.decision,
             suggestions=[_suggestion(way, bundle) for way in found.ways],
-            none_because=None if found.ways else _why_none(now, found),
+            none_because="" if found.ways else _why_none(now, found),
             tried=found.tries,
             out_of_reach=_out_of_reach(record, bundle, found),
             fixed=actions.fixed,
