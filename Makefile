@@ -54,11 +54,12 @@ ui: setup ## the Dagster UI with its daemon on http://127.0.0.1:3000
 serve: setup ## the scoring API on http://127.0.0.1:8000
 	@$(BIN)/creditrisk serve
 
-bench: setup ## every stage beside the floor; the feature store beside pandas; the model beside XGBoost and its ancestor; the service beside an echo, MLflow and pandas (SCALE=0.05)
+bench: setup ## every stage beside the floor; the feature store beside pandas; the model beside XGBoost and its ancestor; the service beside an echo, MLflow and pandas; drift beside Evidently (SCALE=0.05)
 	@$(BIN)/python -m creditrisk_assets_tests.benchmarks.stages --scale $(or $(SCALE),0.05)
 	@$(BIN)/python -m creditrisk_assets_tests.benchmarks.features --scale $(or $(SCALE),0.05)
 	@$(BIN)/python -m creditrisk_assets_tests.benchmarks.model --scale $(or $(SCALE),0.05)
 	@$(BIN)/python -m creditrisk_assets_tests.benchmarks.serving --scale $(or $(SCALE),0.05)
+	@$(BIN)/python -m creditrisk_assets_tests.benchmarks.drift
 
 drill: setup ## long soaks and fault drills
 	@$(BIN)/pytest -q -m drill

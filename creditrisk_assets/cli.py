@@ -146,6 +146,26 @@ def doctor(as_json: Json = False) -> None:
 
 
 @app.command()
+def governance(
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Take every number again from its artefact; exit with 1 when one differs.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show how complete the governance file is, or whether anybody edited it."""
+    from creditrisk_assets import governing  # noqa: PLC0415
+
+    if not verify:
+        meter = governing.completeness(Settings())
+        _print_json(meter) if as_json else governing.print_completeness(meter)
+        return
+    found = governing.verification(Settings())
+    _print_json(found) if as_json else governing.print_verification(found)
+    if found["differences"]:
+        raise typer.Exit(1)
+
+
+@app.command()
 def ui(
     host: Annotated[
         str, typer.Option(help="The webserver has no authentication: keep it on this machine.")

@@ -28,6 +28,7 @@ LOCATIONS = "creditrisk.locations"  # entry point group: name -> function that b
 EVERYTHING = "*"
 MONTHS = "months"  # the group of assets of production months, which there may be none of
 APART = "research"  # the group of assets that take hours: left out of every selection that does not name it, or them
+LEFT_OUT = (APART, MONTHS)  # of every selection that does not name the group, or the asset
 PROCESS_TAG = "creditrisk/process"
 DAGSTER_YAML = Path(__file__).parents[1] / "dagster.yaml"
 
@@ -204,7 +205,7 @@ def _select(select: str, locations: Mapping[str, dg.Definitions]) -> dict[str, s
         materializable = graph.materializable_asset_keys
         known |= {_name(key) for key in materializable}
         chosen[name] = set(selection.resolve(graph, allow_missing=True)) & set(materializable)
-        for group in (APART, MONTHS):
+        for group in LEFT_OUT:
             if group not in select:  # a key may be reached (`+key:"model/pd"`) without being meant
                 apart = dg.AssetSelection.groups(group).resolve(graph, allow_missing=True)
                 chosen[name] -= {key for key in apart if _name(key) not in select}

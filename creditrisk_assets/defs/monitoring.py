@@ -54,6 +54,7 @@ CAUSE_CHECKS = {
     f"no_{kind}": f"No {kind.replace('_', ' ')} was found; {RUNBOOK}#{kind} says what to do." for kind in CAUSES
 }
 NO_CAUSE = [{"kind": "none", "subject": "", "words": "nothing happened that needs an answer"}]
+BESIDE = ("prior", "rank_agreement", "domain_auc", "domain_contributors")
 SHOWN_ROWS = 25
 
 
@@ -125,8 +126,7 @@ def _show_drift(version: Version) -> Mapping[str, dg.MetadataValue]:
         ),
         "segments": table_of(_records(version.path / SEGMENTS)),
         "feeds": dg.MetadataValue.json(dict(list(facts["feeds"].items())[:SHOWN_ROWS])),
-        "rank_agreement": dg.MetadataValue.json(facts["rank_agreement"]),
-        "domain_classifier": dg.MetadataValue.json({"auc": facts["domain_auc"], "by": facts["domain_contributors"]}),
+        "beside_the_inputs": dg.MetadataValue.json({name: facts[name] for name in BESIDE}),
         "evidently_report": dg.MetadataValue.url(report.as_uri()),
     }
 

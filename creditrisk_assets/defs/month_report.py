@@ -16,12 +16,12 @@ import pandas as pd
 from creditrisk_assets.contracts.fingerprint import code_version
 from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Seen, Work
 from creditrisk_assets.defs.months import (
-    FOLLOW,
     GROUP,
     MONTH_APPLICATIONS,
     MONTH_DRIFT,
     MONTH_PERFORMANCE,
     RAW_OUTCOMES,
+    follows,
 )
 from creditrisk_assets.defs.retraining import CAUSE, recent_retrains
 from creditrisk_assets.defs.vocabulary import Describe
@@ -154,6 +154,6 @@ REPORT = Artefact(
     checks=CONTAINED,
     observe=_observe,
     export=_export,
-    automation=FOLLOW,
+    automation=follows(MONTH_PERFORMANCE, MONTH_DRIFT),
 )
 ARTEFACTS = (REPORT,)

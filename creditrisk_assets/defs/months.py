@@ -49,7 +49,6 @@ SHOWN_ROWS = 25
 PERFORMANCE_REPORT = "performance.json"
 DAYS_A_YEAR = 365.25
 RETRY = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL)  # of what may pass; a refusal is final
-FOLLOW = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed()).since_last_handled()
 FILES = {
     "scores": (".parquet",),
     "scores.parquet.manifest": (".json",),
@@ -58,6 +57,13 @@ FILES = {
 }
 AS_RECORDED = {"as_recorded": "Scores and features are those that the batch's manifest names by their SHA-256."}
 OF_THE_MONTH = {"of_the_month": "Every row is of the month it was delivered for."}
+
+
+def follows(*keys: str) -> dg.AutomationCondition[Any]:
+    """Ask for an asset when the data of one of these changed; of a model alone there is nothing to say before there is a month."""
+    of_months = dg.AssetSelection.assets(*[key.split("/") for key in keys])
+    changed = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed()).allow(of_months)
+    return changed.since_last_handled()
 
 
 def _found(context: dg.AssetExecutionContext, names: Mapping[str, tuple[str, ...]]) -> Seen:
@@ -310,11 +316,11 @@ PERFORMANCE_OF_MONTHS = Artefact(
     also_from=lambda settings, _lake: {"rules": load_policy(settings.policy).monitoring.model_dump_json()},
     export=_export_performance,
     columns=schema_of(PERFORMANCE),
-    automation=FOLLOW,
+    automation=follows(MONTH_APPLICATIONS, RAW_OUTCOMES),
 )
 ARTEFACTS = (OUTCOMES_OF_MONTH, DECIDED_APPLICATIONS, DRIFT_OF_MONTH, PERFORMANCE_OF_MONTHS)
 
-# two months at once would only share the machine; a backfill is many runs of this job
+# the tag is what dagster.yaml limits: of a backfill over a year one month is at work at a time
 watch_month = dg.define_asset_job(
     "watch_month",
     selection=dg.AssetSelection.assets(*[artefact.key.split("/") for artefact in ARTEFACTS if artefact.monthly]),

@@ -17,7 +17,21 @@ OWNERS = {
     "serving": "team:credit-decisions",
 }
 LAUNCHED_BY_TAG = "creditrisk/launched_by"  # of a run: who asked for it
-KINDS = frozenset({"duckdb", "parquet", "lightgbm", "mlflow", "evidently", "fastapi", "optuna", "sklearn", "sqlite"})
+KINDS = frozenset(
+    {
+        "duckdb",
+        "parquet",
+        "lightgbm",
+        "mlflow",
+        "evidently",
+        "fastapi",
+        "optuna",
+        "sklearn",
+        "sqlite",
+        "html",
+        "cyclonedx",
+    }
+)
 
 
 def feed_key(table: str) -> str:

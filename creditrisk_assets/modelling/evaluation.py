@@ -171,7 +171,7 @@ def calibration_table(target: NDArray[np.int64], pds: NDArray[np.float64]) -> pd
     order = np.argsort(pds, kind="stable")
     rows = []
     for number, part in enumerate(np.array_split(order, min(CALIBRATION_GROUPS, len(order))), start=1):
-        low, high = _wilson(int(target[part].sum()), len(part))
+        low, high = wilson(int(target[part].sum()), len(part))
         rows.append(
             {
                 "group_number": number,
@@ -250,7 +250,7 @@ def confusion_table(target: NDArray[np.int64], pds: NDArray[np.float64], decisio
 
 
 def _rate(name: str, hits: int, n: int) -> dict[str, float]:
-    low, high = _wilson(hits, n) if n else (np.nan, np.nan)
+    low, high = wilson(hits, n) if n else (np.nan, np.nan)
     return {name: hits / n if n else np.nan, f"{name}_low": low, f"{name}_high": high}
 
 
@@ -281,7 +281,8 @@ def _average_precision(target: NDArray[np.int64], pds: NDArray[np.float64]) -> f
     return float(np.sum(np.diff(found, prepend=0) / target.sum() * found / taken))
 
 
-def _wilson(hits: int, n: int) -> tuple[float, float]:
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """Return the ends of the 95 % Wilson interval of a share, hits out of n."""
     z = float(norm.ppf(0.5 + LEVEL / 2))
     share = hits / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)

@@ -121,11 +121,11 @@ class ScaleRules(_Frozen):
 
 
 class ProhibitedAttribute(_Frozen):
-    """A raw column no decision may rest on, with the law that says so."""
+    """A raw column no decision may rest on, with the law that says so: by jurisdiction, or as one text that holds in all."""
 
     column: Words
     attribute: Words
-    jurisdictions: Words
+    jurisdictions: Annotated[dict[Words, Words], Field(min_length=1)] | Words
 
 
 class Allowance(_Frozen):
@@ -138,15 +138,35 @@ class Allowance(_Frozen):
 
 
 class Prohibited(_Frozen):
-    """Prohibited attributes and the allowances made."""
+    """Prohibited attributes, where one lends, and the allowances made."""
 
+    jurisdictions: Annotated[tuple[Words, ...], Field(min_length=1)] | None = None  # none: every one that is named
     attributes: tuple[ProhibitedAttribute, ...]
     allowances: tuple[Allowance, ...] = ()
 
+    @model_validator(mode="after")
+    def _known_jurisdictions(self) -> Self:
+        known = {name for one in self.attributes if isinstance(one.jurisdictions, dict) for name in one.jurisdictions}
+        if strangers := sorted(set(self.jurisdictions or ()) - known):
+            raise ValueError(
+                f"no attribute names the jurisdictions {', '.join(strangers)}; there are {', '.join(sorted(known))}"
+            )
+        return self
+
+    @property
+    def in_force(self) -> tuple[ProhibitedAttribute, ...]:
+        """The attributes that a jurisdiction one lends in prohibits."""
+        return tuple(one for one in self.attributes if self._applies(one))
+
+    def _applies(self, attribute: ProhibitedAttribute) -> bool:
+        if self.jurisdictions is None or isinstance(attribute.jurisdictions, str):
+            return True
+        return not attribute.jurisdictions.keys().isdisjoint(self.jurisdictions)
+
     @property
     def columns(self) -> frozenset[str]:
-        """The raw columns named."""
-        return frozenset(attribute.column for attribute in self.attributes)
+        """The raw columns prohibited where one lends."""
+        return frozenset(attribute.column for attribute in self.in_force)
 
     def allowed(self, today: date) -> dict[str, Allowance]:
         """Return the allowances in force on a day, by feature; one that expired allows nothing."""
@@ -213,6 +233,47 @@ class Override(_Frozen):
             raise ValueError(f"{self.gate} is no gate; there are {', '.join(BY_CODE)}")
         if gate.never_overridden:
             raise ValueError(f"{self.gate} may not be overridden: {gate.never_overridden}")
+        return self
+
+
+class TestedAttribute(_Frozen):
+    """How the applicants are parted by one prohibited attribute, for tests alone."""
+
+    column: Words
+    reference: Words | None = None  # whom the groups are compared with, by name; none: everybody else
+    judged: tuple[Words, ...] = ()  # groups the limits hold for; none: all but the reference
+    years: tuple[
+        Annotated[int, Field(ge=1)], ...
+    ] = ()  # the column is days before application: where bands of age begin
+    names: dict[Words, Words] = Field(default_factory=dict)  # value -> what people call the group
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if any(low >= high for low, high in pairwise(self.years)):
+            raise ValueError("years must rise")
+        return self
+
+
+class FairnessLimits(_Frozen):
+    """How alike groups of applicants must be treated; `fairness` measures it."""
+
+    minimum_applicants: Annotated[int, Field(ge=10)]  # of a group
+    minimum_outcomes: Annotated[int, Field(ge=5)]  # defaults, and others, of a group
+    attributes: Annotated[tuple[TestedAttribute, ...], Field(min_length=1)]
+    crossed: tuple[tuple[Words, Words], ...] = ()
+    minimum_impact_ratio: Annotated[float, Field(gt=0, le=1)]
+    maximum_opportunity_gap: Share
+    maximum_mean_difference: Annotated[float, Field(gt=0)]  # of mean PDs, in standard deviations
+    minimum_observed_expected: Annotated[float, Field(gt=0, le=1)]
+    maximum_observed_expected: Annotated[float, Field(ge=1)]
+    maximum_ratio_loss: Share  # of the impact ratio, against the champion
+    maximum_proxy_auc: Annotated[float, Field(ge=0.5, le=1)]
+
+    @model_validator(mode="after")
+    def _crossed_are_tested(self) -> Self:
+        columns = {attribute.column for attribute in self.attributes}
+        if strangers := sorted({name for pair in self.crossed for name in pair} - columns):
+            raise ValueError(f"crossed names {', '.join(strangers)}, which attributes do not")
         return self
 
 
@@ -300,6 +361,7 @@ class Policy(_Frozen):
     gates: Gates
     # Said of a model version, so no part of what a version is: left out of the digest and of the bundle.
     overrides: Annotated[tuple[Override, ...], Field(exclude=True)] = ()
+    fairness: FairnessLimits | None = None  # none: a bundle of before there were limits
     # How a version comes into use: no part of what it is, as the overrides.
     approval: Annotated[Literal["auto", "one", "two"], Field(exclude=True)] = "auto"
     canary: Annotated[CanaryLimits | None, Field(exclude=True)] = None  # none: a policy that a bundle carries

@@ -138,8 +138,12 @@ class PerformanceReport:
             return "no month is known"
         matured = [month.month for month in self.months if month.state == MATURED]
         told = f"{len(self.months)} months, outcomes known of {len(matured)}"
-        newest = self.breaches[-1].words if self.breaches else "no figure is worse than tolerated"
-        return f"{told}; {newest}"
+        worse = [
+            f"{month.month} ({', '.join(breach.figure.replace('_', ' ') for breach in month.breaches)})"
+            for month in self.months
+            if month.breaches
+        ]
+        return f"{told}; worse than tolerated: {', '.join(worse) or 'none'}"
 
 
 def expect(pds: Numbers, rules: MonitoringRules, error: CalibrationError = CERTAIN) -> Figures:

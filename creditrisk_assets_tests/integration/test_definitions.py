@@ -8,10 +8,15 @@ import dagster as dg
 import pytest
 
 from creditrisk_assets.definitions import ARTEFACTS, build_defs
+from creditrisk_assets.defs import governance_file
 from creditrisk_assets.defs.vocabulary import GROUPS, KINDS, OWNERS
 from creditrisk_serving import definitions as serving
 
 ALL = [*ARTEFACTS, *serving.ARTEFACTS]
+DOCUMENTS = {
+    artefact.key
+    for artefact in (*governance_file.DOCUMENTS, governance_file.THE_FILE, governance_file.BILL_OF_MATERIALS)
+}
 WITHOUT_CONTRACT = {
     "governance/reasons",
     "model/pd",
@@ -19,6 +24,7 @@ WITHOUT_CONTRACT = {
     "registry/version",
     "model/evaluation",
     "model/validation",
+    *DOCUMENTS,
     "monitoring/report",
 }
 PARTS = ("Grain", "Built from", "Known at", "Consumed by", "Fails when", "Source")

@@ -96,7 +96,7 @@ def test_a_quiet_report_asks_for_nothing(instance: dg.DagsterInstance, repositor
     assert not tick(instance, repository, None).run_requests
 
 
-@pytest.mark.parametrize(("champion", "calls"), [("v1", True), ("v2", False)])
+@pytest.mark.parametrize(("champion", "calls"), [("a" * 16, True), ("b" * 16, False)])
 def test_a_breach_counts_for_the_model_in_use(champion: str, calls: bool) -> None:
     settings = Settings()
     settings.bundles.joinpath(champion).mkdir(parents=True)
@@ -104,9 +104,9 @@ def test_a_breach_counts_for_the_model_in_use(champion: str, calls: bool) -> Non
     breach = {
         "month": "2026-05",
         "figure": "auc",
-        "model_version": "v1",
+        "model_version": "a" * 16,
         "words": "worse",
-        "evidence": "auc:2026-05:v1",
+        "evidence": "auc:2026-05",
     }
     facts = {"months": [{"month": "2026-05", "realised": {}}], "breaches": [breach], "headline": ""}
     publish(months.MONTH_PERFORMANCE, "p1", facts)
@@ -146,3 +146,28 @@ def test_an_old_model_is_asked_about_once_in_each_span() -> None:
     found = [schedule_evidence(settings, lake, then + timedelta(days=days)) for days in (1, 91, 120, 181)]
     assert [each.calls for each in found] == [False, True, True, True]
     assert found[1].key == found[2].key != found[3].key
+
+
+def test_months_are_reported_on_when_a_month_changed_and_not_when_a_model_did(instance: dg.DagsterInstance) -> None:
+    definitions = build_defs()
+    group = dg.AssetSelection.groups(months.GROUP)
+
+    def materialized(key: str, version: str, partition: str | None = None) -> None:
+        tags = {"dagster/data_version": version}
+        instance.report_runless_asset_event(dg.AssetMaterialization(key.split("/"), partition=partition, tags=tags))
+
+    def requested(cursor: Any) -> tuple[set[str], Any]:
+        found = dg.evaluate_automation_conditions(definitions, instance=instance, asset_selection=group, cursor=cursor)
+        asked = {each.key.to_user_string() for each in found.results if each.true_subset.size}
+        return asked, found.cursor
+
+    asked, cursor = requested(None)
+    for version in ("1", "2"):
+        materialized("model/out_of_fold", version)
+        asked, cursor = requested(cursor)
+        assert not asked, "there may be no month yet"
+    materialized(months.MONTH_APPLICATIONS, "1", "2026-05-01")
+    asked, cursor = requested(cursor)
+    assert months.MONTH_PERFORMANCE in asked
+    materialized(months.MONTH_APPLICATIONS, "1", "2026-05-01")
+    assert months.MONTH_PERFORMANCE not in requested(cursor)[0], "the same data version is no change"

@@ -12,7 +12,9 @@ from creditrisk_assets.modelling.bundle import BundleFeature, Encoder
 from creditrisk_assets.modelling.evaluation import evaluate
 from creditrisk_assets.modelling.pipeline import ApplicantEncoder
 from creditrisk_assets.modelling.policy import load_policy
-from creditrisk_assets.monitoring.drift import population_stability_index
+from creditrisk_assets.modelling.reference import number_reference
+from creditrisk_assets.monitoring.drift.counting import count_numbers
+from creditrisk_assets.monitoring.drift.effects import compare
 from creditrisk_assets.monitoring.retraining import Evidence, RetrainRun, RetrainState, plan_retrain
 
 POLICY = load_policy()
@@ -82,11 +84,15 @@ def test_training_and_request_encode_alike(rows: list[tuple[float | bool | None,
 
 @given(st.lists(st.none() | st.floats(-1e6, 1e6), min_size=1), st.lists(st.none() | st.floats(-1e6, 1e6), min_size=1))
 def test_psi_is_finite_and_never_negative(before: list[float | None], after: list[float | None]) -> None:
-    sides = (pd.Series(before, dtype=float), pd.Series(after, dtype=float))
-    psi = population_stability_index(*sides, "numeric")
-    assert np.isfinite(psi)
-    assert psi >= 0
-    assert population_stability_index(sides[0], sides[0], "numeric") == 0
+    sides = [np.array(side, dtype=np.float32) for side in (before, after)]
+    reference = number_reference(sides[0])
+    effect = compare(reference, count_numbers(reference, sides[1]))
+    assert np.isfinite(effect.psi)
+    assert effect.psi >= 0
+    assert 0 <= effect.jensen_shannon <= 1
+    assert 0 <= effect.p_value <= 1
+    assert not effect.wasserstein < 0
+    assert compare(reference, count_numbers(reference, sides[0])).psi == 0
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.integers(0, 200)), max_size=30))

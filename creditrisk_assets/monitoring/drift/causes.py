@@ -23,7 +23,7 @@ from creditrisk_assets.monitoring.drift.effects import stability_index
 from creditrisk_assets.monitoring.drift.report import OUTCOMES, Attribution, Cause, CauseKind, Domain
 
 # Days, weeks, months and years in one another; thousands, cents and per cent.
-FACTORS = (7, 10, 12, 24, 30, 30.4375, 60, 100, 365, 365.25, 1000, 3600, 1_000_000)
+FACTORS = (7, 10, 12, 24, 30.4375, 60, 100, 365.25, 1000, 3600, 1_000_000)
 FACTOR_TOLERANCE = 0.10  # of a factor's logarithm base e
 EXPLAINED_SHARE = 0.5  # of the inputs made from a table or column, for it to be named
 CONFIDENT = 3.29  # standard errors: once in a thousand months by chance

@@ -3,9 +3,9 @@
 What belongs here: one pass over a Parquet file, column by column. What does not: the bins (`modelling.reference`), what the counts say
 (`effects`).
 
-A column is compared with the edges of its reference, one edge after another: eighteen comparisons of a block that fits the processor's
-cache cost a quarter of a binary search per value. Row groups and blocks of columns are shared out to threads, so memory is bounded by
-`CELLS_AT_ONCE` per thread, whatever the table holds.
+A column is compared with the edges of its reference, one edge after another: some twenty comparisons of a block that fits the
+processor's cache cost a sixth of a binary search per value. Row groups and blocks of columns are shared out to threads, so memory is
+bounded by `CELLS_AT_ONCE` per thread, whatever the table holds.
 """
 
 from collections import Counter

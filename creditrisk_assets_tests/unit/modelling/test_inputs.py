@@ -90,3 +90,23 @@ def test_a_hard_rule_rests_on_no_prohibited_attribute_unless_it_is_allowed_by_na
     choose_inputs([INCOME, AGE], LINEAGE, ruling(AGE.name, allowing(AGE.name)), TODAY)
     with pytest.raises(InputError, match="made from DAYS_BIRTH"):
         choose_inputs([INCOME, AGE], LINEAGE, ruling(AGE.name, allowing(AGE.name, TODAY)), TODAY)
+
+
+def test_where_one_lends_decides_which_attributes_keep_a_feature_out() -> None:
+    marital = ModelInput("application__family_status_category", "application", "category")
+    lineage = {**LINEAGE, marital.name: frozenset({("application_train", "NAME_FAMILY_STATUS")})}
+
+    def kept_out(*jurisdictions: str) -> tuple[ModelInput, ...]:
+        prohibited = POLICY.prohibited.model_copy(update={"jurisdictions": jurisdictions or None})
+        policy = POLICY.model_copy(update={"prohibited": prohibited})
+        return choose_inputs([INCOME, AGE, marital], lineage, policy, TODAY).prohibited
+
+    assert kept_out() == (AGE, marital)  # none named: all of them
+    assert kept_out("US") == (AGE, marital)
+    assert kept_out("EU") == (AGE,)
+
+
+def test_a_prohibited_feature_that_is_planted_under_a_harmless_name_is_kept_out() -> None:
+    planted = ModelInput("application__loyalty_score", "application", "numeric")
+    lineage = {**LINEAGE, planted.name: frozenset({("application_train", "CODE_GENDER")})}
+    assert choose_inputs([INCOME, planted], lineage, POLICY, TODAY).prohibited == (planted,)

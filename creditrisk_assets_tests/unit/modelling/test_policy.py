@@ -205,3 +205,24 @@ def test_a_feature_a_rule_looks_at_must_be_there() -> None:
 def test_a_rule_that_says_nothing_clear_is_refused(rules, words: str) -> None:
     with pytest.raises(PolicyError, match=words):
         ruled(*rules)
+
+
+def test_a_jurisdiction_that_no_attribute_names_is_a_mistake(content: dict[str, Any]) -> None:
+    content["prohibited"]["jurisdictions"] = ["Atlantis"]
+    with pytest.raises(PolicyError, match="Atlantis; there are EU, UK, US"):
+        parse_policy(content, where="test")
+
+
+def test_a_policy_of_before_jurisdictions_were_told_apart_still_holds_everywhere(content: dict[str, Any]) -> None:
+    for attribute in content["prohibited"]["attributes"]:
+        attribute["jurisdictions"] = "US: ECOA"
+    del content["prohibited"]["jurisdictions"], content["fairness"]
+    policy = parse_policy(content, where="test")
+    assert policy.prohibited.columns == load_policy().prohibited.columns
+    assert policy.fairness is None
+
+
+def test_groups_that_are_crossed_must_be_tested(content: dict[str, Any]) -> None:
+    content["fairness"]["crossed"] = [["CODE_GENDER", "NAME_HOUSING_TYPE"]]
+    with pytest.raises(PolicyError, match="NAME_HOUSING_TYPE"):
+        parse_policy(content, where="test")
