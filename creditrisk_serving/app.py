@@ -22,6 +22,8 @@ from creditrisk_serving.errors import Problem
 from creditrisk_serving.health.endpoints import router as health
 from creditrisk_serving.health.schemas import Liveness, Metadata, Readiness
 from creditrisk_serving.middleware import Observed
+from creditrisk_serving.notices.endpoints import router as notices
+from creditrisk_serving.notices.schemas import Notice
 from creditrisk_serving.observability import Metrics
 from creditrisk_serving.recourse.endpoints import router as recourse
 from creditrisk_serving.recourse.schemas import Recourse, RecourseRequest
@@ -38,7 +40,7 @@ from creditrisk_serving.tracing import Traces
 
 VERSION = "1"
 SHAPES = (
-    Prediction, WhatIf, Validation, StoredDecision, Review, ReviewRequest, RecourseRequest, Recourse,
+    Prediction, WhatIf, Validation, StoredDecision, Review, ReviewRequest, RecourseRequest, Recourse, Notice,
     Liveness, Readiness, Metadata, Problem,
 )  # fmt: skip
 
@@ -91,7 +93,7 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
     errors.install(app)
     app.add_middleware(Direct, routes={("POST", "/predict"): predict_directly})
     app.add_middleware(Observed, metrics=metrics, traces=traces, max_body_bytes=settings.max_body_bytes)
-    for router in (scoring, decisions, recourse, health, sagemaker, desk):
+    for router in (scoring, decisions, notices, recourse, health, sagemaker, desk):
         app.include_router(router)
     documented = cache(lambda: document(app, SHAPES))
     app.openapi = documented  # type: ignore[method-assign] # FastAPI's way to a document of one's own

@@ -119,6 +119,18 @@ class InvalidReviewError(ServiceError):
     status, kind, title = 422, "invalid-review", "The review is not well formed"
 
 
+class NoticeRefusedError(ServiceError):
+    """No notice can be issued for the decision: it needs none, or what a notice must say is not known."""
+
+    status, kind, title = 409, "notice-refused", "No notice is issued for this decision"
+
+
+class NoticeNotFoundError(ServiceError):
+    """No notice was issued for the decision."""
+
+    status, kind, title = 404, "notice-not-found", "No such notice"
+
+
 class NoRecourseError(ServiceError):
     """What would change the decision cannot be looked for: it is approved, or what was sent is not known."""
 

@@ -69,6 +69,9 @@ class ServingSettings(BaseSettings):
         pattern=RATE_FORM,
         description="What a key without a rate of its own may ask for: applicants per `s`, `m`, `h` or `d`; past it: 429.",
     )
+    notice: Path = Field(
+        Path("deploy/notice.yaml"), description="What a notice says of the lender: jurisdiction, names, addresses."
+    )
     max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="Past it: 413.")
     max_applicants: int = Field(1000, ge=1, description="Applications and applicant ids of one request; past it: 413.")
     max_history_rows: int = Field(100_000, ge=0, description="History rows of one request, all tables; past it: 413.")

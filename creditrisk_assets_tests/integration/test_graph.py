@@ -29,6 +29,19 @@ def test_everything_is_built_and_published(graph: Graph) -> None:
         assert all(check["passed"] for check in version.manifest.metadata["checks"] if check["severity"] == "ERROR")
 
 
+def test_the_champion_is_followed_to_the_raw_files_without_a_gap(graph: Graph) -> None:
+    report = json.loads((graph.settings.reports / "data_lineage.json").read_text())
+    assert report["gaps"] == []
+    assert report["model"]["dagster_run_id"]
+    read = {
+        step["key"]: [file["sha256"] for file in step["raw_files"]] for step in report["steps"] if step["raw_files"]
+    }
+    assert read == {
+        f"raw/{table}": [graph.lake.require(f"raw/{table}").manifest.metadata["facts"]["source_sha256"]]
+        for table in SOURCES
+    }
+
+
 def test_every_applicant_is_in_exactly_one_part_or_waits_for_a_decision(graph: Graph) -> None:
     def ids(key: str) -> set[int]:
         with duckdb.connect() as con:

@@ -16,12 +16,16 @@ from creditrisk_serving.inprocess import Reply, call, running
 from creditrisk_serving.settings import ServingSettings
 from creditrisk_serving.state import Service
 
+LENDER = Path(__file__).with_name("notice.yaml")
+
 
 class Client:
     """The application of one home directory, started and stopped by `with`."""
 
     def __init__(self, home: Path, **settings: Any) -> None:
-        self.settings = ServingSettings(platform=Settings(home=home), **{"poll_seconds": 60.0, **settings})
+        self.settings = ServingSettings(
+            platform=Settings(home=home), **{"poll_seconds": 60.0, "notice": LENDER, **settings}
+        )
         self.key = create_key(self.settings.api_keys_file, "test", scopes=(Scope.ADMIN,), replace=True)
         self.app: FastAPI = create_app(self.settings)
         self._runner = asyncio.Runner()

@@ -38,6 +38,8 @@ OPENED_BY = {
     ("GET", "/metrics"): {Scope.MONITOR},
     ("GET", "/decisions/{decision_id}"): {Scope.SCORE, Scope.EXPLAIN, Scope.REVIEW},
     ("POST", "/decisions/{decision_id}/review"): {Scope.REVIEW},
+    ("POST", "/decisions/{decision_id}/notice"): {Scope.EXPLAIN, Scope.REVIEW},
+    ("GET", "/decisions/{decision_id}/notice"): {Scope.EXPLAIN, Scope.REVIEW},
     ("POST", "/recourse"): {Scope.EXPLAIN},
 }
 

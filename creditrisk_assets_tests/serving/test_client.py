@@ -45,7 +45,9 @@ def service(template: Published, tmp_path_factory: pytest.TempPathFactory) -> It
     """URL of a running service, and a key of it."""
     home = tmp_path_factory.mktemp("client") / "home"
     shutil.copytree(template.home, home)
-    key = create_key(home / "keys" / "api_keys.json", "client", scopes=(Scope.SCORE, Scope.REVIEW, Scope.MONITOR))
+    key = create_key(
+        home / "keys" / "api_keys.json", "client", scopes=(Scope.SCORE, Scope.EXPLAIN, Scope.REVIEW, Scope.MONITOR)
+    )
     with serving(home) as (_, port, _said):
         yield f"http://127.0.0.1:{port}", key
 
@@ -61,6 +63,17 @@ def referral(client: Client, portfolio: Portfolio) -> str:
     return next(one.decision_id for one in decisions if one.decision == "refer")
 
 
+def decline(client: Client, portfolio: Portfolio) -> str:
+    applications = [portfolio.application(applicant) for applicant in portfolio.applicants]
+    return next(
+        one.decision_id for one in client.predict(applications=applications).decisions if one.decision == "decline"
+    )
+
+
+def noticed(client: Client, portfolio: Portfolio) -> str:
+    return client.issue_notice(decline(client, portfolio)).decision_id
+
+
 CALLS: dict[str, Callable[[Client, Portfolio], bool]] = {
     "predict": lambda c, p: c.predict(applications=[APPLICATION], histories={"bureau": [BUREAU]}).scored == 1,
     "what_if": lambda c, p: c.what_if(applications=[APPLICATION]).estimates[0].applicant_id == 900001,
@@ -68,6 +81,9 @@ CALLS: dict[str, Callable[[Client, Portfolio], bool]] = {
     "schema": lambda c, p: "application" in c.schema()["$defs"],
     "decision": lambda c, p: c.decision(referral(c, p)).decision == "refer",
     "review": lambda c, p: c.review(referral(c, p), **REVIEW).outcome == "approve",
+    "issue_notice": lambda c, p: c.issue_notice(decline(c, p)).jurisdiction == "us",
+    "notice": lambda c, p: "is declined" in c.notice(noticed(c, p)).document,
+    "recourse": lambda c, p: c.recourse(decision_id=decline(c, p)).decision == "decline",
     "health": lambda c, p: c.health().status == "live",
     "ready": lambda c, p: c.ready().ready,
     "metadata": lambda c, p: c.metadata().policy.decisions["approve_below"] == 0.12,

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from creditrisk_assets_tests.serving.client import LENDER
 from creditrisk_assets_tests.serving.conftest import Published
 from creditrisk_assets_tests.serving.portfolio import FIRST_ID
 from creditrisk_serving.access import read_keys
@@ -45,7 +46,7 @@ print(json.dumps(sorted(name for name, module in sys.modules.items() if module i
 
 
 def environment(home: Path) -> dict[str, str]:
-    return {**os.environ, "CREDITRISK_HOME": str(home)}
+    return {**os.environ, "CREDITRISK_HOME": str(home), "CREDITRISK_SERVING_NOTICE": str(LENDER)}
 
 
 def test_the_service_imports_nothing_heavy(published: Published) -> None:

@@ -153,6 +153,19 @@ class StoredDecision(msgspec.Struct, frozen=True, kw_only=True):
     reviews: list[Review] | None = None
 
 
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """A notice of adverse action, as it was issued."""
+
+    decision_id: str
+    notice_id: str
+    issued_at: str
+    due_by: str
+    caller: str
+    jurisdiction: str
+    document_sha256: str
+    document: str
+
+
 class ChangedField(msgspec.Struct, frozen=True, kw_only=True):
     """A raw column before and after; of a history table, the sums over the rows that change."""
 
@@ -171,13 +184,13 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
-    """Changes that together would change the outcome, and what the service would answer then."""
+    """Changes that together would change the outcome, and what the service would answer then; no rule: the PD would decide."""
 
     changes: list[Change]
     pd: float
     outcome: str
     band: str
-    rule: str | None
+    rule: str | None = None
     points: int
 
 
@@ -189,11 +202,11 @@ class Recourse(msgspec.Struct, frozen=True, kw_only=True):
     decision: str
     model_version: str
     policy_version: str
-    stored: Literal[False] = False
+    stored: Literal[False]
     pd_now: float
     outcome_now: str
     suggestions: list[Suggestion]
-    none_because: str | None
+    none_because: str
     tried: int
     out_of_reach: list[str]
     fixed: list[str]
@@ -425,6 +438,30 @@ class Client:
             body={"reviewer": reviewer, "outcome": outcome, "reason": reason},
             repeatable=False,
             accepted=(201,),
+        )
+
+    def issue_notice(self, decision_id: str) -> Notice:
+        """Issue the notice of a decline, or of a referral that a person declined; asked again, the same notice is answered.
+
+        Raises
+        ------
+        ClientError
+            Refused (401, 403, 404, 409, 429, 503), or not answered.
+        """
+        return self._transport.call(
+            "POST", f"/decisions/{quote(decision_id, safe='')}/notice", Notice, repeatable=True, accepted=(201,)
+        )
+
+    def notice(self, decision_id: str) -> Notice:
+        """Return the notice that was issued: as JSON, or by `Accept` as a page (`text/html`) or as `application/pdf`.
+
+        Raises
+        ------
+        ClientError
+            Refused (401, 403, 404, 409, 429, 503), or not answered.
+        """
+        return self._transport.call(
+            "GET", f"/decisions/{quote(decision_id, safe='')}/notice", Notice, repeatable=True, accepted=(200,)
         )
 
     def recourse(self, *, decision_id: str) -> Recourse:

@@ -26,9 +26,11 @@ from sqlalchemy import (
     create_engine,
     delete,
     event,
+    exists,
     func,
     insert,
     inspect,
+    or_,
     select,
     text,
     tuple_,
@@ -42,7 +44,7 @@ from creditrisk_assets.schema_version import Schema, SchemaError
 from creditrisk_serving.decisions import entries, sealing
 from creditrisk_serving.decisions.chain import genesis, link
 from creditrisk_serving.decisions.entries import Kind
-from creditrisk_serving.decisions.schemas import Answered, BatchRecord, Review
+from creditrisk_serving.decisions.schemas import Answered, BatchRecord, NoticeRecord, Review
 from creditrisk_serving.observability import LOG
 
 METADATA = sealing.METADATA  # one database holds all tables
@@ -128,6 +130,23 @@ BATCHES = Table(
     *_chained(),
     Index("batches_by_scores", "scores_sha256"),
     Index("batches_by_writer", "writer", "sequence"),
+)
+NOTICES = Table(
+    "notices",
+    METADATA,
+    Column("notice_id", String(32), primary_key=True),
+    Column("decision_id", String(32), nullable=False),
+    Column("applicant_id", BigInteger, nullable=False),
+    Column("request_id", String(64), nullable=False),
+    Column("issued_at", String(32), nullable=False),  # UTC, ISO 8601
+    Column("due_by", String(10), nullable=False),
+    Column("caller", String(64), nullable=False),
+    Column("jurisdiction", String(8), nullable=False),
+    Column("document_sha256", String(64), nullable=False),
+    Column("document", Text, nullable=True),
+    *_chained(),
+    Index("notices_by_decision", "decision_id"),
+    Index("notices_by_writer", "writer", "sequence"),
 )
 WRITERS = Table(
     "writers",
@@ -251,6 +270,42 @@ class Database:
         with self.opened().connect() as connection:
             found = connection.execute(wanted.where(REVIEWS.c.decision_id == decision_id)).mappings().all()
         return [Review(**row) for row in found]
+
+    def notices(self, decision_id: str) -> list[NoticeRecord]:
+        """Read the notices of a decision, opened; the document of an erased applicant is None.
+
+        Raises
+        ------
+        SealDamagedError
+            One is not what was stored.
+        """
+        wanted = select(*(NOTICES.c[name] for name in entries.NOTICE.columns))
+        with self.opened().connect() as connection:
+            found = connection.execute(wanted.where(NOTICES.c.decision_id == decision_id)).mappings().all()
+            rows = [sealing.opened(connection, dict(row)) for row in found]
+        return [NoticeRecord(**row | ({"document": None} if row["document"] == "null" else {})) for row in rows]
+
+    def without_notice(self) -> list[tuple[str, str]]:
+        """Name the declines, and the referrals that a person declined last, of which no notice was issued: id and time, oldest first.
+
+        Those of erased applicants are left out: nothing can be said of them any more.
+        """
+        later = REVIEWS.alias()
+        last = exists().where(later.c.decision_id == REVIEWS.c.decision_id, later.c.reviewed_at > REVIEWS.c.reviewed_at)
+        declined = (
+            select(REVIEWS.c.decision_id)
+            .where(REVIEWS.c.outcome == "decline", ~last)
+            .intersect(select(DECISIONS.c.decision_id).where(DECISIONS.c.decision == "refer"))
+        )
+        wanted = (
+            select(DECISIONS.c.decision_id, DECISIONS.c.decided_at)
+            .where(or_(DECISIONS.c.decision == "decline", DECISIONS.c.decision_id.in_(declined)))
+            .where(~exists().where(NOTICES.c.decision_id == DECISIONS.c.decision_id))
+            .where(~exists().where(ERASURES.c.applicant_id == DECISIONS.c.applicant_id))
+            .order_by(DECISIONS.c.decided_at)
+        )
+        with self.opened().connect() as connection:
+            return [(row.decision_id, row.decided_at) for row in connection.execute(wanted)]
 
     def layout(self, layout: str) -> bytes | None:
         """Read a layout of inputs."""
@@ -481,11 +536,11 @@ def _read(line: bytes) -> tuple[Kind, dict[str, Any]]:
 def _sealed(
     connection: Connection, found: Sequence[tuple[Kind, dict[str, Any]]]
 ) -> Iterator[tuple[Kind, dict[str, Any]]]:
-    """Seal the decisions among records."""
-    applicants = {row["applicant_id"] for kind, row in found if kind is entries.DECISION}
+    """Seal what is personal among records."""
+    applicants = {row["applicant_id"] for kind, row in found if kind in entries.SEALED_KINDS}
     keys = sealing.keys_for(connection, applicants) if applicants else {}
     for kind, row in found:
-        yield kind, sealing.seal(row, keys[row["applicant_id"]]) if kind is entries.DECISION else row
+        yield kind, sealing.seal(row, keys[row["applicant_id"]]) if kind in entries.SEALED_KINDS else row
 
 
 def _answer(connection: Connection, one: Answered) -> None:

@@ -12,7 +12,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from creditrisk_serving.decisions.schemas import JSON_COLUMNS, Answered, BatchRecord, DecisionRecord, Erasure, Review
+from creditrisk_serving.decisions.schemas import (
+    JSON_COLUMNS,
+    Answered,
+    BatchRecord,
+    DecisionRecord,
+    Erasure,
+    NoticeRecord,
+    Review,
+)
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -57,7 +65,9 @@ UNCHAINED = (ANSWER, LAYOUT)
 REVIEW = _kind(b"R", "review", "reviews", Review)
 ERASURE = _kind(b"E", "erasure", "erasures", Erasure)
 BATCH = _kind(b"B", "batch", "batches", BatchRecord)
-KINDS = {kind.letter: kind for kind in (DECISION, REVIEW, ERASURE, BATCH)}
+NOTICE = _kind(b"N", "notice", "notices", NoticeRecord)
+KINDS = {kind.letter: kind for kind in (DECISION, REVIEW, ERASURE, BATCH, NOTICE)}
+SEALED_KINDS = (DECISION, NOTICE)
 
 
 def answer_entry(answered: Answered) -> bytes:

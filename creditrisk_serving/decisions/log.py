@@ -20,7 +20,7 @@ from creditrisk_serving.decisions.apart import Apart
 from creditrisk_serving.decisions.database import FAILURES, Database
 from creditrisk_serving.decisions.drain import Drain
 from creditrisk_serving.decisions.journal import Journal, JournalError, NotFlushedError
-from creditrisk_serving.decisions.schemas import Answered, BatchRecord, DecisionRecord, Erasure, Review
+from creditrisk_serving.decisions.schemas import Answered, BatchRecord, DecisionRecord, Erasure, NoticeRecord, Review
 from creditrisk_serving.decisions.sealing import SealDamagedError
 from creditrisk_serving.errors import DecisionNotStoredError, DecisionUncertainError
 from creditrisk_serving.settings import Stored
@@ -101,6 +101,35 @@ class DecisionLog:
             raise DecisionNotStoredError("the decision log cannot be read; try again later") from error
         found = {one.review_id: one for one in (*waiting, *stored)}
         return sorted(found.values(), key=lambda one: one.reviewed_at)
+
+    def issue(self, notice: NoticeRecord) -> None:
+        """Store a notice.
+
+        Raises
+        ------
+        DecisionNotStoredError
+            It could not be stored.
+        """
+        self._append([entries.entry(entries.NOTICE, notice)])
+
+    def notices(self, decision_id: str) -> list[NoticeRecord]:
+        """Return the notices of a decision, oldest first; the first one holds.
+
+        Raises
+        ------
+        DecisionNotStoredError
+            The log cannot be read, or a notice is not what was stored.
+        """
+        start = _start(entries.NOTICE.letter, decision_id=decision_id)
+        waiting = [msgspec.json.decode(one, type=NoticeRecord) for one in self._waiting(start)]
+        try:
+            stored = self.database.notices(decision_id)
+        except SealDamagedError as error:
+            raise DecisionNotStoredError("this notice is not what was stored; run `creditrisk verify-log`") from error
+        except FAILURES as error:
+            raise DecisionNotStoredError("the decision log cannot be read; try again later") from error
+        found = {one.notice_id: one for one in (*waiting, *stored)}
+        return sorted(found.values(), key=lambda one: one.issued_at)
 
     def erased(self, erasure: Erasure) -> None:
         """Store that an applicant's data were erased.

@@ -62,6 +62,21 @@ class Review(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str
 
 
+class NoticeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A notice of adverse action as it was issued; a field added later has the default None."""
+
+    decision_id: str
+    notice_id: str
+    applicant_id: int
+    request_id: str
+    issued_at: str
+    due_by: str  # the last day on which it may be given
+    caller: str  # the id of the API key, or the command
+    jurisdiction: str
+    document_sha256: str  # of the HTML; the PDF is rendered from it
+    document: str | None = None  # None: erased
+
+
 class Contribution(msgspec.Struct, frozen=True):
     """What one feature adds to an applicant's margin (log-odds before calibration), compared with applicants just approved."""
 

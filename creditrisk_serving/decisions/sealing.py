@@ -35,7 +35,9 @@ KEYS = Table(
     Column("key", LargeBinary(32), nullable=False),
     Index("subject_keys_by_applicant", "applicant_id"),
 )
-SEALED_COLUMNS = ("input", "features", "reasons")
+SEALED_COLUMNS = ("input", "features", "reasons")  # of decisions
+DOCUMENT = "document"  # of notices
+SEALED = (*SEALED_COLUMNS, DOCUMENT)
 PREFIX = '"sealed:'
 NONCE_BYTES = 12
 
@@ -60,7 +62,7 @@ def keys_for(connection: Connection, applicants: Collection[int]) -> dict[int, t
 
 def seal(row: Mapping[str, Any], key: tuple[str, bytes]) -> dict[str, Any]:
     """Seal the columns of a record; one it does not have stays out."""
-    return {**row, **{name: _seal(row, name, key) for name in SEALED_COLUMNS if row[name] is not None}}
+    return {**row, **{name: _seal(row, name, key) for name in SEALED if row.get(name) is not None}}
 
 
 def opened(connection: Connection, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,7 +73,7 @@ def opened(connection: Connection, row: Mapping[str, Any]) -> dict[str, Any]:
     SealDamagedError
         A column was changed, or comes from another record.
     """
-    sealed = [name for name in SEALED_COLUMNS if (row[name] or "").startswith(PREFIX)]
+    sealed = [name for name in SEALED if (row.get(name) or "").startswith(PREFIX)]
     return {**row, **{name: _open(connection, row, name) for name in sealed}}
 
 

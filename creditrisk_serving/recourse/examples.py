@@ -33,11 +33,10 @@ FOUND: dict[str, Any] = {
             "pd": 0.114,
             "outcome": "approve",
             "band": "C",
-            "rule": None,
             "points": 546,
         }
     ],
-    "none_because": None,
+    "none_because": "",
     "tried": 24,
     "out_of_reach": ["bureau__credits_count"],
     "fixed": ["How earlier loans, cards and instalments were repaid. It changes only with time."],

@@ -32,14 +32,14 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     fields: Sequence[ChangedField]
 
 
-class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
-    """Changes that together would change the outcome, and what the service would answer then."""
+class Suggestion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Changes that together would change the outcome, and what the service would answer then; no rule: the PD would decide."""
 
     changes: Sequence[Change]
     pd: float
     outcome: str
     band: str
-    rule: str | None
+    rule: str | None = None
     points: int
 
 
@@ -51,11 +51,11 @@ class Recourse(msgspec.Struct, frozen=True, kw_only=True):
     decision: str  # as it was made
     model_version: str  # of the model in use, which scored all of this
     policy_version: str
-    stored: Literal[False] = False
+    stored: Literal[False]
     pd_now: float  # of the application as it was sent, by the model in use
     outcome_now: str
     suggestions: Sequence[Suggestion]  # the best first
-    none_because: str | None  # null: there are suggestions
+    none_because: str  # why there are no suggestions; empty where there are
     tried: int  # applications scored for this answer
     out_of_reach: Sequence[str]  # inputs that raised the PD and that nothing tried changes
     fixed: Sequence[str]  # what cannot be changed, in words
