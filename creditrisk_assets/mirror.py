@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from creditrisk_assets.lake import POINTER, VERSION_NAME, LakeError, write_atomically
 from creditrisk_assets.settings import Settings
 
-LAKE, BUNDLES = "lake", "bundles"
+BUNDLES = "bundles"
 
 
 class MirrorError(LakeError):

@@ -21,6 +21,7 @@ from creditrisk_assets.defs.training import BUNDLE, MODEL
 from creditrisk_assets.defs.validation import VALIDATION
 from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.lake import Lake, Version, write_atomically
+from creditrisk_assets.mirror import BUNDLES, mirror_of
 from creditrisk_assets.modelling import bundle as bundles
 from creditrisk_assets.modelling.bundle import Bundle, BundleError
 from creditrisk_assets.modelling.bundle_writer import publish_bundle
@@ -61,7 +62,7 @@ def _make_version(work: Work) -> Made:
     with work.connection() as con:
         contract = contract_outcomes(check(con, parquet(work.draft.data), REGISTRY_CONTRACT))
     if decision.promote and not any(outcome.blocks for outcome in contract):
-        publish_bundle(model.path / BUNDLE, settings.bundles, public)
+        publish_bundle(model.path / BUNDLE, settings.bundles, public, mirror_of(settings))
         versions.promote(registered)
     record = promotion_record(
         decision, figures, rival,
@@ -171,8 +172,13 @@ def _export(settings: Settings, lake: Lake, version: Version) -> None:
     """Write the promotion record; publish the champion's bundle again should it have been lost."""
     write_atomically(settings.reports / RECORD, (version.path / RECORD).read_text("utf-8"))
     public = public_bytes(signing_key(settings.keys, settings.signing_key))
+    mirror = mirror_of(settings)
+    if mirror is not None:  # what was promoted on another machine
+        mirror.pull(settings.bundles, BUNDLES)
     if version.manifest.metadata["facts"]["promoted"] and not _published(settings, public):
-        publish_bundle(lake.require(MODEL).path / BUNDLE, settings.bundles, public)
+        publish_bundle(lake.require(MODEL).path / BUNDLE, settings.bundles, public, mirror)
+    elif mirror is not None and (path := bundles.follow(settings.bundles)) is not None:
+        mirror.push(settings.bundles, BUNDLES, path)
 
 
 def _published(settings: Settings, public: bytes) -> bool:

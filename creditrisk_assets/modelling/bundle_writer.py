@@ -22,7 +22,8 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
-from creditrisk_assets.lake import write_atomically
+from creditrisk_assets.lake import Elsewhere, write_atomically
+from creditrisk_assets.mirror import BUNDLES
 from creditrisk_assets.modelling.bundle import (
     EXPLANATION,
     FORMAT,
@@ -155,7 +156,7 @@ def write_bundle(
     return Bundle.load(out, public)
 
 
-def publish_bundle(bundle: Path, bundles: Path, public_key: bytes) -> Path:
+def publish_bundle(bundle: Path, bundles: Path, public_key: bytes, elsewhere: Elsewhere | None = None) -> Path:
     """Make a bundle the one the service follows.
 
     The files are copied beside the published versions, made durable, and moved into place in one step; then the pointer
@@ -169,6 +170,8 @@ def publish_bundle(bundle: Path, bundles: Path, public_key: bytes) -> Path:
         Directory of published bundles, `Settings.bundles`.
     public_key
         The trusted key: a bundle that does not verify is not published.
+    elsewhere
+        The object store other machines follow; None: none do.
 
     Returns
     -------
@@ -179,6 +182,8 @@ def publish_bundle(bundle: Path, bundles: Path, public_key: bytes) -> Path:
     ------
     BundleError
         The bundle does not verify.
+    LakeError
+        The object store was not reached: the bundle is published on this machine alone.
     """
     read = Bundle.load(bundle, public_key)
     bundles.mkdir(parents=True, exist_ok=True)
@@ -195,6 +200,8 @@ def publish_bundle(bundle: Path, bundles: Path, public_key: bytes) -> Path:
         shutil.rmtree(draft, ignore_errors=True)
     _sync(bundles)
     write_atomically(bundles / POINTER, json.dumps({"version": read.version}))
+    if elsewhere is not None:
+        elsewhere.push(bundles, BUNDLES, target)
     return target
 
 

@@ -98,7 +98,7 @@ class Cluster:
 
     def _start(self, wanted: str) -> None:
         service, image = self.service, self.image_of(wanted)
-        before = [d for d in service.deployments if d["taskDefinition"] == self._running][:1]
+        before = [{**d, "status": "ACTIVE"} for d in service.deployments if d["taskDefinition"] == self._running][:1]
         service.deployments = [_deployment(wanted, "IN_PROGRESS", 0), *before]
         self.started.append(image)
         answer = self.images[image]()
@@ -121,7 +121,7 @@ class Cluster:
 def _deployment(task_definition: str, state: str, running: int) -> dict[str, Any]:
     return {
         "id": "ecs-svc/1",
-        "status": "PRIMARY",
+        "status": "INACTIVE" if state == "FAILED" else "PRIMARY",
         "taskDefinition": task_definition,
         "desiredCount": 2,
         "runningCount": running,

@@ -160,12 +160,11 @@ def _rolled_out(ecs: Any, target: Target, wanted: str, patience: Patience, name:
 
 def _alone(service: Mapping[str, Any], wanted: str) -> bool:
     """Tell whether all tasks that should run do, and are of one task definition."""
-    deployments = service["deployments"]
+    running = [one for one in service["deployments"] if one["runningCount"] or one["status"] == "PRIMARY"]
     return (
-        len(deployments) == 1
-        and deployments[0]["taskDefinition"] == wanted
-        and deployments[0].get("rolloutState") == "COMPLETED"
-        and deployments[0]["runningCount"] == service["desiredCount"] > 0
+        [one["taskDefinition"] for one in running] == [wanted]
+        and running[0].get("rolloutState") == "COMPLETED"
+        and running[0]["runningCount"] == service["desiredCount"] > 0
     )
 
 
