@@ -51,7 +51,8 @@ CMD ["serve"]
 FROM runtime AS orchestration
 COPY --from=orchestration-environment /opt/creditrisk /opt/creditrisk
 COPY deploy/alerts.yaml deploy/relaxations.yaml deploy/dagster/workspace.yaml /etc/creditrisk/
-COPY deploy/dagster/dagster.yaml /etc/creditrisk/dagster/dagster.yaml
+COPY deploy/dagster/dagster.yaml /etc/creditrisk/dagster/
+COPY deploy/dagster/ecs/dagster.yaml /etc/creditrisk/dagster-ecs/
 ENV DAGSTER_HOME=/etc/creditrisk/dagster CREDITRISK_DAGSTER_YAML=/etc/creditrisk/dagster/dagster.yaml \
     CREDITRISK_ALERTS=/etc/creditrisk/alerts.yaml CREDITRISK_RELAXATIONS=/etc/creditrisk/relaxations.yaml
 USER 10001:10001

@@ -1,6 +1,6 @@
 # Every target sets up what it needs; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run research test check format status doctor ui serve bench drill azurite lock imagelocks docs client clean
+.PHONY: help setup run research test check format status doctor ui serve bench drill azurite lock imagelocks sbom freshness deploy docs client clean
 
 PYTHON ?= python3
 VENV   := .venv
@@ -87,6 +87,18 @@ imagelocks: setup ## the locks of the images: parts of requirements.lock
 	@$(UV_COMPILE) pyproject.toml $(call extras,serving postgres s3) --constraint requirements.lock --output-file requirements-serving.lock $(NOT_SERVED)
 	@$(UV_COMPILE) pyproject.toml $(call extras,assets serving azure kaggle postgres cluster s3 research) --constraint requirements.lock --output-file requirements-orchestration.lock
 	@echo setuptools | $(UV_COMPILE) - --constraint requirements.lock --output-file requirements-build.lock
+
+sbom: setup ## what is in the images, as CycloneDX, into build/sbom/
+	@mkdir -p build/sbom
+	@for image in serving orchestration; do \
+		$(BIN)/cyclonedx-py requirements requirements-$$image.lock --pyproject pyproject.toml --output-reproducible --output-file build/sbom/$$image.json || exit 1; \
+	done
+
+freshness: setup ## how old the feeds are; fails when one is stale or missing
+	@$(BIN)/creditrisk freshness --fail-on-stale
+
+deploy: setup ## release CREDITRISK_SERVING_DEPLOY_IMAGE to the target of the settings, verify it, roll it back otherwise
+	@$(BIN)/creditrisk deploy
 
 clean: ## delete everything the platform wrote (CREDITRISK_HOME)
 	rm -rf $${CREDITRISK_HOME:-.creditrisk}

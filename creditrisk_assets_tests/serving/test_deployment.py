@@ -177,7 +177,7 @@ def test_a_failing_image_is_found_out_and_rolled_back(
 
 def test_a_service_that_cannot_go_back_is_told_as_stuck(running: Cluster, target: Target, expected: Expected) -> None:
     running.images[GOOD] = lambda: HANGING
-    outcome = release(running, target, UNHEALTHY, expected, SHORT)
+    outcome = release(running, target, UNHEALTHY, expected, replace(SHORT, rollout=180.0))
     assert (outcome.state, outcome.good) == ("stuck", False)
     assert [step.name for step in outcome.steps] == ["rollout", "healthy", "rollback", "healthy"]
 

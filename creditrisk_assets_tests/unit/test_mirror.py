@@ -89,7 +89,7 @@ def test_the_pointer_is_written_after_all_files_it_leads_to(tmp_path: Path, s3: 
 
 def test_a_store_that_is_away_is_one_line(tmp_path: Path, s3: boto3.client) -> None:
     away = Lake(tmp_path / "here", Mirror("s3://no-such-bucket/x"))
-    with pytest.raises(LakeError, match="NoSuchBucket.*check CREDITRISK_OBJECT_STORE"):
+    with pytest.raises(LakeError, match=r"NoSuchBucket.*check CREDITRISK_OBJECT_STORE"):
         publish(away, "first")
 
 

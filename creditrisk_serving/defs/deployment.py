@@ -11,9 +11,10 @@ from creditrisk_assets.contracts.fingerprint import code_version
 from creditrisk_assets.contracts.render.sql import parquet
 from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Seen, Work, table_of
 from creditrisk_assets.defs.vocabulary import Describe
-from creditrisk_assets.lake import Version
+from creditrisk_assets.lake import Lake, Version
 from creditrisk_assets.resources.duckdb import EmbeddedDuckDB
 from creditrisk_assets.resources.platform import Platform
+from creditrisk_assets.settings import Settings
 from creditrisk_serving.defs.batch import KEY as SCORES
 from creditrisk_serving.defs.online import KEY as ONLINE
 from creditrisk_serving.deployment import ecs, verification
@@ -136,6 +137,11 @@ def _today(context: dg.AssetExecutionContext, _version: Version, live: Live | No
             facts={"description": "; ".join(wrong) or steps[-1].words, "steps": _rows(steps)},
         )
     ]
+
+
+def headline(settings: Settings) -> str:
+    """Return what became of the last release, in one sentence."""
+    return str(Lake(settings.lake).require(KEY).manifest.metadata["facts"]["headline"])
 
 
 def _rows(steps: Sequence[Step]) -> list[dict[str, Any]]:
