@@ -6,12 +6,17 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import dagster as dg
 import duckdb
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from creditrisk_assets.defs.artefact import asset_of
 from creditrisk_assets.lake import Lake, sha256_file
 from creditrisk_assets.modelling.bundle import Bundle, read_public_key
+from creditrisk_assets.resources.duckdb import EmbeddedDuckDB
+from creditrisk_assets.resources.platform import Platform
+from creditrisk_assets.settings import Settings
 from creditrisk_assets_tests.serving.conftest import Published
 from creditrisk_assets_tests.serving.ecs_cluster import (
     CLUSTER,
@@ -31,10 +36,12 @@ from creditrisk_assets_tests.serving.portfolio import (
     write_raw,
 )
 from creditrisk_serving.access import Scope, create_key
+from creditrisk_serving.defs import deployment
 from creditrisk_serving.deployment import ecs
 from creditrisk_serving.deployment.ecs import DeploymentError, Outcome, Target
 from creditrisk_serving.deployment.verification import Address, Expected, Patience
 from creditrisk_serving.scoring.batch import score_features
+from creditrisk_serving.settings import ServingSettings
 
 GOOD, BETTER = "registry/scoring@sha256:good", "registry/scoring@sha256:better"
 UNHEALTHY, WRONG_MODEL, WRONG_SCORES = "scoring@unhealthy", "scoring@wrong-model", "scoring@wrong-scores"
@@ -225,3 +232,66 @@ def test_a_wrong_target_changes_nothing(
     with pytest.raises(DeploymentError, match=words):
         release(running, replace(target, **change), BETTER, expected)
     assert running.started == [GOOD]
+
+
+@pytest.fixture
+def scored(published: Published, expected: Expected, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """A home whose champion has scored, which is what a release is verified against."""
+    monkeypatch.setenv("CREDITRISK_HOME", str(published.home))
+    lake = Lake(published.home / "lake")
+    bundle = Bundle.load(published.home / "made" / "champion", read_public_key(published.home / "keys"))
+    with lake.draft("serving/batch_scores") as draft:
+        score_features(bundle, f"(SELECT * FROM read_parquet('{published.joined}') ORDER BY sk_id_curr)", draft.data)
+        facts = {"model_version": bundle.version, "bundle_sha256": expected.bundle_sha256}
+        lake.publish(draft, code_version="test", inputs={}, metadata={"facts": facts})
+    return lake
+
+
+def materialized(raise_on_error: bool = True) -> tuple[bool, dict[str, str]]:
+    """Materialize the asset; return whether it succeeded, and what its checks said."""
+    with dg.instance_for_test() as instance:
+        result = dg.materialize(
+            [asset_of(deployment.DEPLOYMENT)],
+            resources={"platform": Platform(), "duckdb": EmbeddedDuckDB()},
+            instance=instance,
+            raise_on_error=raise_on_error,
+        )
+    return result.success, {one.check_name: str(one.description) for one in result.get_asset_check_evaluations()}
+
+
+def test_without_a_target_it_says_so_and_does_nothing(scored: Lake) -> None:
+    succeeded, said = materialized()
+    assert succeeded
+    assert said == {"released": deployment.NO_TARGET, "answers_as_released": deployment.NO_TARGET}
+    assert deployment.headline(Settings()) == deployment.NO_TARGET
+
+
+def test_the_asset_releases_and_keeps_the_last_good_release(
+    running: Cluster, scored: Lake, homes: tuple[dict[str, Path], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deployment, "Patience", lambda: QUICK)
+    for name, value in (
+        ("CLUSTER", CLUSTER),
+        ("SERVICE", SERVICE),
+        ("URL", running.balancer.url),
+        ("API_KEY", homes[1]),
+    ):
+        monkeypatch.setenv(f"CREDITRISK_SERVING_DEPLOY_{name}", value)
+    monkeypatch.setenv("CREDITRISK_SERVING_DEPLOY_IMAGE", BETTER)
+    succeeded, said = materialized()
+    assert succeeded, said
+    assert said["released"] == f"{BETTER} released"
+    assert said["answers_as_released"] == "20 PDs equal those of the batch scores to 1e-09"
+    good = scored.require(deployment.KEY)
+    monkeypatch.setenv("CREDITRISK_SERVING_DEPLOY_IMAGE", WRONG_MODEL)
+    succeeded, said = materialized(raise_on_error=False)
+    assert not succeeded
+    assert f"{WRONG_MODEL} rolled back (model_hash" in said["released"]
+    assert scored.require(deployment.KEY).version == good.version
+    assert running.image_of(running.service.task_definition) == BETTER
+
+
+def test_half_a_target_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDITRISK_SERVING_DEPLOY_IMAGE", GOOD)
+    with pytest.raises(ValueError, match="CREDITRISK_SERVING_DEPLOY_CLUSTER, CREDITRISK_SERVING_DEPLOY_SERVICE"):
+        ServingSettings()
