@@ -29,6 +29,8 @@ alerts = typer.Typer(
     no_args_is_help=True, help="What went wrong and who was told: see it, take care of it, silence it."
 )
 app.add_typer(alerts, name="alerts")
+approver = typer.Typer(no_args_is_help=True, help="Who may approve a model version, each with a key of their own.")
+app.add_typer(approver, name="approver")
 features = typer.Typer(no_args_is_help=True, help="What features there are, and all that is known of one.")
 app.add_typer(features, name="features")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")]
@@ -84,6 +86,23 @@ def research(as_json: Json = False) -> None:
     from creditrisk_assets import terminal  # noqa: PLC0415
 
     result, summary = terminal.run_research(Settings(), quiet=as_json)
+    if as_json:
+        _print_json(summary)
+    if not result.succeeded:
+        raise typer.Exit(1)
+
+
+@app.command()
+def backfill(
+    months: Annotated[list[str], typer.Argument(metavar="MONTH…", help="2026-05, or a range: 2026-01..2026-12.")],
+    as_json: Json = False,
+) -> None:
+    """Take in production months: outcomes, decided applications, drift; then performance and the monthly report."""
+    from creditrisk_assets import terminal  # noqa: PLC0415
+    from creditrisk_assets.simulation.months import months_between  # noqa: PLC0415
+
+    every = sorted({month for text in months for month in months_between(text)})
+    result, summary = terminal.run_backfill(Settings(), every, quiet=as_json)
     if as_json:
         _print_json(summary)
     if not result.succeeded:
@@ -263,6 +282,113 @@ def features_describe(name: Annotated[str, typer.Argument(help="As `list` shows 
 
     found = exploring.describe(Settings(), name)
     _print_json(found) if as_json else exploring.print_description(found)
+
+
+@app.command()
+def ledger(
+    at: Annotated[datetime | None, typer.Option(help="What was champion at this moment, in UTC.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Find every entry that is not as it was written.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Tell what was champion when, who approved it and on what evidence."""
+    from creditrisk_assets import promoting  # noqa: PLC0415
+
+    found = promoting.ledger(Settings(), at, verify=verify)
+    _print_json(found) if as_json else promoting.print_ledger(found)
+    if verify and found["verification"] and found["verification"]["findings"]:
+        raise typer.Exit(1)
+
+
+@approver.command("create")
+def approver_create(
+    name: Annotated[str, typer.Argument(help="Who.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File of the private key; default: below ~/.config/creditrisk.")
+    ] = None,
+) -> None:
+    """Make a key for an approver; the ledger knows its public half."""
+    from creditrisk_assets import promoting  # noqa: PLC0415
+
+    typer.echo(promoting.create_approver(Settings(), name, out))
+
+
+@approver.command("list")
+def approver_list(as_json: Json = False) -> None:
+    """Show who may approve."""
+    from creditrisk_assets import promoting  # noqa: PLC0415
+
+    found = promoting.list_approvers(Settings())
+    _print_json(found) if as_json else typer.echo("\n".join(found) or "nobody")
+
+
+@approver.command("revoke")
+def approver_revoke(
+    name: Annotated[str, typer.Argument(help="Who.")], reason: Annotated[str, typer.Option(help="Why.")]
+) -> None:
+    """End the key of an approver, and all it signed."""
+    from creditrisk_assets import promoting  # noqa: PLC0415
+
+    typer.echo(promoting.revoke_approver(Settings(), name, reason))
+
+
+@app.command()
+def approve(
+    version: Annotated[str, typer.Argument(help="Number in the registry, model version, or alias (candidate).")],
+    key: Annotated[Path, typer.Option(help="Your private key.")],
+    reason: Annotated[str, typer.Option(help="Why.")],
+    expires_days: Annotated[float, typer.Option(help="How long it holds.")] = 14,
+    token: Annotated[
+        bool, typer.Option("--token", help="Print the signature for the job approve_version, and keep nothing.")
+    ] = False,
+    reject: Annotated[bool, typer.Option("--reject", help="Stop the version instead.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Sign a version and the evidence there is now with your own key."""
+    from creditrisk_assets import promoting  # noqa: PLC0415
+
+    settings = Settings()
+    signed = promoting.sign(settings, version, key, reason=reason, days=expires_days, reject=reject)
+    if token:
+        typer.echo(signed)
+        return
+    found = promoting.approve(settings, signed)
+    words = "; ".join(found["missing"]) or "nothing is missing: `creditrisk promote` makes it champion"
+    _print_json(found) if as_json else typer.echo(f"ledger entry {found['entry']['sequence']}; {words}")
+
+
+@app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="Number in the registry, model version, or alias (candidate).")],
+    reason: Annotated[str, typer.Option(help="Why.")],
+    to: Annotated[str, typer.Option(help="The alias: champion (Production), challenger or shadow.")] = "champion",
+    approver_: Annotated[
+        str | None, typer.Option("--approver", help="Who asks for it; approvals are signatures (`creditrisk approve`).")
+    ] = None,
+    override: Annotated[
+        list[str] | None, typer.Option(help="Evidence whose objections are set aside, on record: comparison.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a version the champion, on every replica or not at all; or name it challenger or shadow."""
+    from creditrisk_assets import promoting  # noqa: PLC0415
+
+    settings = Settings()
+    entry = promoting.give_alias(settings, version, to, identity=approver_, reason=reason, override=override or ())
+    _print_json(entry.to_dict()) if as_json else typer.echo(promoting.changed_words(settings, entry))
+
+
+@app.command()
+def rollback(
+    reason: Annotated[str, typer.Option(help="Why.")],
+    by: Annotated[str | None, typer.Option(help="Who asks for it; default: you.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make the champion before the present one the champion again."""
+    from creditrisk_assets import promoting  # noqa: PLC0415
+
+    settings = Settings()
+    entry = promoting.go_back(settings, identity=by, reason=reason)
+    _print_json(entry.to_dict()) if as_json else typer.echo(promoting.changed_words(settings, entry))
 
 
 @app.command()

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from creditrisk_assets.defs import (
+    canary,
     challengers,
     evaluation,
     features,
@@ -15,10 +16,15 @@ from creditrisk_assets.defs import (
     jobs,
     ladder,
     monitoring,
+    month_report,
+    months,
     parity,
     policy,
+    promotion,
+    reasons,
     rebalancing,
     research,
+    retraining,
     robustness,
     search,
     selection,
@@ -46,7 +52,11 @@ ARTEFACTS = (
     *rebalancing.ARTEFACTS,
     *ladder.ARTEFACTS,
     *monitoring.ARTEFACTS,
+    *months.ARTEFACTS,
+    *month_report.ARTEFACTS,
     *governance.ARTEFACTS,
+    *reasons.ARTEFACTS,
+    *canary.ARTEFACTS,
 )
 
 
@@ -65,9 +75,9 @@ def build_defs(
     return dg.Definitions(
         assets=[*feeds.FEEDS, *(asset_of(artefact) for artefact in ARTEFACTS), *ingestion.QUARANTINES],
         asset_checks=parity.CHECKS,
-        jobs=[*jobs.JOBS, *research.JOBS, *parity.JOBS],
+        jobs=[*jobs.JOBS, *research.JOBS, *parity.JOBS, *months.JOBS, *promotion.JOBS],
         schedules=[*jobs.SCHEDULES, *parity.SCHEDULES],
-        sensors=[*feeds.SENSORS, *monitoring.SENSORS],
+        sensors=[*feeds.SENSORS, *monitoring.SENSORS, *months.SENSORS, *retraining.SENSORS],
         resources={"platform": Platform(), "duckdb": EmbeddedDuckDB(), "mlflow": mlflow_run, **(resources or {})},
         executor=dg.in_process_executor,
         loggers=dict(loggers or {"console": dg.colored_console_logger.configured({"log_level": "INFO"})}),

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from creditrisk_assets import running
+from creditrisk_assets import promoting, running
 from creditrisk_assets.defs.feeds import look_at_all, write_freshness
 from creditrisk_assets.ingestion.connector import IngestionError
 from creditrisk_assets.ingestion.sources import source_text
@@ -49,7 +49,8 @@ def status(settings: Settings) -> dict[str, Any]:
         "home": str(settings.root),
         "source": source_text(settings),
         "champion": champion_words(settings),
-        "registry": facts_of(lake, "registry/version").get("headline"),
+        "approvals": promoting.standing(settings),
+        "registry": facts_of(lake, "registry/canary").get("headline"),
         "model": facts_of(lake, "model/evaluation").get("headline"),
         "drift": facts_of(lake, "monitoring/drift").get("headline"),
         "assets": assets,
@@ -64,6 +65,7 @@ def print_status(found: Mapping[str, Any]) -> None:
     console.print(f"home      {escape(found['home'])}\nsource    {escape(found['source'])}")
     for name in ("champion", "registry", "model", "drift"):
         console.print(f"{name:<9} {found[name] or 'none yet: run `creditrisk run`'}")
+    console.print(f"approvals {promoting.standing_words(found['approvals'])}")
     console.print(f"last run  {found['last_run'] or 'none yet'}")
     console.print(f"stale     {', '.join(found['stale']) or 'nothing known to be stale'}")
     open_alerts = ", ".join(f"{count} {severity}" for severity, count in found["open_alerts"].items() if count)

@@ -122,6 +122,9 @@ class Elsewhere(Protocol):
     def push(self, directory: Path, name: str, version: Path) -> None:
         """Put a version and the pointer there."""
 
+    def withdraw(self, name: str) -> None:
+        """Take the pointer there away."""
+
     def pull(self, directory: Path, name: str, versions: str = "") -> None:
         """Fetch what the pointer there names."""
 
@@ -184,6 +187,14 @@ class Lake:
             ) from error
         return Version(path, manifest)
 
+    def versions(self, key: str) -> list[Version]:
+        """Return the versions of an artefact that can be read, by the time they were made."""
+        found = []
+        for path in sorted((self._home(key) / "versions").glob("*")):
+            with contextlib.suppress(LakeError):
+                found.append(self.version(key, path.name))
+        return sorted(found, key=lambda version: version.manifest.created_at)
+
     def require(self, key: str) -> Version:
         """Return the last good version of an artefact that must be there.
 
@@ -195,6 +206,10 @@ class Lake:
         if (found := self.current(key)) is None:
             raise LakeError(f"{key} was never published; run `creditrisk run --select {key}` or `creditrisk run` first")
         return found
+
+    def parts(self, key: str) -> tuple[str, ...]:
+        """Return the names of what was published below a key, `2026-05` for `monitoring/applications/2026-05`, ascending."""
+        return tuple(sorted(path.parent.name for path in self._home(key).glob(f"*/{POINTER}")))
 
     def reusable(
         self, key: str, *, code_version: str, inputs: Mapping[str, str], but: Collection[str] = ()

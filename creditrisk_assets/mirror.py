@@ -80,6 +80,17 @@ class Mirror:
                 self._client.upload_file(str(path), self._bucket, key)
             self._client.put_object(Bucket=self._bucket, Key=self._key(name, POINTER), Body=pointer.encode())
 
+    def withdraw(self, name: str) -> None:
+        """Take the pointer of a directory away there; its versions stay.
+
+        Raises
+        ------
+        MirrorError
+            The store was not reached.
+        """
+        with self._told(name):
+            self._client.delete_object(Bucket=self._bucket, Key=self._key(name, POINTER))
+
     def pull(self, directory: Path, name: str, versions: str = "") -> None:
         """Fetch the version the pointer there names, if this machine has it not, and turn the pointer here.
 

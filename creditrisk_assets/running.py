@@ -20,10 +20,13 @@ from typing import Any
 import dagster as dg
 import psutil
 
+from creditrisk_assets.defs.vocabulary import LAUNCHED_BY_TAG, month_of, partition_of
+from creditrisk_assets.defs.vocabulary import MONTHS as PRODUCTION_MONTHS
 from creditrisk_assets.settings import Settings
 
 LOCATIONS = "creditrisk.locations"  # entry point group: name -> function that builds a location's definitions
 EVERYTHING = "*"
+MONTHS = "months"  # the group of assets of production months, which there may be none of
 APART = "research"  # the group of assets that take hours: left out of every selection that does not name it, or them
 PROCESS_TAG = "creditrisk/process"
 DAGSTER_YAML = Path(__file__).parents[1] / "dagster.yaml"
@@ -43,6 +46,7 @@ class AssetResult:
     rows: int | None = None
     seconds: float = 0.0
     peak_memory_mb: float = 0.0
+    month: str = ""  # of a monthly asset
 
 
 @dataclass
@@ -131,9 +135,56 @@ def materialize(settings: Settings, select: str = EVERYTHING, listener: Listener
             if not result.succeeded:
                 result.not_run += [_name(key) for key in sorted(selected[name])]
             elif selected[name]:
-                _run_location(instance, definitions, selected[name], result)
+                _run_location(instance, definitions, selected[name], result, settings.actor)
     result.seconds = time.perf_counter() - started
     return result
+
+
+def backfill(settings: Settings, months: Sequence[str], listener: Listener = _deaf) -> RunResult:
+    """Materialize the monthly assets of some months, one run a month in order, and then what is made of all months.
+
+    Parameters
+    ----------
+    settings
+        The deployment.
+    months
+        As 2026-05.
+    listener
+        Told of each asset's start and end.
+
+    Raises
+    ------
+    RunError
+        A month is none of the graph's, or another run is at work.
+    """
+    partitions = [partition_of(month) for month in months]
+    if strangers := [month_of(each) for each in partitions if not PRODUCTION_MONTHS.has_partition_key(each)]:
+        first, last = PRODUCTION_MONTHS.get_first_partition_key(), PRODUCTION_MONTHS.get_last_partition_key()
+        known = f"{month_of(first or '')}..{month_of(last or '')}"
+        raise RunError(f"{', '.join(strangers)}: not among the graph's months, {known}")
+    prepare_instance(settings)
+    result = RunResult()
+    started = time.perf_counter()
+    with exclusive(settings), dg.DagsterInstance.get() as instance:
+        close_dead_runs(instance)
+        for definitions in _locations(result, listener).values():
+            graph = definitions.resolve_asset_graph()
+            monthly = _monthly(definitions)
+            of_all = set(dg.AssetSelection.groups(MONTHS).resolve(graph, allow_missing=True)) - monthly
+            for keys, partition in [*((monthly, each) for each in partitions), (of_all, None)]:
+                if not result.succeeded:
+                    result.not_run += [
+                        " ".join((_name(key), month_of(partition or ""))).strip() for key in sorted(keys)
+                    ]
+                elif keys:
+                    _run_location(instance, definitions, keys, result, settings.actor, partition)
+    result.seconds = time.perf_counter() - started
+    return result
+
+
+def _monthly(definitions: dg.Definitions) -> set[dg.AssetKey]:
+    graph = definitions.resolve_asset_graph()
+    return {key for key in graph.materializable_asset_keys if graph.get(key).partitions_def is not None}
 
 
 def _locations(result: RunResult, listener: Listener) -> dict[str, dg.Definitions]:
@@ -153,9 +204,14 @@ def _select(select: str, locations: Mapping[str, dg.Definitions]) -> dict[str, s
         materializable = graph.materializable_asset_keys
         known |= {_name(key) for key in materializable}
         chosen[name] = set(selection.resolve(graph, allow_missing=True)) & set(materializable)
-        if APART not in select:  # a key may be reached (`+key:"model/pd"`) without being meant
-            apart = dg.AssetSelection.groups(APART).resolve(graph, allow_missing=True)
-            chosen[name] -= {key for key in apart if _name(key) not in select}
+        for group in (APART, MONTHS):
+            if group not in select:  # a key may be reached (`+key:"model/pd"`) without being meant
+                apart = dg.AssetSelection.groups(group).resolve(graph, allow_missing=True)
+                chosen[name] -= {key for key in apart if _name(key) not in select}
+        monthly = {_name(key) for key in _monthly(definitions)}
+        if named := sorted(asked & monthly):
+            raise RunError(f"--select {', '.join(named)}: there is one a month; run `creditrisk backfill MONTH`")
+        chosen[name] -= _monthly(definitions)
     if strangers := sorted(asked - known):
         raise RunError(f"--select {', '.join(strangers)} names no asset; known: {', '.join(sorted(known))}")
     if not any(chosen.values()):
@@ -182,15 +238,21 @@ def _parse(select: str) -> tuple[dg.AssetSelection, set[str]]:
 
 
 def _run_location(
-    instance: dg.DagsterInstance, definitions: dg.Definitions, keys: set[dg.AssetKey], result: RunResult
+    instance: dg.DagsterInstance,
+    definitions: dg.Definitions,
+    keys: set[dg.AssetKey],
+    result: RunResult,
+    actor: str,
+    partition: str | None = None,
 ) -> None:
     job = definitions.resolve_implicit_global_asset_job_def()
     outcome = job.execute_in_process(
         instance=instance,
         asset_selection=sorted(keys),
+        partition_key=partition,
         raise_on_error=False,
         run_config={"loggers": {"console": {}}},
-        tags={PROCESS_TAG: _process_identity(os.getpid())},
+        tags={PROCESS_TAG: _process_identity(os.getpid()), LAUNCHED_BY_TAG: actor},
     )
     if not outcome.success and not result.failures:
         result.failures.append(f"run {outcome.run_id} failed; see it in the UI (`make ui`)")
@@ -262,6 +324,7 @@ def _result_of(event: dg.DagsterEvent) -> AssetResult:
         rows=facts.get("dagster/row_count"),
         seconds=float(facts.get("seconds") or 0.0),
         peak_memory_mb=float(facts.get("peak_memory_mb") or 0.0),
+        month=month_of(materialization.partition or ""),
     )
 
 

@@ -4,6 +4,7 @@ What belongs here: paths, URLs, limits and secrets of one deployment. What does 
 file of `modelling`), facts about the data (the contracts), one run's knobs (`dg.Config` in `defs`).
 """
 
+import getpass
 import os
 from collections.abc import Mapping
 from functools import cached_property
@@ -42,6 +43,10 @@ class Settings(BaseSettings):
     source: str | None = Field(
         None,
         description="Directory, sources file (.yaml) or address of the raw tables; none: the last one, or the sample.",
+    )
+    months: str | None = Field(
+        None,
+        description="Directory or address (s3://, https://, …) of the production months' files; none: below the home directory.",
     )
     http_tokens: Mapping[str, SecretStr] = Field(
         default_factory=dict, description='Bearer tokens for sources on HTTP(S), as JSON: {"host[:port]": "token"}.'
@@ -84,6 +89,29 @@ class Settings(BaseSettings):
     signing_key: SecretStr | None = Field(
         None, description="Ed25519 private key (PEM) for bundles; none: one is made at first use."
     )
+    identity: str | None = Field(
+        None,
+        min_length=1,
+        description="Who acts, as the registry's ledger names it; none: the operating system's user.",
+    )
+    registry_database: SecretStr | None = Field(
+        None, description="SQLAlchemy URL of the registry's ledger; none: SQLite below the home directory."
+    )
+    registry_checkpoints: Path | None = Field(
+        None,
+        description="File of the ledger's signed checkpoints; keep it, or a copy, where the database's keepers cannot write.",
+    )
+    replicas: tuple[str, ...] = Field(
+        (),
+        description='Addresses of the services that must report a promoted version, as JSON: ["http://10.0.0.5:8000"].',
+    )
+    replica_key: SecretStr | None = Field(
+        None,
+        description="API key they are asked with for the hash of their bundle; none: they are asked for its version alone.",
+    )
+    replica_timeout_seconds: float = Field(
+        60.0, gt=0, description="How long they may take; past it a promotion is taken back."
+    )
     alerts: Path = Field(Path("deploy/alerts.yaml"), description="Channels, routes, escalation of alerts.")
     alerts_database: SecretStr | None = Field(
         None, description="SQLAlchemy URL of the alert store; none: SQLite below the home directory."
@@ -95,6 +123,10 @@ class Settings(BaseSettings):
     alert_webhook_timeout_seconds: float = Field(5.0, gt=0)
     smtp_user: str | None = Field(None, description="Login of e-mail channels; none: without login.")
     smtp_password: SecretStr | None = None
+
+    cloudwatch_namespace: str | None = Field(
+        None, min_length=1, description="Namespace of CloudWatch that drift figures are sent to; none: they are not."
+    )
 
     @model_validator(mode="after")
     def _refuse_unknown(self) -> Self:
@@ -126,6 +158,16 @@ class Settings(BaseSettings):
     def landing(self) -> Path:
         """Fetched files of the feeds, as delivered."""
         return self.root / "landing"
+
+    @property
+    def month_files(self) -> Path:
+        """Files of the production months, where no other place is configured."""
+        return self.root / "months"
+
+    @property
+    def simulation(self) -> Path:
+        """What the simulator knows of the months it drew, and tells month by month."""
+        return self.root / "simulation"
 
     @property
     def spill(self) -> Path:
@@ -161,6 +203,26 @@ class Settings(BaseSettings):
     def reports(self) -> Path:
         """Named exports auditors ask for."""
         return self.root / "reports"
+
+    @property
+    def registry_url(self) -> SecretStr:
+        """SQLAlchemy URL of the registry's ledger."""
+        return self.registry_database or SecretStr(f"sqlite:///{self.root / 'registry.db'}")
+
+    @property
+    def registry_checkpoints_file(self) -> Path:
+        """File of the ledger's signed checkpoints."""
+        return self.registry_checkpoints or self.root / "checkpoints" / "registry.jsonl"
+
+    @property
+    def registry_lock(self) -> Path:
+        """Held by whoever changes the champion."""
+        return self.root / "registry.lock"
+
+    @property
+    def actor(self) -> str:
+        """Who acts: the identity configured, or the operating system's user."""
+        return self.identity or getpass.getuser()
 
     @property
     def lockbox(self) -> Path:

@@ -24,6 +24,8 @@ from rich.table import Table
 
 from creditrisk_assets import running
 from creditrisk_assets.defs.alerts import watch
+from creditrisk_assets.defs.month_report import MONTH_PAGE
+from creditrisk_assets.defs.months import MONTH_PERFORMANCE
 from creditrisk_assets.defs.split import SPLIT_TRAIN
 from creditrisk_assets.ingestion.disk import require_free_space
 from creditrisk_assets.ingestion.sources import (
@@ -124,6 +126,32 @@ def run_research(settings: Settings, *, quiet: bool) -> tuple[RunResult, dict[st
     return run_graph(settings, source, group if known else f"+{group}", quiet=quiet)
 
 
+def run_backfill(settings: Settings, months: Sequence[str], *, quiet: bool) -> tuple[RunResult, dict[str, Any]]:
+    """Materialize production months with a line per asset and month."""
+    with _asset_lines(quiet) as listener:
+        result = running.backfill(settings, months, listener)
+    lake = Lake(settings.lake)
+    summary = {
+        "succeeded": result.succeeded,
+        "seconds": round(result.seconds, 1),
+        "assets": [running.describe(asset) for asset in result.assets],
+        "not_run": result.not_run,
+        "failures": result.failures,
+        "warnings": result.warnings,
+        "performance": facts_of(lake, MONTH_PERFORMANCE).get("headline"),
+    }
+    if not quiet:
+        for words in result.failures:
+            console.print(f"[bold red]✗[/] {escape(words)}")
+        for words in [words for each in result.warnings.values() for words in each]:
+            console.print(f"[yellow]![/] {escape(words)}")
+        if result.succeeded and summary["performance"]:
+            console.print(
+                f"  {escape(str(summary['performance']))}; the page is {escape(str(settings.reports / MONTH_PAGE))}"
+            )
+    return result, summary
+
+
 @contextmanager
 def _asset_lines(quiet: bool) -> Iterator[running.Listener]:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
@@ -144,12 +172,13 @@ def _asset_lines(quiet: bool) -> Iterator[running.Listener]:
 def _line(asset: AssetResult) -> str:
     if asset.outcome == "failed":
         return f"  [red]✗[/] {asset.key:<32} {escape(asset.reason)}"
+    name = f"{asset.key} {asset.month}".strip()
     rows = f"{asset.rows:>12,} rows" if asset.rows is not None else " " * 17
     if asset.outcome == "reused":
-        return f"  [dim]= {asset.key:<32} {rows}  skipped: {escape(asset.reason)}[/]"
+        return f"  [dim]= {name:<32} {rows}  skipped: {escape(asset.reason)}[/]"
     cost = f"{asset.seconds:>8.1f} s {asset.peak_memory_mb:>7,.0f} MB"
     why = "" if asset.reason == "never built" else f"  [dim]{escape(asset.reason)}[/]"
-    return f"  [green]✓[/] {asset.key:<32} {rows} {cost}{why}"
+    return f"  [green]✓[/] {name:<32} {rows} {cost}{why}"
 
 
 def _summary(settings: Settings, result: RunResult, select: str) -> dict[str, Any]:
@@ -171,7 +200,7 @@ def _summary(settings: Settings, result: RunResult, select: str) -> dict[str, An
         "stages": _stages(result.assets),
         "model": facts_of(lake, "model/evaluation").get("headline"),
         "champion": champion_words(settings),
-        "registry": facts_of(lake, "registry/version").get("headline"),
+        "registry": facts_of(lake, "registry/canary").get("headline"),
         "drift": facts_of(lake, "monitoring/drift").get("headline"),
         "applicant": applicant,
         "research": _research(result.assets, lake),

@@ -23,6 +23,8 @@ from creditrisk_serving.health.endpoints import router as health
 from creditrisk_serving.health.schemas import Liveness, Metadata, Readiness
 from creditrisk_serving.middleware import Observed
 from creditrisk_serving.observability import Metrics
+from creditrisk_serving.recourse.endpoints import router as recourse
+from creditrisk_serving.recourse.schemas import Recourse, RecourseRequest
 from creditrisk_serving.sagemaker.endpoints import router as sagemaker
 from creditrisk_serving.scoring.champion import Follower
 from creditrisk_serving.scoring.endpoints import predict_directly
@@ -34,10 +36,13 @@ from creditrisk_serving.settings import ServingSettings
 from creditrisk_serving.state import Keys, Pool, Service
 
 VERSION = "1"
-SHAPES = (Prediction, WhatIf, Validation, StoredDecision, Review, ReviewRequest, Liveness, Readiness, Metadata, Problem)
+SHAPES = (
+    Prediction, WhatIf, Validation, StoredDecision, Review, ReviewRequest, RecourseRequest, Recourse,
+    Liveness, Readiness, Metadata, Problem,
+)  # fmt: skip
 
 
-def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = None) -> FastAPI:
+def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = None, apart: bool = False) -> FastAPI:
     """Build the application.
 
     Parameters
@@ -46,6 +51,8 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
         None: read from the environment.
     keys
         Who knows API keys; None: the file of the settings.
+    apart
+        Whether decisions are taken into the database by a process of its own.
 
     Returns
     -------
@@ -57,7 +64,7 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        service = build_service(settings, metrics, keys or KeyFile(settings.api_keys_file))
+        service = build_service(settings, metrics, keys or KeyFile(settings.api_keys_file), apart=apart)
         app.state.service = service
         try:
             await asyncio.to_thread(service.log.start)
@@ -78,20 +85,21 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
     errors.install(app)
     app.add_middleware(Direct, routes={("POST", "/predict"): predict_directly})
     app.add_middleware(Observed, metrics=metrics, max_body_bytes=settings.max_body_bytes)
-    for router in (scoring, decisions, health, sagemaker, desk):
+    for router in (scoring, decisions, recourse, health, sagemaker, desk):
         app.include_router(router)
     documented = cache(lambda: document(app, SHAPES))
     app.openapi = documented  # type: ignore[method-assign] # FastAPI's way to a document of one's own
     return app
 
 
-def build_service(settings: ServingSettings, metrics: Metrics, keys: Keys) -> Service:
+def build_service(settings: ServingSettings, metrics: Metrics, keys: Keys, *, apart: bool) -> Service:
     """Make the parts of a running app."""
     log = DecisionLog(
         settings.decision_log_url,
         settings.journal_directory,
         stored=settings.decisions_stored,
         room=settings.journal_bytes,
+        apart=apart,
     )
     follower = Follower(settings, metrics)
     limits = Limits(settings.max_applicants, settings.max_history_rows)

@@ -91,5 +91,6 @@ def admit(service: Service, state: RequestState, key: str | None, scopes: Sequen
 KnownCaller = Annotated[Caller, Security(known_caller)]
 ScoringCaller = Annotated[Caller, Security(known_caller, scopes=SCORERS)]
 ReadingCaller = Annotated[Caller, Security(known_caller, scopes=(*READERS, Scope.SCORE))]
+ExplainingCaller = Annotated[Caller, Security(known_caller, scopes=(Scope.EXPLAIN,))]
 ReviewingCaller = Annotated[Caller, Security(known_caller, scopes=(Scope.REVIEW,))]
 MonitoringCaller = Annotated[Caller, Security(known_caller, scopes=(Scope.MONITOR,))]

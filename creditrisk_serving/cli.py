@@ -43,6 +43,7 @@ def serve(
     """Serve the published model over HTTP; it follows newly published models by itself."""
     import uvicorn  # noqa: PLC0415 # only this command needs it
 
+    from creditrisk_serving.observability import log_config  # noqa: PLC0415
     from creditrisk_serving.supervisor import Supervisor  # noqa: PLC0415
 
     # LightGBM's threads spin while they wait: with more than one, a busy machine takes far longer for a single row.
@@ -141,6 +142,31 @@ def replay_decision(
             console.print(f"  differs: {name}", soft_wrap=True)
     if not found.equal:
         raise typer.Exit(1)
+
+
+@app.command()
+def prune(
+    keep_days: Annotated[float, typer.Option(min=0, help="Whatever is younger stays.")] = 90,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete it; without, only say what would go.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")] = False,
+) -> None:
+    """Delete models and lake versions that nothing refers to: no pointer, alias, approval, champion ever, and no decision."""
+    from datetime import timedelta  # noqa: PLC0415
+
+    from creditrisk_serving.pruning import prune as prune_all  # noqa: PLC0415
+
+    found = prune_all(ServingSettings(), timedelta(days=keep_days), delete=delete)
+    if as_json:
+        sys.stdout.write(json.dumps({**vars(found), "deleted": delete}) + "\n")
+        return
+    verb = "deleted" if delete else "would delete (say --delete)"
+    console = Console(highlight=False)
+    console.print(
+        f"{verb}: {len(found.bundles)} models, {len(found.versions)} versions of the lake, {found.bytes / 1e6:,.1f} MB",
+        soft_wrap=True,
+    )
+    for name in (*found.bundles, *(f"{key} {version[:16]}" for key, version in found.versions)):
+        console.print(f"  {name}", soft_wrap=True)
 
 
 @app.command("erase-applicant")
@@ -292,16 +318,3 @@ def share_metrics(directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
-
-
-def log_config() -> dict[str, Any]:
-    """Have everything logged as one JSON object per line on standard output."""
-    handler = {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}
-    quiet = {"handlers": ["out"], "level": "INFO", "propagate": False}
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"json": {"()": "creditrisk_serving.observability.JsonFormatter"}},
-        "handlers": {"out": handler},
-        "loggers": {"creditrisk_serving": quiet, "uvicorn": quiet},
-    }

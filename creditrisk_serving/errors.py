@@ -119,6 +119,18 @@ class InvalidReviewError(ServiceError):
     status, kind, title = 422, "invalid-review", "The review is not well formed"
 
 
+class NoRecourseError(ServiceError):
+    """What would change the decision cannot be looked for: it is approved, or what was sent is not known."""
+
+    status, kind, title = 409, "no-recourse", "Nothing can be suggested for this decision"
+
+
+class InvalidRecourseError(ServiceError):
+    """The body does not name a decision."""
+
+    status, kind, title = 422, "invalid-recourse", "The request is not well formed"
+
+
 class BodyTooLargeError(ServiceError):
     """The body is larger than the limit."""
 

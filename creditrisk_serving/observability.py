@@ -115,6 +115,9 @@ class Metrics:
         self.families = Children(
             Counter("feature_family_states", "Where features came from.", ["family", "state"], **made)
         )
+        self.reasons = Children(
+            Counter("reasons", "Reasons told of referrals and declines, by code of the catalogue.", ["reason"], **made)
+        )
         self.unexplained = Counter(
             "unexplained", "Decisions whose contributions did not add up and were kept back: a broken bundle.", **made
         )
@@ -168,3 +171,16 @@ def place_of(error: BaseException) -> dict[str, str]:
         place = f"{Path(code.co_filename).name}:{trace.tb_lineno} {code.co_name}"
         trace = trace.tb_next
     return {"type": type(error).__name__, "at": place}
+
+
+def log_config() -> dict[str, Any]:
+    """Have everything logged as one JSON object per line on standard output."""
+    handler = {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}
+    quiet = {"handlers": ["out"], "level": "INFO", "propagate": False}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "creditrisk_serving.observability.JsonFormatter"}},
+        "handlers": {"out": handler},
+        "loggers": {"creditrisk_serving": quiet, "uvicorn": quiet},
+    }

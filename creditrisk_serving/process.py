@@ -24,7 +24,7 @@ def create() -> FastAPI:
     sys.setswitchinterval(LOCK_SECONDS)
     gc.set_threshold(OBJECTS_BEFORE_COLLECTION, 20, 100)
     log_only_what_is_printed()
-    return create_app()
+    return create_app(apart=True)
 
 
 def log_only_what_is_printed() -> None:

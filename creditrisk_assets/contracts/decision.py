@@ -34,6 +34,20 @@ class BatchScores(DataFrameModel):
     points: dt.Int64 = pa.Field(
         description="score points of the policy's scale; more is better", metadata={"unit": "count"}
     )
+    reason_1: dt.String = pa.Field(
+        nullable=True,
+        description="code of the principal reason of a referral or decline",
+        metadata={"unit": "category"},
+    )
+    reason_2: dt.String = pa.Field(
+        nullable=True, description="code of the second reason of a referral or decline", metadata={"unit": "category"}
+    )
+    reason_3: dt.String = pa.Field(
+        nullable=True, description="code of the third reason of a referral or decline", metadata={"unit": "category"}
+    )
+    reason_4: dt.String = pa.Field(
+        nullable=True, description="code of the fourth reason of a referral or decline", metadata={"unit": "category"}
+    )
     model_version: dt.String = pa.Field(
         str_length={"min_value": 1}, description="model that scored", metadata={"unit": "id"}
     )
@@ -97,6 +111,11 @@ class LoggedDecisions(DataFrameModel):
         ge=0,
         description="from the request's arrival to its record; NULL: an earlier release",
         metadata={"unit": "ms"},
+    )
+    reasons: dt.String = pa.Field(
+        nullable=True,
+        description="principal reasons of a referral or decline; NULL: approved, unexplained, or an earlier release",
+        metadata={"unit": "json"},
     )
     writer: dt.String = pa.Field(
         nullable=True, description="process that decided; NULL: a release without chains", metadata={"unit": "id"}

@@ -1,6 +1,6 @@
-"""Contract of the table of registered model versions.
+"""Contracts of the registry's tables: the version registered, and whom a candidate would decide on otherwise than the champion.
 
-What belongs here: what the table IS. What does not: registering and promoting (`registry`).
+What belongs here: what the tables ARE. What does not: registering, comparing and promoting (`registry`).
 """
 
 import ibis.expr.datatypes as dt
@@ -22,8 +22,7 @@ class RegisteredVersion(DataFrameModel):
     dagster_run_id: dt.String = pa.Field(description="Run that registered it")
     auc: dt.Float64 = pa.Field(ge=0, le=1, description="On the test part", metadata={"unit": "share"})
     brier: dt.Float64 = pa.Field(ge=0, le=1, description="On the test part", metadata={"unit": "share"})
-    promoted: dt.Boolean = pa.Field(description="Whether it became champion")
-    reasons: dt.String = pa.Field(description="What the gate said")
+    launched_by: dt.String = pa.Field(description="Who launched its training")
 
     class Config:
         """Exactly these columns, and a key."""
@@ -32,4 +31,29 @@ class RegisteredVersion(DataFrameModel):
         unique = ("name", "registry_version")
 
 
+OUTCOMES = ["approve", "refer", "decline"]
+
+
+class Swapped(DataFrameModel):
+    """Grain: one row per segment, value, the champion's decision and the candidate's; pairs that do not occur have none."""
+
+    segment: dt.String = pa.Field(description="Feature of the policy's segments, or everybody")
+    value: dt.String = pa.Field(description="Its value")
+    champion: dt.String = pa.Field(isin=OUTCOMES, description="What the champion decides by the PD")
+    candidate: dt.String = pa.Field(isin=OUTCOMES, description="What the candidate decides by the PD")
+    applicants: dt.Int64 = pa.Field(ge=1, description="Applicants of the test part", metadata={"unit": "count"})
+    share: dt.Float64 = pa.Field(ge=0, le=1, description="Of the applicants of this value", metadata={"unit": "share"})
+    defaults: dt.Int64 = pa.Field(ge=0, description="Defaults among them", metadata={"unit": "count"})
+    bad_rate: dt.Float64 = pa.Field(ge=0, le=1, description="Share of defaults among them", metadata={"unit": "share"})
+
+    class Config:
+        """Exactly these columns, and a key."""
+
+        strict = True
+        unique = ("segment", "value", "champion", "candidate")
+
+
 CONTRACT = TableContract(table="version", model=RegisteredVersion, layer="registry")
+SWAP_SET = TableContract(
+    table="canary", model=Swapped, layer="registry", may_be_empty=True
+)  # the first version finds no champion

@@ -20,7 +20,7 @@ import dagster as dg
 import duckdb
 
 from creditrisk_assets.defs.usage import Usage, measured
-from creditrisk_assets.defs.vocabulary import FRESHNESS, OWNERS, Describe
+from creditrisk_assets.defs.vocabulary import FRESHNESS, LAUNCHED_BY_TAG, MONTHS, OWNERS, Describe, month_of
 from creditrisk_assets.lake import Draft, Lake, LakeError, Version
 from creditrisk_assets.resources.duckdb import EmbeddedDuckDB
 from creditrisk_assets.resources.platform import Platform
@@ -64,11 +64,17 @@ class Work:
     inputs: Mapping[str, Version]
     draft: Draft
     seen: Any = None  # what the artefact's `observe` saw
+    month: str = ""  # YYYY-MM, of a monthly artefact
 
     def connection(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         """Open a DuckDB connection limited by the settings."""
         resource: EmbeddedDuckDB = self.context.resources.duckdb
         return resource.get_connection()
+
+    @property
+    def launched_by(self) -> str:
+        """Who launched the run."""
+        return str(self.context.run.tags.get(LAUNCHED_BY_TAG) or self.settings.actor)
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,12 @@ class Artefact:
         Keys of the artefacts it is made from.
     uses
         Keys of the artefacts it is made from where they are published; it is made without them where they are not.
+    same_month
+        Keys of the monthly artefacts whose same month a monthly one is made from.
+    every_month
+        Keys of the monthly artefacts it is made from: all months of them that are published.
+    monthly
+        Whether there is one of it a month: a partition in Dagster, `layer/name/YYYY-MM` in the lake.
     after
         Keys it is ordered after without being made from them: a new version of theirs alone does not make it anew.
     checks
@@ -124,6 +136,9 @@ class Artefact:
     show: Callable[[Version], Mapping[str, dg.MetadataValue]] = lambda _: {}
     deps: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
+    same_month: tuple[str, ...] = ()
+    every_month: tuple[str, ...] = ()
+    monthly: bool = False
     after: tuple[str, ...] = ()
     feeds: tuple[str, ...] = ()
     checks: Mapping[str, str] = field(default_factory=dict)
@@ -137,6 +152,7 @@ class Artefact:
     columns: dg.TableSchema | None = None
     resources: frozenset[str] = frozenset()
     retry: dg.RetryPolicy | None = None
+    automation: dg.AutomationCondition[Any] | None = None
 
 
 def asset_key(key: str) -> dg.AssetKey:
@@ -149,7 +165,7 @@ def asset_of(artefact: Artefact) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=asset_key(artefact.key),
-        deps=[asset_key(key) for key in (*artefact.deps, *artefact.uses, *artefact.after, *artefact.feeds)],
+        deps=[asset_key(key) for key in _upstream(artefact)],
         group_name=artefact.group,
         kinds=set(artefact.kinds),
         owners=[OWNERS[artefact.group]],
@@ -166,6 +182,8 @@ def asset_of(artefact: Artefact) -> dg.AssetsDefinition:
         ],
         required_resource_keys={"platform", "duckdb", *artefact.resources},
         retry_policy=artefact.retry,
+        partitions_def=MONTHS if artefact.monthly else None,
+        automation_condition=artefact.automation,
     )
     def _asset(context: dg.AssetExecutionContext) -> Events:
         try:
@@ -180,6 +198,17 @@ def asset_of(artefact: Artefact) -> dg.AssetsDefinition:
     return _asset
 
 
+def _upstream(artefact: Artefact) -> tuple[str, ...]:
+    return (
+        *artefact.deps,
+        *artefact.uses,
+        *artefact.same_month,
+        *artefact.every_month,
+        *artefact.after,
+        *artefact.feeds,
+    )
+
+
 def _exhausted(error: OSError | duckdb.Error) -> str | None:
     """Say which resource ran out, if that is what happened."""
     if getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT} or "No space left" in str(error):
@@ -192,21 +221,25 @@ def _exhausted(error: OSError | duckdb.Error) -> str | None:
 def _materialize(artefact: Artefact, context: dg.AssetExecutionContext) -> Events:
     platform: Platform = context.resources.platform
     settings, lake = platform.settings, platform.lake
-    inputs = {key: lake.require(key) for key in artefact.deps} | _published(artefact.uses, lake)
+    month = month_of(context.partition_key) if artefact.monthly else ""
+    key = f"{artefact.key}/{month}" if month else artefact.key
+    months = [f"{each}/{part}" for each in artefact.every_month for part in lake.parts(each)]
+    needed = (*artefact.deps, *(f"{each}/{month}" for each in artefact.same_month))
+    inputs = {key: lake.require(key) for key in needed} | _published((*artefact.uses, *months), lake)
     seen = artefact.observe(context)
     made_from = {key: version.version for key, version in inputs.items()}
     made_from |= {**artefact.also_from(settings, lake), **seen.fingerprints}
-    reused, why = lake.reusable(artefact.key, code_version=artefact.code_version, inputs=made_from)
+    reused, why = lake.reusable(key, code_version=artefact.code_version, inputs=made_from)
     if reused is not None:
-        context.log.info(f"{artefact.key}: reused, {why}")
+        context.log.info(f"{key}: reused, {why}")
         artefact.export(settings, lake, reused)
         checks = [CheckOutcome(**check) for check in reused.manifest.metadata["checks"]]
         checks += artefact.today(context, reused, seen.value)
         yield from _report(artefact, reused, checks, reused=True, why=why)
         return
-    with lake.draft(artefact.key) as draft:
+    with lake.draft(key) as draft:
         with measured() as usage:
-            made = artefact.make(Work(context, settings, lake, inputs, draft, seen.value))
+            made = artefact.make(Work(context, settings, lake, inputs, draft, seen.value, month))
         if any(check.blocks for check in made.checks):
             yield from _check_results(artefact.key, made.checks)
             return  # Dagster fails the step on the failed blocking check; nothing was published

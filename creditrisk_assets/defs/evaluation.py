@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,12 +33,13 @@ from creditrisk_assets.modelling import (
     master_scale,
     plots,
 )
-from creditrisk_assets.modelling.bundle import Bundle, BundleError, BundleFeature
+from creditrisk_assets.modelling.bundle import Bundle, BundleError
 from creditrisk_assets.modelling.calibration_tests import CalibrationReport
 from creditrisk_assets.modelling.configuration import load_configuration
 from creditrisk_assets.modelling.evaluation import Evaluation
 from creditrisk_assets.modelling.figures import evaluation_figures
 from creditrisk_assets.modelling.master_scale import MasterScale
+from creditrisk_assets.modelling.part_scores import score_part
 from creditrisk_assets.modelling.policy import Policy, load_policy
 from creditrisk_assets.modelling.signing import public_bytes, signing_key
 from creditrisk_assets.modelling.tables import Part, read_part
@@ -194,30 +195,6 @@ def _opened_once(openings: Sequence[Opening]) -> CheckOutcome:
     words = f"the test part was opened {len(openings)} times for this version: {times}"
     facts = {"description": words, "openings": len(openings)}
     return CheckOutcome("lockbox_opened_once", passed=len(openings) == 1, facts=facts, severity="WARN")
-
-
-def encode_part(model: Bundle, part: Part) -> NDArray[np.float64]:
-    """Turn a part into the bundle's matrix, (n, features)."""
-    return model.encode(columns_of(part, model.features))
-
-
-def score_part(model: Bundle, part: Part) -> NDArray[np.float64]:
-    """Compute the PDs of a part by the bundle, as the service does."""
-    return model.score(encode_part(model, part))
-
-
-def columns_of(part: Part, features: Iterable[BundleFeature]) -> dict[str, Any]:
-    """Return some columns of a part as an encoder takes them: numbers as arrays, categories as names and None."""
-    columns: dict[str, Any] = {}
-    for feature in features:
-        column = part.frame[feature.name]
-        if feature.kind == "category":
-            columns[feature.name] = [
-                None if missing else value for value, missing in zip(column, column.isna(), strict=True)
-            ]
-        else:
-            columns[feature.name] = column.to_numpy()
-    return columns
 
 
 def _headline(measured: Evaluation, *, synthetic: bool) -> str:

@@ -25,7 +25,7 @@ retrain_model = dg.define_asset_job(
     "retrain_model",
     # without monitoring/drift: the report that asks for a retrain must not be made again by it
     selection=dg.AssetSelection.groups("training", "governance"),
-    description="What a drift report asks for: split, model, evaluation, registration. The gate decides about the champion.",
+    description="What a drift report asks for: split, model, evaluation, registration. What becomes champion is the policy's approval.",
 )
 nightly_refresh_portfolio = dg.ScheduleDefinition(
     name="nightly_refresh_portfolio",

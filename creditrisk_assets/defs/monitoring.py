@@ -1,9 +1,9 @@
-"""Drift as an asset, and drift retraining as a sensor, thin around a pure plan."""
+"""Drift as an asset. What it calls for is `defs.retraining`'s."""
 
 import json
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
 
 import dagster as dg
 
@@ -12,82 +12,142 @@ from creditrisk_assets.contracts.drift import CONTRACT as DRIFT_CONTRACT
 from creditrisk_assets.contracts.fingerprint import code_version
 from creditrisk_assets.contracts.render.sql import parquet
 from creditrisk_assets.defs.alerts import on_alert_condition
-from creditrisk_assets.defs.artefact import Artefact, Made, Work, picture_of, table_of
+from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work, picture_of, table_of
 from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
-from creditrisk_assets.defs.evaluation import score_part
 from creditrisk_assets.defs.features import APPLICANT_KEY
-from creditrisk_assets.defs.jobs import retrain_model
 from creditrisk_assets.defs.split import SPLIT_TRAIN
 from creditrisk_assets.defs.training import BUNDLE, IMPORTANCE, MODEL
 from creditrisk_assets.defs.vocabulary import Describe, raw_key
-from creditrisk_assets.lake import Lake, LakeError, Version, sha256_file, write_atomically
+from creditrisk_assets.lake import Lake, Version, sha256_file, write_atomically
 from creditrisk_assets.modelling.bundle import Bundle
-from creditrisk_assets.modelling.inputs import ModelInput
+from creditrisk_assets.modelling.part_scores import inputs_of, score_table
 from creditrisk_assets.modelling.plots import draw_drift
-from creditrisk_assets.modelling.policy import load_policy
+from creditrisk_assets.modelling.policy import DriftLimits, load_policy
 from creditrisk_assets.modelling.signing import public_bytes, signing_key
-from creditrisk_assets.modelling.tables import sample_part
-from creditrisk_assets.monitoring import drift
-from creditrisk_assets.monitoring.retraining import DriftEvidence, RetrainState, plan_retrain
+from creditrisk_assets.monitoring.drift import (
+    attribution,
+    causes,
+    counting,
+    domain,
+    effects,
+    evidently_report,
+    month,
+    segments,
+)
+from creditrisk_assets.monitoring.drift import report as verdict
+from creditrisk_assets.monitoring.drift.evidently_report import write_evidently_report
+from creditrisk_assets.monitoring.drift.month import measure_month
+from creditrisk_assets.monitoring.drift.plots import draw_attribution
+from creditrisk_assets.monitoring.drift.publication import send_to_cloudwatch, write_prometheus
+from creditrisk_assets.monitoring.drift.report import NAMED_IN_WORDS, RUNBOOK, CauseKind, DriftReport
 from creditrisk_assets.settings import Settings
 
 DRIFT = "monitoring/drift"
+MODULES = (attribution, causes, counting, domain, effects, evidently_report, month, verdict, segments)
 APPLICATIONS = raw_key("application_test")
 EVIDENTLY_JSON, EVIDENTLY_HTML = "drift_report.json", "drift_report.html"
-PLOT = "drift.png"
+PLOT, ATTRIBUTION_PLOT = "drift.png", "attribution.png"
+ATTRIBUTION, SEGMENTS = "attribution.parquet", "segments.parquet"
+CAUSES: tuple[CauseKind, ...] = get_args(CauseKind)
+CAUSE_CHECKS = {
+    f"no_{kind}": f"No {kind.replace('_', ' ')} was found; {RUNBOOK}#{kind} says what to do." for kind in CAUSES
+}
+NO_CAUSE = [{"kind": "none", "subject": "", "words": "nothing happened that needs an answer"}]
 SHOWN_ROWS = 25
 
 
 def _make_drift(work: Work) -> Made:
-    limits = load_policy(work.settings.policy).drift
+    policy = load_policy(work.settings.policy)
     model = work.inputs[MODEL].path
-    public = public_bytes(signing_key(work.settings.keys, work.settings.signing_key))
-    bundle = Bundle.load(model / BUNDLE, public)
-    inputs = [ModelInput(feature.name, feature.family, feature.kind) for feature in bundle.features]
-    importance = json.loads((model / IMPORTANCE).read_text("utf-8"))
-    size: dict[str, Any] = {"rows": limits.sample_rows, "seed": limits.seed}
+    bundle = Bundle.load(model / BUNDLE, public_bytes(signing_key(work.settings.keys, work.settings.signing_key)))
     with work.connection() as con:
-        reference = sample_part(con, work.inputs[SPLIT_TRAIN].data, inputs, **size)
-        waiting = work.inputs[APPLICATIONS].data
-        current = sample_part(con, work.inputs[APPLICANT_KEY].data, inputs, **size, among=waiting)
-        scores = (score_part(bundle, reference), score_part(bundle, current))
-        report = drift.measure_drift(reference, current, scores, inputs, importance, limits)
+        report = measure_month(
+            con,
+            bundle,
+            work.inputs[APPLICANT_KEY].data,
+            policy,
+            importance=json.loads((model / IMPORTANCE).read_text("utf-8")),
+            reference=work.inputs[SPLIT_TRAIN].data,
+            among=work.inputs[APPLICATIONS].data,
+            threads=work.settings.threads,
+        )
         report.table.to_parquet(work.draft.data, index=False, compression="zstd")
         outcome = contract_outcomes(check(con, parquet(work.draft.data), DRIFT_CONTRACT))
+    report.segments.to_parquet(work.draft.path / SEGMENTS, index=False, compression="zstd")
     (work.draft.path / PLOT).write_bytes(draw_drift(report.table, report.status))
+    if report.attribution is not None:
+        report.attribution.table.to_parquet(work.draft.path / ATTRIBUTION, index=False, compression="zstd")
+        (work.draft.path / ATTRIBUTION_PLOT).write_bytes(draw_attribution(report.attribution))
     work.context.log.info("drawing Evidently's report")
-    drawn = drift.write_evidently_report(
-        reference, current, scores, inputs, report, limits,
-        json_path=work.draft.path / EVIDENTLY_JSON, html_path=work.draft.path / EVIDENTLY_HTML,
-    )  # fmt: skip
+    drawn = _draw_evidently(work, bundle, report, policy.drift)
     facts = {"rows": len(report.table), **report.to_dict(), "headline": report.words, "drawn": list(drawn)}
     # the table alone names the version: the same drift is the same evidence, however Evidently writes its page
-    return Made(facts, outcome, version=sha256_file(work.draft.data))
+    return Made(facts, [*outcome, *cause_outcomes(report)], version=sha256_file(work.draft.data))
+
+
+def _draw_evidently(work: Work, bundle: Bundle, report: DriftReport, limits: DriftLimits) -> Sequence[str]:
+    if (samples := report.samples) is None:
+        return ()
+    paths = {"json_path": work.draft.path / EVIDENTLY_JSON, "html_path": work.draft.path / EVIDENTLY_HTML}
+    return write_evidently_report(
+        samples.reference, samples.current, samples.scores, inputs_of(bundle), report, limits, **paths
+    )
+
+
+def cause_outcomes(report: DriftReport) -> list[CheckOutcome]:
+    """Answer one check per kind of cause, so that each is one alert, which the router opens and resolves."""
+    outcomes = []
+    for kind in CAUSES:
+        found = [cause for cause in report.causes if cause.kind == kind]
+        words = "; ".join(cause.words for cause in found)
+        shown = sorted({name for cause in found for name in cause.features[:NAMED_IN_WORDS]})
+        said = f"{words}. Inputs: {', '.join(shown) or 'none by itself'}. Runbook: {RUNBOOK}#{kind}"
+        description = said if found else f"not seen: {report.words}" if report.status == "unknown" else "not seen"
+        outcomes.append(CheckOutcome(f"no_{kind}", not found, {"description": description}, "WARN"))
+    return outcomes
 
 
 def _show_drift(version: Version) -> Mapping[str, dg.MetadataValue]:
-    import pandas as pd  # noqa: PLC0415
-
     facts = version.manifest.metadata["facts"]
-    strongest = pd.read_parquet(version.data).head(SHOWN_ROWS).round(4)
-    rows = [{str(name): value for name, value in row.items()} for row in strongest.to_dict("records")]
     report = version.path / EVIDENTLY_HTML
     return {
         "verdict": dg.MetadataValue.text(facts["words"]),
         "status": dg.MetadataValue.text(facts["status"]),
         "drifted_share": dg.MetadataValue.float(round(facts["drifted_share"], 4)),
         "score_psi": dg.MetadataValue.float(round(facts["score_psi"], 4)),
-        "plot": picture_of(version.path / PLOT),
-        "strongest": table_of(rows),
+        "plot": picture_of(
+            *(version.path / name for name in (PLOT, ATTRIBUTION_PLOT) if name in version.manifest.files)
+        ),
+        "strongest": table_of(_records(version.data)),
+        "causes": table_of(
+            [{name: cause[name] for name in ("kind", "subject", "words")} for cause in facts["causes"]] or NO_CAUSE
+        ),
+        "segments": table_of(_records(version.path / SEGMENTS)),
+        "feeds": dg.MetadataValue.json(dict(list(facts["feeds"].items())[:SHOWN_ROWS])),
+        "rank_agreement": dg.MetadataValue.json(facts["rank_agreement"]),
+        "domain_classifier": dg.MetadataValue.json({"auc": facts["domain_auc"], "by": facts["domain_contributors"]}),
         "evidently_report": dg.MetadataValue.url(report.as_uri()),
     }
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    import pandas as pd  # noqa: PLC0415
+
+    table = pd.read_parquet(path).head(SHOWN_ROWS).round(4)
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 def _export_drift(settings: Settings, _lake: Lake, version: Version) -> None:
     for name in (EVIDENTLY_JSON, EVIDENTLY_HTML):
         if name in version.manifest.files:
             write_atomically(settings.reports / name, (version.path / name).read_text("utf-8"))
+    facts = version.manifest.metadata["facts"]
+    write_prometheus(facts, settings.reports)
+    if settings.cloudwatch_namespace is not None:
+        import boto3  # noqa: PLC0415 - only where it is asked for
+
+        send_to_cloudwatch(facts, boto3.client("cloudwatch"), settings.cloudwatch_namespace)
 
 
 DRIFT_REPORT = Artefact(
@@ -96,18 +156,22 @@ DRIFT_REPORT = Artefact(
     kinds=frozenset({"evidently", "lightgbm", "parquet"}),
     describe=Describe(
         what="Whether the applicants that wait for a decision still look like those the model learned from, by effect size.",
-        grain="one row per input of the model, and one for the score",
-        built_from="`training/split_train` as reference, `features/applicant` of `raw/application_test`, `model/pd`; bounded samples",
+        grain="one row per input of the model, and one for each of score, grade, decision and first reason",
+        built_from=(
+            "`features/applicant` of all of `raw/application_test`, `model/pd` with its reference distributions, `training/split_train` for"
+            " contributions, domain classifier, segments and Evidently, on samples"
+        ),
         known_at="the application day",
         consumed_by="the sensor `on_drift`, risk officers",
         fails_when="a table leaves its contract; drift itself is a verdict, not a failure",
-        source="creditrisk_assets/monitoring/drift.py",
+        source="creditrisk_assets/monitoring/drift/month.py",
     ),
-    code_version=code_version(drift, draw_drift, DRIFT_CONTRACT),
+    code_version=code_version(*MODULES, draw_drift, score_table, DRIFT_CONTRACT),
     make=_make_drift,
     show=_show_drift,
     deps=(SPLIT_TRAIN, APPLICANT_KEY, APPLICATIONS, MODEL),
-    checks=CONTRACT,
+    checks={**CONTRACT, **CAUSE_CHECKS},
+    advisory=frozenset(CAUSE_CHECKS),
     also_from=lambda settings, _lake: {"policy": load_policy(settings.policy).digest},
     export=_export_drift,
     columns=schema_of(DRIFT_CONTRACT),
@@ -115,36 +179,4 @@ DRIFT_REPORT = Artefact(
 ARTEFACTS = (DRIFT_REPORT,)
 
 
-@dg.sensor(
-    job=retrain_model,
-    minimum_interval_seconds=60,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Launches `retrain_model` when the newest drift report says so, once per report, within the policy's cool-down and budget.",
-)
-def on_drift(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Act on the newest drift report."""
-    settings = Settings()
-    state = RetrainState.from_dict(json.loads(context.cursor or "{}"))
-    plan = plan_retrain(
-        state, drift_evidence(Lake(settings.lake)), load_policy(settings.policy).retraining, datetime.now(UTC)
-    )
-    return dg.SensorResult(
-        run_requests=[dg.RunRequest(run_key=r.run_key, tags={"creditrisk/cause": r.cause}) for r in plan.requests],
-        skip_reason=None if plan.requests else dg.SkipReason(plan.words),
-        cursor=json.dumps(plan.state.to_dict(), sort_keys=True),
-    )
-
-
-def drift_evidence(lake: Lake) -> DriftEvidence | None:
-    """Read the newest drift report; None when there is none or it cannot be read."""
-    try:
-        report = lake.current(DRIFT)
-    except LakeError:
-        return None
-    if report is None:
-        return None
-    facts = report.manifest.metadata["facts"]
-    return DriftEvidence(report.version, drifted=facts["retrain"], words=facts["headline"])
-
-
-SENSORS = [on_alert_condition, on_drift]
+SENSORS = [on_alert_condition]

@@ -16,7 +16,6 @@ from creditrisk_assets.contracts.render.sql import parquet
 from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work, picture_of, table_of
 from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
-from creditrisk_assets.defs.evaluation import columns_of
 from creditrisk_assets.defs.figures import CONTRACT_OF_FIGURES, TABLE, export_files, write_figures
 from creditrisk_assets.defs.split import SPLIT_TRAIN
 from creditrisk_assets.defs.training import CALIBRATOR, FOLD_MODELS, OUT_OF_FOLD
@@ -32,6 +31,7 @@ from creditrisk_assets.modelling.configuration import load_configuration
 from creditrisk_assets.modelling.figures import drill_figures
 from creditrisk_assets.modelling.fold_models import HeldOut, parse_fold_models
 from creditrisk_assets.modelling.inputs import ModelInput
+from creditrisk_assets.modelling.part_scores import columns_of
 from creditrisk_assets.modelling.policy import load_policy
 from creditrisk_assets.modelling.robustness import Drill, Families, Sample, drill, scenarios
 from creditrisk_assets.modelling.tables import sample_part

@@ -44,9 +44,10 @@ from creditrisk_assets.modelling.calibration import Calibrator
 from creditrisk_assets.modelling.configuration import ModelConfig, load_configuration
 from creditrisk_assets.modelling.cross_validation import OutOfFold
 from creditrisk_assets.modelling.explanation import compile as compiling
-from creditrisk_assets.modelling.explanation import explainer, reasons, reference_set, trees
+from creditrisk_assets.modelling.explanation import explainer, principal, reasons, reference_set, trees, words
 from creditrisk_assets.modelling.explanation.compile import compile_explainer
-from creditrisk_assets.modelling.explanation.reasons import ReasonError, catalogue
+from creditrisk_assets.modelling.explanation.principal import ReasonBook
+from creditrisk_assets.modelling.explanation.reasons import ReasonError, catalogue, compared
 from creditrisk_assets.modelling.explanation.reference_set import ReferenceSet, choose_reference
 from creditrisk_assets.modelling.fold_models import render_fold_models
 from creditrisk_assets.modelling.inputs import InputChoice, ModelInput, choose_inputs
@@ -166,9 +167,9 @@ def _make_model(work: Work) -> Made:
     synthetic = _is_synthetic(work.lake)
     origin = {"synthetic": synthetic, "research": adopted.versions}
     scores = _scores_out_of_fold(out_of_fold, policy)
-    compared = choose_reference(trained.model, part, policy.decisions.approve_below)
-    np.save(work.draft.path / REFERENCE_APPLICANTS, compared.rows, allow_pickle=False)
-    written = _write(work, trained.model, part, policy, BUNDLE, origin, scores=scores, compared=compared)
+    references = choose_reference(trained.model, part, policy.decisions.approve_below)
+    np.save(work.draft.path / REFERENCE_APPLICANTS, references.rows, allow_pickle=False)
+    written = _write(work, trained.model, part, policy, BUNDLE, origin, scores=scores, references=references)
     if trained.comparison is not None:
         _write(work, trained.comparison, part, policy, COMPARISON, origin)
     (work.draft.path / IMPORTANCE).write_text(json.dumps(trained.model.importance, indent=1))
@@ -176,6 +177,7 @@ def _make_model(work: Work) -> Made:
     facts = _model_facts(trained.model, choice, written, synthetic=synthetic)
     facts["research"] = {**_account(adopted), "features": list(adopted.features)}
     facts["out_of_fold_auc"] = out_of_fold.manifest.metadata["facts"]["auc"]
+    facts["dagster_run_id"] = work.context.run.run_id
     if not any(check.blocks for check in checks):
         facts["mlflow"] = _log(work, trained.model, choice, written)
     return Made(facts, checks, version=written.version)
@@ -205,7 +207,7 @@ def _write(
     origin: Mapping[str, Any],
     *,
     scores: ScoreReference | None = None,
-    compared: ReferenceSet | None = None,
+    references: ReferenceSet | None = None,
 ) -> Bundle:
     metrics = {
         "training_applicants": model.rows,
@@ -228,12 +230,18 @@ def _write(
         ),
         inputs={key: version.version for key, version in work.inputs.items()},
         code_version=MODEL_CODE,
-        explainer=compile_explainer(model.model_text, compared.rows) if compared else None,
-        reference_applicants=compared.facts() if compared else None,
+        explainer=compile_explainer(model.model_text, references.rows) if references else None,
+        reference_applicants=references.facts() if references else None,
+        reasons=_reasons(model, references) if references else None,
     )
     return bundle_writer.write_bundle(
         work.draft.path / name, content, signing_key(work.settings.keys, work.settings.signing_key)
     )
+
+
+def _reasons(model: TrainedModel, references: ReferenceSet) -> ReasonBook:
+    book = catalogue([item.name for item in model.inputs])
+    return compared(book, references.rows, {item.name: item.monotone for item in model.inputs})
 
 
 def _log(work: Work, model: TrainedModel, choice: InputChoice, written: Bundle) -> dict[str, str]:
@@ -241,7 +249,7 @@ def _log(work: Work, model: TrainedModel, choice: InputChoice, written: Bundle) 
     run: MlflowRun = work.context.resources.mlflow
     run_id = run.begin()
     work.context.instance.add_run_tags(work.context.run.run_id, {MLFLOW_RUN_TAG: run_id})
-    tags = {"dagster_run_id": work.context.run.run_id, "dagster_asset_key": MODEL}
+    tags = {"dagster_run_id": work.context.run.run_id, "dagster_asset_key": MODEL, "launched_by": work.launched_by}
     public = public_bytes(signing_key(work.settings.keys, work.settings.signing_key))
     return vars(tracking.log_training(model, choice, written, work.draft.path / BUNDLE, public, tags=tags))
 
@@ -290,7 +298,7 @@ def _told_of(names: Sequence[str]) -> CheckOutcome:
     """Look whether an applicant can be told of every input."""
     try:
         found = catalogue(names)
-        words = f"{len(found)} inputs in {len({reason.group for reason in found})} groups"
+        words = f"{len(found.tellings)} inputs in {len(found.groups)} groups"
     except ReasonError as error:
         return CheckOutcome("every_input_has_a_reason", passed=False, facts={"description": str(error)})
     return CheckOutcome("every_input_has_a_reason", passed=True, facts={"description": words})
@@ -348,13 +356,15 @@ def learned_from(settings: Settings, _lake: Lake) -> Mapping[str, str]:
 
 
 def _trained_on(settings: Settings, lake: Lake) -> Mapping[str, str]:
-    """Fingerprint what a bundle depends on besides: the whole policy, which it carries, and the signing key."""
+    """Fingerprint what a bundle depends on besides: the whole policy and the descriptions, which it carries, and the signing key."""
     signer = public_bytes(signing_key(settings.keys, settings.signing_key)).hex()
-    return {**learned_from(settings, lake), "policy": load_policy(settings.policy).digest, "signing_key": signer}
+    described = code_version([feature.description for feature in applicant_features()])
+    policy = load_policy(settings.policy).digest
+    return {**learned_from(settings, lake), "policy": policy, "described": described, "signing_key": signer}
 
 
 FITTING_CODE = code_version(training, pipeline, folds)
-EXPLAINING_CODE = code_version(trees, compiling, explainer, reference_set)
+EXPLAINING_CODE = code_version(trees, compiling, explainer, reference_set, principal, reasons, words)
 MODEL_CODE = code_version(FITTING_CODE, calibration, bundle, bundle_writer, reference, EXPLAINING_CODE)
 OUT_OF_FOLD_PREDICTIONS = Artefact(
     key=OUT_OF_FOLD,
@@ -412,7 +422,7 @@ PD_MODEL = Artefact(
         ),
         source="creditrisk_assets/modelling/training.py",
     ),
-    code_version=code_version(MODEL_CODE, leaks, reasons),
+    code_version=code_version(MODEL_CODE, leaks),
     make=_make_model,
     show=_show_model,
     deps=(SPLIT_TRAIN, OUT_OF_FOLD),

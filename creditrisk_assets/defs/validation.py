@@ -15,7 +15,7 @@ import pandas as pd
 
 from creditrisk_assets.contracts.fingerprint import code_version
 from creditrisk_assets.defs.artefact import Artefact, CheckOutcome, Made, Work, require_one_lineage, table_of
-from creditrisk_assets.defs.evaluation import EVALUATION, FIGURES, PREDICTIONS, encode_part, score_part
+from creditrisk_assets.defs.evaluation import EVALUATION, FIGURES, PREDICTIONS
 from creditrisk_assets.defs.split import LEAK_CHECKS, SPLIT_TEST, SPLIT_TRAIN
 from creditrisk_assets.defs.training import BUNDLE, MODEL, OUT_OF_FOLD
 from creditrisk_assets.defs.vocabulary import Describe
@@ -25,6 +25,7 @@ from creditrisk_assets.modelling.auc import Interval, auc_interval
 from creditrisk_assets.modelling.booster import leaf_counts
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.inputs import ModelInput
+from creditrisk_assets.modelling.part_scores import encode_part, score_part
 from creditrisk_assets.modelling.policy import load_policy
 from creditrisk_assets.modelling.signing import public_bytes, signing_key
 from creditrisk_assets.modelling.tables import Part, read_part

@@ -16,6 +16,7 @@ and where its scores can be explained
 
     explanation.json         who the reference applicants are     explanation.npz     the compiled explainer but its table
     contributions.npy        its table, mapped into memory        golden_contributions.npy     what golden rows must get
+    reasons.json             how an applicant is told of each input
 """
 
 import base64
@@ -38,11 +39,12 @@ from numpy.typing import NDArray
 from creditrisk_assets.modelling.booster import Booster, BoosterError
 from creditrisk_assets.modelling.calibration import CalibrationError, Calibrator
 from creditrisk_assets.modelling.explanation.explainer import Explainer, ExplanationError
+from creditrisk_assets.modelling.explanation.principal import BookError, ReasonBook
 from creditrisk_assets.modelling.policy import Policy, PolicyError, Sign, parse_policy
 from creditrisk_assets.modelling.reference import Reference
 
-FORMAT = 4  # 1 had no calibrator: its PDs were the margins' sigmoid; 2 had no reference distributions
-READ_FORMATS = (3, FORMAT)  # 3 had no explanation
+FORMAT = 5  # 1 had no calibrator: its PDs were the margins' sigmoid; 2 had no reference distributions
+READ_FORMATS = (3, 4, FORMAT)  # 3 had no explanation, 4 no reasons in words
 MANIFEST = "manifest.json"
 SIGNATURE = "signature.json"
 FILES = (
@@ -56,8 +58,8 @@ FILES = (
     "reference.json",
 )
 EXPLANATION, LAYOUT, TABLE = "explanation.json", "explanation.npz", "contributions.npy"
-GOLDEN_CONTRIBUTIONS = "golden_contributions.npy"
-EXPLANATION_FILES = (EXPLANATION, LAYOUT, TABLE, GOLDEN_CONTRIBUTIONS)
+GOLDEN_CONTRIBUTIONS, REASONS = "golden_contributions.npy", "reasons.json"
+EXPLANATION_FILES = (EXPLANATION, LAYOUT, TABLE, GOLDEN_CONTRIBUTIONS, REASONS)
 POINTER = "CURRENT"
 PUBLIC_KEY_FILE = "bundle_signing.pub"
 GOLDEN_TOLERANCE = 1e-12
@@ -176,6 +178,7 @@ class Bundle:
     booster: Booster = field(repr=False, compare=False)
     explainer: Explainer | None = field(default=None, repr=False, compare=False)  # None: made without
     reference_applicants: Mapping[str, Any] | None = None  # with whom contributions compare
+    reasons: ReasonBook | None = field(default=None, repr=False, compare=False)  # None: made without
 
     @classmethod
     def load(cls, path: Path, public_key: bytes) -> "Bundle":
@@ -215,6 +218,7 @@ class Bundle:
                 booster=Booster(contents["model.txt"].decode()),
                 explainer=None if table is None else Explainer.read(contents[LAYOUT], table),
                 reference_applicants=None if table is None else json.loads(contents[EXPLANATION]),
+                reasons=ReasonBook.from_json(contents[REASONS].decode()) if REASONS in contents else None,
             )
             golden = json.loads(contents["golden.json"])["rows"]
         except (ValueError, KeyError, TypeError, BoosterError, PolicyError) as error:
@@ -223,12 +227,19 @@ class Bundle:
         bundle._check_golden(path, golden)
         if bundle.explainer is not None:
             bundle._check_explanation(path, golden, bundle.explainer, _array(path, contents[GOLDEN_CONTRIBUTIONS]))
+        if bundle.reasons is not None:
+            bundle._check_reasons(path, bundle.reasons)
         return bundle
 
     @cached_property
     def feature_names(self) -> tuple[str, ...]:
         """The model's inputs, in the order of the matrix."""
         return self.encoder.names
+
+    @cached_property
+    def categories(self) -> Mapping[str, tuple[str, ...]]:
+        """The names that the numbers of categories stand for, by input."""
+        return {feature.name: feature.categories or () for feature in self.features if feature.kind == "category"}
 
     @cached_property
     def needed_names(self) -> tuple[str, ...]:
@@ -298,6 +309,12 @@ class Bundle:
                 f"{path}: golden row {int(gaps.max(axis=1).argmax())} gets other contributions than at registration;"
                 " numpy here is not the one the model was made with, or the bundle is broken"
             )
+
+    def _check_reasons(self, path: Path, reasons: ReasonBook) -> None:
+        try:
+            reasons.require(self.feature_names)
+        except BookError as error:
+            raise BundleError(f"{path}: whoever is declined could not be told why ({error})") from error
 
 
 def golden_matrix(encoder: Encoder, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
@@ -420,9 +437,10 @@ def _verified_manifest(path: Path, public_key: bytes) -> dict[str, Any]:
             f"{path}: format {found} is not the one this release reads ({FORMAT}); train a version with this release"
             " (`creditrisk run`), or serve with the one that made it"
         )
-    if set(files) not in (set(FILES), {*FILES, *EXPLANATION_FILES}):
+    explained = set(EXPLANATION_FILES) if found == FORMAT else {*EXPLANATION_FILES} - {REASONS}
+    if set(files) not in (set(FILES), {*FILES, *explained}):
         raise BundleError(
-            f"{path}: the manifest lists {sorted(files)}; a bundle has {sorted(FILES)}, and all or none of {sorted(EXPLANATION_FILES)}"
+            f"{path}: the manifest lists {sorted(files)}; a bundle has {sorted(FILES)}, and all or none of {sorted(explained)}"
         )
     return dict(manifest)
 

@@ -31,6 +31,7 @@ from creditrisk_assets.modelling.bundle import (
     LAYOUT,
     MANIFEST,
     POINTER,
+    REASONS,
     SIGNATURE,
     TABLE,
     Bundle,
@@ -41,6 +42,7 @@ from creditrisk_assets.modelling.bundle import (
 )
 from creditrisk_assets.modelling.calibration import Calibrator
 from creditrisk_assets.modelling.explanation.explainer import Explainer
+from creditrisk_assets.modelling.explanation.principal import ReasonBook
 from creditrisk_assets.modelling.policy import Policy
 from creditrisk_assets.modelling.reference import Reference
 from creditrisk_assets.modelling.signing import public_bytes
@@ -67,6 +69,7 @@ class BundleContent:
     code_version: str
     explainer: Explainer | None = None  # of a model that decides on people
     reference_applicants: Mapping[str, Any] | None = None  # what is told of those it compares with; no row of theirs
+    reasons: ReasonBook | None = None  # where there is an explainer
 
 
 def golden_rows(
@@ -123,7 +126,8 @@ def write_bundle(
     Raises
     ------
     BundleError
-        The directory holds something, or the bundle written does not score its golden rows as given.
+        The directory holds something, the model can be explained and not told of, or the bundle written does not score its golden rows as
+        given.
     """
     out.mkdir(parents=True, exist_ok=True)
     if any(out.iterdir()):
@@ -156,11 +160,10 @@ def write_bundle(
     return Bundle.load(out, public)
 
 
-def publish_bundle(bundle: Path, bundles: Path, public_key: bytes, elsewhere: Elsewhere | None = None) -> Path:
-    """Make a bundle the one the service follows.
+def store_bundle(bundle: Path, bundles: Path, public_key: bytes) -> Path:
+    """Put a bundle among those that can be published, without publishing it.
 
-    The files are copied beside the published versions, made durable, and moved into place in one step; then the pointer
-    is swapped. Killed at any moment, the service sees the old version or the new.
+    The files are copied beside the stored versions, made durable, and moved into place in one step.
 
     Parameters
     ----------
@@ -169,21 +172,17 @@ def publish_bundle(bundle: Path, bundles: Path, public_key: bytes, elsewhere: El
     bundles
         Directory of published bundles, `Settings.bundles`.
     public_key
-        The trusted key: a bundle that does not verify is not published.
-    elsewhere
-        The object store other machines follow; None: none do.
+        The trusted key: a bundle that does not verify is not stored.
 
     Returns
     -------
     Path
-        The published directory.
+        The stored directory.
 
     Raises
     ------
     BundleError
         The bundle does not verify.
-    LakeError
-        The object store was not reached: the bundle is published on this machine alone.
     """
     read = Bundle.load(bundle, public_key)
     bundles.mkdir(parents=True, exist_ok=True)
@@ -199,10 +198,35 @@ def publish_bundle(bundle: Path, bundles: Path, public_key: bytes, elsewhere: El
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     _sync(bundles)
-    write_atomically(bundles / POINTER, json.dumps({"version": read.version}))
-    if elsewhere is not None:
-        elsewhere.push(bundles, BUNDLES, target)
     return target
+
+
+def publish_bundle(bundle: Path, bundles: Path, public_key: bytes, elsewhere: Elsewhere | None = None) -> Path:
+    """Store a bundle and make it the one the service follows; killed at any moment, the service sees the old version or the new.
+
+    Parameters and errors are those of `store_bundle` and `point_to`.
+    """
+    target = store_bundle(bundle, bundles, public_key)
+    point_to(bundles, target.name, elsewhere)
+    return target
+
+
+def point_to(bundles: Path, version: str | None, elsewhere: Elsewhere | None = None) -> None:
+    """Swap the pointer to a stored version, here and in the object store that other machines follow; None: take the pointer away.
+
+    Raises
+    ------
+    LakeError
+        The object store was not reached: the pointer here is swapped, the one there is not.
+    """
+    if version is None:
+        (bundles / POINTER).unlink(missing_ok=True)
+        if elsewhere is not None:
+            elsewhere.withdraw(BUNDLES)
+    else:
+        write_atomically(bundles / POINTER, json.dumps({"version": version}))
+        if elsewhere is not None:
+            elsewhere.push(bundles, BUNDLES, bundles / version)
 
 
 def _move_in(draft: Path, target: Path, public_key: bytes) -> None:
@@ -243,7 +267,11 @@ def _sync(path: Path) -> None:
 
 
 def _render(content: BundleContent) -> dict[str, bytes]:
-    explanation = {} if content.explainer is None else _render_explanation(content, content.explainer)
+    if (content.explainer is None) != (content.reasons is None):
+        raise BundleError("an explainer and reasons in words belong together: a bundle has both or none")
+    explanation = {}
+    if content.explainer is not None and content.reasons is not None:
+        explanation = _render_explanation(content, content.explainer, content.reasons)
     return explanation | {
         "calibrator.json": content.calibrator.to_json().encode(),
         "encoder.json": _json(render_features(content.features)),
@@ -256,12 +284,13 @@ def _render(content: BundleContent) -> dict[str, bytes]:
     }
 
 
-def _render_explanation(content: BundleContent, explainer: Explainer) -> dict[str, bytes]:
+def _render_explanation(content: BundleContent, explainer: Explainer, reasons: ReasonBook) -> dict[str, bytes]:
     golden = explainer.all_contributions(golden_matrix(Encoder(content.features), content.golden))
     return {
         EXPLANATION: _json(content.reference_applicants),
         GOLDEN_CONTRIBUTIONS: _array(golden),
         LAYOUT: explainer.layout(),
+        REASONS: reasons.to_json().encode(),
         TABLE: _array(explainer.table),
     }
 

@@ -1,4 +1,4 @@
-"""Credit and model policy: grades, points, cut-offs, prohibited attributes, monotone constraints, gates, overrides, drift, retraining.
+"""Credit and model policy: grades, points, cut-offs, prohibited attributes, monotone constraints, gates, approvals, drift, retraining.
 
 What belongs here: the frozen models of `policy.yaml`, their hash, and the decision on a PD. What does not:
 hyper-parameters (`model.yaml`), what a gate claims (`gates`) and how it is judged (`validation`), which inputs have a
@@ -206,12 +206,37 @@ class Override(_Frozen):
         return self
 
 
+class CanaryLimits(_Frozen):
+    """How far a candidate may be from the champion on the same applicants to take its place."""
+
+    auc_margin: Annotated[float, Field(gt=0, lt=0.5)]  # of non-inferiority
+    brier_margin: Annotated[float, Field(gt=0, lt=1)]  # of non-inferiority
+    maximum_approval_rate_shift: Share
+    maximum_mean_pd_shift: Share
+    maximum_swap_share: Share
+    maximum_grade_jump_share: Share
+    maximum_selection_ratio_loss: Share
+    minimum_group: Annotated[int, Field(ge=1)]
+    maximum_latency_ratio: Annotated[float, Field(gt=0)]
+    latency_rounds: Annotated[int, Field(ge=1)]
+    resamples: Annotated[int, Field(ge=100)]
+    seed: int
+
+
 class DriftLimits(_Frozen):
-    """Effect sizes from which a distribution counts as moved."""
+    """Effect sizes from which a distribution counts as moved. Those with a default are not in bundles made before them."""
 
     psi_warn: Annotated[float, Field(gt=0)]
     psi_alert: Annotated[float, Field(gt=0)]
+    wasserstein_alert: Annotated[float, Field(gt=0)] = 0.5
+    false_discovery_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
     maximum_drifted_share: Share
+    maximum_drifted_importance: Share = 0.20
+    lost_alert: Annotated[float, Field(gt=0, le=1)] = 0.5
+    prior_ratio_alert: Annotated[float, Field(gt=1)] = 1.5
+    rank_agreement_alert: Share = 0.7
+    domain_auc_alert: Annotated[float, Field(ge=0.5, le=1)] = 0.75
+    explained_rows: Annotated[int, Field(ge=50)] = 500
     minimum_rows: Annotated[int, Field(ge=1)]
     sample_rows: Annotated[int, Field(ge=100)]
     reported_inputs: Annotated[int, Field(ge=1, le=100)]
@@ -231,6 +256,23 @@ class RetrainPolicy(_Frozen):
     maximum_per_30_days: Annotated[int, Field(ge=0)]
 
 
+class MonitoringRules(_Frozen):
+    """From when a figure of a production month counts, and when it calls for a retrain."""
+
+    maturity_months: Annotated[int, Field(ge=1, le=60)] = 3  # from the application until an outcome is known
+    complete_share: Share = 0.95  # of the outcomes, from which a month is judged by them
+    minimum_applicants: Annotated[int, Field(ge=1)] = 200
+    minimum_defaults: Annotated[int, Field(ge=1)] = 20
+    smallest_cell: Annotated[int, Field(ge=1)] = 100  # applicants of a group, fewer are insufficient
+    tolerated_auc_drop: Share = 0.03  # against the model's own on the test part
+    tolerated_bad_rate_ratio: Annotated[float, Field(ge=1)] = 1.25  # realised over expected
+    draws: Annotated[int, Field(ge=100, le=10_000)] = 500
+    seed: int = 20260101
+    attempts: Annotated[int, Field(ge=1, le=5)] = 2  # of a retrain that fails
+    new_data_share: Share = 0.05  # more or fewer labelled applicants than the model learned from
+    longest_days_without_training: Annotated[int, Field(ge=1)] = 90
+
+
 class Policy(_Frozen):
     """The policy as one value; equal content has one `digest`."""
 
@@ -248,8 +290,13 @@ class Policy(_Frozen):
     gates: Gates
     # Said of a model version, so no part of what a version is: left out of the digest and of the bundle.
     overrides: Annotated[tuple[Override, ...], Field(exclude=True)] = ()
+    # How a version comes into use: no part of what it is, as the overrides.
+    approval: Annotated[Literal["auto", "one", "two"], Field(exclude=True)] = "auto"
+    canary: Annotated[CanaryLimits | None, Field(exclude=True)] = None  # none: a policy that a bundle carries
     drift: DriftLimits
     retraining: RetrainPolicy
+    # Said of production, as overrides are said of a version: no part of what a version is.
+    monitoring: Annotated[MonitoringRules, Field(exclude=True)] = MonitoringRules()
 
     @model_validator(mode="after")
     def _bands_cover_the_scale(self) -> Self:
@@ -287,7 +334,7 @@ class Policy(_Frozen):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the content but the overrides, whatever the file's comments and layout."""
+        """SHA-256 of the content but overrides, approval, canary and the rules of monitoring, whatever the file's comments and layout."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def to_json(self) -> str:

@@ -117,7 +117,11 @@ def sample_part(
     drawn = f"select {KEY} from {table} {condition} order by md5('{int(seed)}:' || {KEY}), {KEY} limit {int(rows)}"  # noqa: S608
     columns = ", ".join(quoted(name) for name in (KEY, *labelled, *(i.name for i in inputs)))
     query = f"select {columns} from {table} where {KEY} in ({drawn}) order by {KEY}"  # noqa: S608 - quoted names and paths
-    table = con.execute(query).to_arrow_table()
+    return part_of(con.execute(query).to_arrow_table(), inputs)
+
+
+def part_of(table: pa.Table, inputs: Sequence[ModelInput]) -> Part:
+    """Make a part of rows already read: the key, maybe TARGET, and the inputs."""
     return _part(table, _columns(table, inputs))
 
 

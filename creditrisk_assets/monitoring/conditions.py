@@ -13,7 +13,16 @@ from datetime import datetime, timedelta
 from typing import Literal, get_args
 
 Kind = Literal[
-    "freshness", "data_age", "check", "materialization", "run", "sensor", "schedule", "daemon", "configuration"
+    "freshness",
+    "data_age",
+    "check",
+    "materialization",
+    "run",
+    "sensor",
+    "schedule",
+    "daemon",
+    "configuration",
+    "promotion",
 ]
 Severity = Literal["warning", "critical"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -175,6 +175,15 @@ def _as_signed(column: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
     return pd.Series(kept, index=column.index, dtype=object)
 
 
+def launched_by(run_id: str) -> str | None:
+    """Return who launched a training; None: an earlier release did not note it."""
+    import mlflow  # noqa: PLC0415 - seconds of imports, for MLflow alone
+
+    with quiet():
+        found: str | None = mlflow.get_run(run_id).data.tags.get("launched_by")
+    return found
+
+
 def parameters(model: TrainedModel) -> dict[str, Any]:
     """Flatten what the model was trained with."""
     flat: dict[str, Any] = {}

@@ -97,7 +97,7 @@ def draw_applicants(rng: np.random.Generator, ids: IntArray, is_train: BoolArray
         Shifts against the reference.
     """
     size = len(ids)
-    people = draw_people(rng, size)
+    people = draw_people(rng, size, scenario)
     offer = draw_offer(rng, people, is_train)
     conduct = _draw_conduct(rng, people)
     bureau_rows = _counts(rng, is_train, BUREAU_NONE, BUREAU_MEAN, shape=1.25)

@@ -20,6 +20,7 @@ from creditrisk_assets.simulation.sampling import (
     mix,
     points,
 )
+from creditrisk_assets.simulation.scenarios import BASELINE, Scenario
 
 YEAR = 365.25
 
@@ -115,7 +116,7 @@ class People:
         return self.gender.is_any("M")
 
 
-def draw_people(rng: np.random.Generator, size: int) -> People:
+def draw_people(rng: np.random.Generator, size: int, scenario: Scenario = BASELINE) -> People:
     """Draw applicants and the log-odds points of their traits.
 
     Parameters
@@ -124,8 +125,10 @@ def draw_people(rng: np.random.Generator, size: int) -> People:
         Source of randomness; the draws are consumed in a fixed order.
     size
         Number of applicants.
+    scenario
+        Shifts against the reference.
     """
-    age_score = rng.standard_normal(size)
+    age_score = rng.standard_normal(size) + scenario.age_scores
     age = AGE_YEARS.at(age_score)
     gender = GENDER.at(np.clip(rng.random(size) * 0.97 + 0.03 * (age < 40), 0.0, 1.0))
     male = gender.is_any("M")
@@ -134,7 +137,7 @@ def draw_people(rng: np.random.Generator, size: int) -> People:
     tenure_score = mix(rng, (0.30, age_score))
     employed = np.minimum(EMPLOYED_YEARS.at(tenure_score), np.maximum(age - 18.2, 0.2))
     education = EDUCATION.at(ndtr(mix(rng, (-0.12, age_score))))
-    wealth = mix(rng, (0.25, education.codes.astype(np.float64) - 1.5))
+    wealth = mix(rng, (0.25, education.codes.astype(np.float64) - 1.5)) + scenario.wealth_scores
     family = _either(rng, age < 40, FAMILY_YOUNG, FAMILY_OLD)
     housing = _either(rng, age < 35, HOUSING_YOUNG, HOUSING_OLD)
     region = REGION_RATING.at(ndtr(-mix(rng, (0.45, wealth))))

@@ -17,12 +17,12 @@ class Scenario:
     name: str
     description: str
     default_log_odds: float = 0.0  # added to every applicant's log-odds of default: a prior shift
+    age_scores: float = 0.0  # added to the standard score of age: a covariate shift, as is the next
+    wealth_scores: float = 0.0  # added to the standard score of the household's standing
 
 
-SCENARIOS = {
-    scenario.name: scenario
-    for scenario in (Scenario("baseline", "The reference portfolio: 8.07 % of the training applicants default."),)
-}  # fmt: skip
+BASELINE = Scenario("baseline", "The reference portfolio: 8.07 % of the training applicants default.")
+SCENARIOS = {scenario.name: scenario for scenario in (BASELINE,)}
 
 
 def scenario_named(name: str) -> Scenario:

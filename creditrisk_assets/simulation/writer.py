@@ -38,12 +38,17 @@ def write_parts(tables: Mapping[str, Columns], directory: Path) -> dict[str, Par
     with duckdb.connect(config={"threads": 1}) as connection:
         for name, table in tables.items():
             path = directory / f"{name}.csv"
-            arrow = pa.table({column: _arrow(values) for column, values in table.items()})
+            arrow = arrow_table(table)
             connection.register("part", arrow)
             connection.execute("copy (from part) to ? (format csv, header false)", [str(path)])
             connection.unregister("part")
             parts[name] = Part(path, tuple(table), arrow.num_rows)
     return parts
+
+
+def arrow_table(table: Columns) -> pa.Table:
+    """Return a table's rows as Arrow, nulls as nulls."""
+    return pa.table({column: _arrow(values) for column, values in table.items()})
 
 
 def append_part(part: Part, target: Path) -> None:

@@ -12,7 +12,14 @@ from creditrisk_assets.defs.vocabulary import GROUPS, KINDS, OWNERS
 from creditrisk_serving import definitions as serving
 
 ALL = [*ARTEFACTS, *serving.ARTEFACTS]
-WITHOUT_CONTRACT = {"model/pd", "monitoring/drift", "registry/version", "model/evaluation", "model/validation"}
+WITHOUT_CONTRACT = {
+    "model/pd",
+    "monitoring/drift",
+    "registry/version",
+    "model/evaluation",
+    "model/validation",
+    "monitoring/report",
+}
 PARTS = ("Grain", "Built from", "Known at", "Consumed by", "Fails when", "Source")
 
 
@@ -79,10 +86,15 @@ def test_both_locations_load_without_settings_and_network(tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir()), "loading the definitions wrote something"
 
 
-def test_no_job_of_the_graph_promotes_by_hand() -> None:
-    for definitions in (build_defs(), serving.build_defs()):
-        names = {job.name for job in definitions.resolve_all_job_defs()}
-        assert not {name for name in names if "promote" in name or "rollback" in name}
+def test_what_promotes_is_no_asset_and_in_no_job_of_assets() -> None:
+    promoting = {"promote_version": "promote", "rollback_champion": "roll_back", "approve_version": "approve"}
+    jobs = {job.name: job for job in build_defs().resolve_all_job_defs()}
+    assert set(promoting) <= set(jobs)
+    for name, job in jobs.items():
+        assert set(job.graph.node_dict) & set(promoting.values()) == ({promoting[name]} if name in promoting else set())
+    for name in promoting:
+        assert not jobs[name].asset_layer.asset_graph.get_all_asset_keys()
+    assert not {job.name for job in serving.build_defs().resolve_all_job_defs()} & set(promoting)
 
 
 def test_the_job_that_answers_drift_does_not_make_the_report_again() -> None:

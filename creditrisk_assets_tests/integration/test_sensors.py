@@ -1,14 +1,23 @@
-"""The drift sensor on a real instance: a report is answered once."""
+"""The sensors that retrain, on a real instance: evidence is answered once, whatever becomes of the cursor."""
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from creditrisk_assets.definitions import build_defs
-from creditrisk_assets.defs import monitoring
-from creditrisk_assets.lake import Lake
+from creditrisk_assets.defs import months, retraining
+from creditrisk_assets.defs.retraining import (
+    DRIFT,
+    EVIDENCE,
+    new_data_evidence,
+    performance_evidence,
+    schedule_evidence,
+)
+from creditrisk_assets.lake import Lake, Version
 from creditrisk_assets.settings import Settings
 
 
@@ -18,35 +27,122 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield found
 
 
-def tick(instance: dg.DagsterInstance, sensor: dg.SensorDefinition, cursor: str | None):
-    context = dg.build_sensor_context(
-        instance=instance, repository_def=build_defs().get_repository_def(), cursor=cursor
-    )
-    return sensor.evaluate_tick(context)
+@pytest.fixture(scope="module")
+def repository() -> dg.RepositoryDefinition:
+    return build_defs().get_repository_def()
+
+
+def tick(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, cursor: str | None) -> Any:
+    context = dg.build_sensor_context(instance=instance, repository_def=repository, cursor=cursor)
+    return retraining.on_drift.evaluate_tick(context)
+
+
+def publish(key: str, version: str, facts: dict[str, Any], inputs: dict[str, str] | None = None) -> Version:
+    lake = Lake(Settings().lake)
+    with lake.draft(key) as draft:
+        draft.data.write_text(version)
+        return lake.publish(draft, code_version="c", inputs=inputs or {}, metadata={"facts": facts}, version=version)
 
 
 def report(retrain: bool, version: str) -> None:
-    lake = Lake(Settings().lake)
-    with lake.draft(monitoring.DRIFT) as draft:
-        draft.data.write_text(version)
-        facts = {"retrain": retrain, "headline": "moved"}
-        lake.publish(draft, code_version="c", inputs={}, metadata={"facts": facts}, version=version)
+    publish(DRIFT, version, {"retrain": retrain, "headline": "moved"})
 
 
-def test_a_drift_report_is_answered_once(instance: dg.DagsterInstance) -> None:
-    nothing = tick(instance, monitoring.on_drift, None)
+def launch(
+    instance: dg.DagsterInstance,
+    repository: dg.RepositoryDefinition,
+    request: dg.RunRequest,
+    status: dg.DagsterRunStatus,
+) -> None:
+    job = repository.get_job("retrain_model")
+    instance.create_run_for_job(job, tags=dict(request.tags), status=status)
+
+
+def test_a_drift_report_is_answered_once(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition) -> None:
+    nothing = tick(instance, repository, None)
     assert not nothing.run_requests
     report(retrain=True, version="r1")
-    first = tick(instance, monitoring.on_drift, nothing.cursor)
-    assert [request.run_key for request in first.run_requests or []] == ["drift:r1"]
-    second = tick(instance, monitoring.on_drift, first.cursor)
-    assert not second.run_requests
+    first = tick(instance, repository, nothing.cursor)
+    (request,) = first.run_requests
+    assert request.run_key.startswith("drift:")
+    assert request.tags[retraining.CAUSE] == "moved"
+    # killed before the run was launched: the same name again, which Dagster launches once
+    assert tick(instance, repository, nothing.cursor).run_requests[0].run_key == request.run_key
+    launch(instance, repository, request, dg.DagsterRunStatus.STARTED)
+    assert not tick(instance, repository, None).run_requests
     report(retrain=True, version="r2")
-    in_cooldown = tick(instance, monitoring.on_drift, second.cursor)
-    assert not in_cooldown.run_requests
-    assert json.loads(in_cooldown.cursor or "{}")["answered"] == "r1"
+    waiting = tick(instance, repository, None)
+    assert not waiting.run_requests
+    assert json.loads(waiting.cursor)["answered"] is None
 
 
-def test_a_quiet_report_asks_for_nothing(instance: dg.DagsterInstance) -> None:
+def test_a_retrain_that_failed_is_tried_again_and_then_given_up(
+    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition
+) -> None:
+    report(retrain=True, version="r1")
+    keys = []
+    for _ in range(2):
+        (request,) = tick(instance, repository, None).run_requests
+        keys.append(request.run_key)
+        launch(instance, repository, request, dg.DagsterRunStatus.FAILURE)
+    assert len(set(keys)) == 2
+    given_up = tick(instance, repository, None)
+    assert not given_up.run_requests
+    assert json.loads(given_up.cursor)["answered"] == request.tags[EVIDENCE]
+
+
+def test_a_quiet_report_asks_for_nothing(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition) -> None:
     report(retrain=False, version="r1")
-    assert not tick(instance, monitoring.on_drift, None).run_requests
+    assert not tick(instance, repository, None).run_requests
+
+
+@pytest.mark.parametrize(("champion", "calls"), [("v1", True), ("v2", False)])
+def test_a_breach_counts_for_the_model_in_use(champion: str, calls: bool) -> None:
+    settings = Settings()
+    settings.bundles.joinpath(champion).mkdir(parents=True)
+    settings.bundles.joinpath("CURRENT").write_text(json.dumps({"version": champion}))
+    breach = {
+        "month": "2026-05",
+        "figure": "auc",
+        "model_version": "v1",
+        "words": "worse",
+        "evidence": "auc:2026-05:v1",
+    }
+    facts = {"months": [{"month": "2026-05", "realised": {}}], "breaches": [breach], "headline": ""}
+    publish(months.MONTH_PERFORMANCE, "p1", facts)
+    first = performance_evidence(settings, Lake(settings.lake), datetime.now(UTC))
+    assert first is not None
+    assert first.calls is calls
+    publish(months.MONTH_PERFORMANCE, "p2", facts)
+    second = performance_evidence(settings, Lake(settings.lake), datetime.now(UTC))
+    assert second is not None
+    assert (second.key == first.key) is calls, "the same breach in a newer table is the same evidence"
+
+
+def test_new_data_call_when_features_follow_and_enough_is_new() -> None:
+    settings = Settings()
+    lake, now = Lake(settings.lake), datetime.now(UTC)
+    assert new_data_evidence(settings, lake, now) is None
+    publish("raw/application_train", "a1", {"rows": 1000})
+    publish("training/split_train", "s1", {}, {"raw/application_train": "a1"})
+    publish("model/pd", "m1", {}, {"training/split_train": "s1"})
+
+    def features_of(raw: str) -> None:
+        publish("features/application", f"f-{raw}", {}, {"raw/application_train": raw})
+        publish("features/applicant", f"x-{raw}", {}, {"features/application": f"f-{raw}"})
+
+    features_of("a1")
+    assert new_data_evidence(settings, lake, now).calls is False
+    publish("raw/application_train", "a2", {"rows": 1100})
+    assert new_data_evidence(settings, lake, now) is None, "features do not follow yet"
+    features_of("a2")
+    assert new_data_evidence(settings, lake, now).calls is True
+
+
+def test_an_old_model_is_asked_about_once_in_each_span() -> None:
+    settings = Settings()
+    made = publish("model/pd", "m1", {}).manifest.created_at
+    lake, then = Lake(settings.lake), datetime.fromisoformat(made)
+    found = [schedule_evidence(settings, lake, then + timedelta(days=days)) for days in (1, 91, 120, 181)]
+    assert [each.calls for each in found] == [False, True, True, True]
+    assert found[1].key == found[2].key != found[3].key

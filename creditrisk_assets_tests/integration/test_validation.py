@@ -15,6 +15,7 @@ from creditrisk_assets.defs import validation
 from creditrisk_assets.defs.artefact import CheckOutcome, require_one_lineage
 from creditrisk_assets.defs.evaluation import EVALUATION
 from creditrisk_assets.defs.governance import REGISTRY
+from creditrisk_assets.defs.promotion import CANARY, RECORD
 from creditrisk_assets.defs.training import MODEL
 from creditrisk_assets.defs.validation import REPORT, VALIDATION
 from creditrisk_assets.lake import Lake, Manifest, Version
@@ -26,7 +27,7 @@ from creditrisk_assets.resources.mlflow import connect
 from creditrisk_assets.settings import Settings
 from creditrisk_assets_tests.integration.conftest import Graph
 
-MODEL_TO_REGISTRY = ",".join((MODEL, EVALUATION, VALIDATION, REGISTRY))
+MODEL_TO_REGISTRY = ",".join((MODEL, EVALUATION, VALIDATION, REGISTRY, CANARY))
 TODAY = datetime.now(UTC).date()
 
 
@@ -55,8 +56,9 @@ def test_the_graphs_model_is_judged_by_every_gate_and_the_report_is_exported(gra
 def test_too_few_defaults_warn_and_the_first_version_is_registered(graph: Graph) -> None:
     check = checks_of(graph.lake)["CR_M20"]
     assert (check["passed"], check["severity"]) == (False, "WARN")
+    assert not graph.lake.require(CANARY).manifest.metadata["facts"]["gate_passed"]
+    assert json.loads((graph.settings.reports / RECORD).read_text())["promoted"]
     facts = graph.lake.require(REGISTRY).manifest.metadata["facts"]
-    assert (facts["promoted"], facts["gate_passed"]) == (True, False)
     assert facts["versions"]["validation"] == graph.lake.require(VALIDATION).version
 
 
@@ -114,7 +116,8 @@ def strict(graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Str
     shutil.copytree(graph.settings.root, home, symlinks=True)
     monkeypatch.setenv("CREDITRISK_HOME", str(home))
     monkeypatch.setenv("CREDITRISK_POLICY", str(tmp_path / "policy.yaml"))
-    (home / "mlflow.db").unlink()
+    for file in (Settings().root / "mlflow.db", Settings().root / "registry.db", Settings().registry_checkpoints_file):
+        file.unlink()
     shutil.rmtree(Settings().bundles)
     return Strict(home, tmp_path / "policy.yaml")
 
@@ -141,7 +144,7 @@ def test_a_failing_gate_registers_nothing_until_somebody_answers_for_it(strict: 
     allowed = running.materialize(settings, MODEL_TO_REGISTRY)
     assert allowed.failures == []
     assert {asset.key: asset.outcome for asset in allowed.assets} == {
-        MODEL: "reused", EVALUATION: "reused", VALIDATION: "built", REGISTRY: "built",
+        MODEL: "reused", EVALUATION: "reused", VALIDATION: "built", REGISTRY: "built", CANARY: "built",
     }  # fmt: skip
     check = checks_of(lake)["CR_M01"]
     assert (check["passed"], check["severity"]) == (True, "WARN")

@@ -24,6 +24,7 @@ from creditrisk_assets.modelling.bundle import Bundle, BundleFeature, Encoder
 from creditrisk_assets.modelling.bundle_writer import BundleContent, golden_rows, publish_bundle, write_bundle
 from creditrisk_assets.modelling.calibration import Calibrator
 from creditrisk_assets.modelling.explanation.compile import compile_explainer
+from creditrisk_assets.modelling.explanation.reasons import catalogue, compared
 from creditrisk_assets.modelling.policy import load_policy
 from creditrisk_assets.modelling.reference import reference_of
 from creditrisk_assets.modelling.signing import public_bytes, signing_key
@@ -212,6 +213,7 @@ def train_bundle(
         code_version="test",
         explainer=compile_explainer(booster.model_to_string(), matrix.astype(np.float32)),
         reference_applicants={"applicants": len(matrix)},
+        reasons=compared(catalogue([feature.name for feature in features]), matrix.astype(np.float32), {}),
     )
     return write_bundle(out, content, signing_key(home / "keys"))
 

@@ -38,6 +38,7 @@ OPENED_BY = {
     ("GET", "/metrics"): {Scope.MONITOR},
     ("GET", "/decisions/{decision_id}"): {Scope.SCORE, Scope.EXPLAIN, Scope.REVIEW},
     ("POST", "/decisions/{decision_id}/review"): {Scope.REVIEW},
+    ("POST", "/recourse"): {Scope.EXPLAIN},
 }
 
 

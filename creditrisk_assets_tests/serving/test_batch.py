@@ -16,6 +16,10 @@ def bundle(template: Published) -> Bundle:
     return Bundle.load(template.home / "bundles" / template.champion, read_public_key(template.home / "keys"))
 
 
+def codes(reasons: list[dict[str, str]] | None) -> list[str | None]:
+    return ([one["code"] for one in reasons or ()] + [None] * 4)[:4]
+
+
 def read(path: Path) -> list[tuple[object, ...]]:
     with duckdb.connect() as connection:
         return connection.execute(f"select * from read_parquet('{path}')").fetchall()
@@ -28,15 +32,12 @@ def test_a_batch_scores_as_the_service_does(
     out = tmp_path / "scores.parquet"
     rows = score_features(bundle, f"read_parquet('{template.joined}')", out, batch_rows=batch_rows)
     answer = shared.post("/predict", {"applicant_ids": template.portfolio.applicants}).json()
-    expected = [
-        tuple(
-            d[n]
-            for n in ("applicant_id", "pd", "decision", "band", "rule", "points", "model_version", "policy_version")
-        )
-        for d in answer["decisions"]
-    ]
+    told = ("applicant_id", "pd", "decision", "band", "rule", "points")
+    used = ("model_version", "policy_version")
+    expected = [(*(d[n] for n in told), *codes(d["reasons"]), *(d[n] for n in used)) for d in answer["decisions"]]
     assert rows == len(expected)
     assert read(out) == expected
+    assert any(decision["reasons"] for decision in answer["decisions"])
     assert {decision["rule"] for decision in answer["decisions"]} >= {None, "annuity_above_income"}
 
 

@@ -102,5 +102,6 @@ def test_contributions_that_do_not_add_up_are_kept_back_and_counted(published: P
         declined = [decision for decision in decisions if decision["decision"] != "approve"]
         assert declined
         assert all(decision["contributions"] is None for decision in declined)
+        assert not any(one["contribution"] for decision in declined for one in decision["reasons"] or ())
         metrics = client.get("/metrics").body.decode()
         assert f"creditrisk_unexplained_total {float(len(declined))}" in metrics

@@ -244,14 +244,31 @@ def test_decide_pressed_again_after_a_lost_answer_makes_no_second_decision(desk:
     assert desk.decisions() == made + 2
 
 
-def test_contributions_are_shown_when_the_answer_holds_them_and_are_never_markup(desk: Desk) -> None:
+def test_reasons_and_contributions_are_shown_when_the_answer_holds_them_and_are_never_markup(desk: Desk) -> None:
     page = desk.enter()
+    told = [
+        {"code": "RULE-A", "text": "A <b>rule</b>", "group": "a", "contribution": None, "value": None},
+        {"code": "BUR-1", "text": "Debt – higher", "group": "b", "contribution": 0.5, "value": "1,200"},
+    ]
     found = [{"feature": "<i>bureau__x</i>", "contribution": 0.5}, {"feature": "application__y", "contribution": -0.25}]
-    one = {"decision_id": "a", "decision": "decline", "pd": 0.5, "band": "E", "families": {}, "contributions": found}
+    one = {
+        "decision_id": "a",
+        "decision": "decline",
+        "pd": 0.5,
+        "band": "E",
+        "families": {},
+        "contributions": found,
+        "reasons": told,
+    }
     page.js(
         "Promise.all([import('/desk/answer.js'), fetch('/metadata', {headers: {'X-API-Key': '" + desk.key + "'}})])"
         f".then(async ([made, reply]) => document.body.append(made.decision({json.dumps(one)}, (await reply.json()).policy)))"
     )
+    lines = page.js("[...document.querySelectorAll('.reasons li')].map(e => e.innerText.split(/\\s+/).join(' '))")
+    assert lines == ["A <b>rule</b> A hard rule of the policy RULE-A", "Debt – higher (1,200) BUR-1"]
+    assert page.js("[...document.querySelectorAll('.reasons meter')].map(e => e.value / e.max)") == [1]
+    assert page.js("document.querySelector('.reasons b')") is None
+    page.js("document.querySelector('details:has(.contributions)').open = true")
     rows = page.js("[...document.querySelectorAll('.contributions li')].map(e => e.innerText.split(/\\s+/).join(' '))")
     assert rows == ["<i>bureau__x</i> ▲ raises (0.500)", "application__y ▼ lowers (-0.250)"]
     assert page.js("document.querySelector('.contributions i')") is None

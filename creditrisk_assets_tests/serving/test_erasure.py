@@ -14,6 +14,7 @@ from creditrisk_assets_tests.serving.test_verification import change, verify
 from creditrisk_serving.cli import app
 from creditrisk_serving.decisions.erasure import ErasureError, erase
 from creditrisk_serving.decisions.log import DecisionLog
+from creditrisk_serving.decisions.schemas import Reason
 from creditrisk_serving.errors import DecisionNotStoredError
 
 CANARY = "CANARY 777.125"
@@ -21,8 +22,12 @@ LATER = datetime(2030, 1, 1, tzinfo=UTC)
 MINE, OTHER = 100_001, 100_002
 
 
+REASONS = [Reason("R-1", f"said of {CANARY}", "g", 0.25, CANARY)]
+
+
 def personal(**given: object) -> dict[str, object]:
-    return {"input": {"application": {"NAME": CANARY}, "histories": {}}, "features": {"x": CANARY}, **given}
+    sent = {"application": {"NAME": CANARY}, "histories": {}}
+    return {"input": sent, "features": {"x": CANARY}, "reasons": REASONS, **given}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -57,10 +62,10 @@ def test_what_is_erased_cannot_be_read_and_the_chain_holds(log: DecisionLog, url
     for one in ("a", "c"):
         found = log.find(one)
         assert found is not None
-        assert (found.input, found.features, found.pd) == (None, None, before.pd)
+        assert (found.input, found.features, found.reasons, found.pd) == (None, None, None, before.pd)
     kept = log.find("b")
     assert kept is not None
-    assert kept.features == {"x": CANARY}
+    assert (kept.features, kept.reasons) == ({"x": CANARY}, REASONS)
     assert log.flush()
     found_by = verify(url, tmp_path / "none")
     assert (found_by.records, found_by.findings) == (4, [])

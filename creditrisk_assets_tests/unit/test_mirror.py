@@ -8,6 +8,8 @@ import pytest
 
 from creditrisk_assets.lake import Lake, LakeError, Version
 from creditrisk_assets.mirror import Mirror, MirrorError
+from creditrisk_assets.modelling.bundle import follow
+from creditrisk_assets.modelling.bundle_writer import point_to
 from creditrisk_assets.settings import Settings
 from creditrisk_assets_tests.serving.ecs_cluster import REGION, moto
 
@@ -124,3 +126,19 @@ def test_an_address_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, url
     monkeypatch.setenv("CREDITRISK_OBJECT_STORE", url)
     with pytest.raises(ValueError, match="object_store"):
         Settings()
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_pointer_of_bundles_is_swapped_and_taken_away_there_too(tmp_path: Path) -> None:
+    here, there, mirror = tmp_path / "here", tmp_path / "there", Mirror(URL)
+    for version in ("0" * 16, "1" * 16):
+        (here / version).mkdir(parents=True)
+        (here / version / "model.txt").write_text(version)
+        point_to(here, version, mirror)
+        mirror.pull(there, "bundles")
+        assert follow(there) == there / version
+        assert (there / version / "model.txt").read_text() == version
+    point_to(here, None, mirror)
+    mirror.pull(tmp_path / "new", "bundles")
+    assert follow(tmp_path / "new") is None
+    assert follow(there) == there / ("1" * 16), "a service keeps the model it has"

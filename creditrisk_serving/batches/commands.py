@@ -44,6 +44,9 @@ def score(
         float, typer.Option(min=0, max=1, help="Share of rejected applications past which the exit code is 1.")
     ] = 0.05,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished output.")] = False,
+    with_features: Annotated[
+        bool, typer.Option("--features", help="Write what the decisions were made from beside them, for monitoring.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Score raw applications by the champion, as POST /predict does; a killed run goes on where it was."""
@@ -55,7 +58,7 @@ def score(
     from creditrisk_serving.settings import ServingSettings  # noqa: PLC0415
 
     settings = ServingSettings()
-    asked = Batch(source, out, histories, overwrite)
+    asked = Batch(source, out, histories, overwrite, with_features)
     log = DecisionLog(settings.decision_log_url, settings.journal_directory, stored="database")
     try:
         with _progress(as_json) as progress:
@@ -80,6 +83,51 @@ def score(
             f"{outcome.rejected_share:.1%} of the applications were rejected, more than --max-rejected {max_rejected:.1%};"
             f" the scores of the others are in {out}, the reasons in {asked.rejected}"
         )
+
+
+@app.command()
+def simulate(
+    months: Annotated[list[str], typer.Argument(metavar="MONTH…", help="2026-05, or a range: 2026-01..2026-12.")],
+    scenario: Annotated[
+        str,
+        typer.Option(help="quiet, covariate, prior, concept, missing_feed, unit_change or late_labels."),
+    ] = "quiet",
+    seed: Annotated[int, typer.Option(help="The same seed draws the same applicants.")] = 42,
+    applicants: Annotated[int, typer.Option(help="Of each month.")] = 1_500,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a month drawn otherwise.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Draw production months, score them by the champion, and write their feeds; then `creditrisk backfill MONTH`."""
+    from creditrisk_assets.simulation.months import month_scenario, months_between  # noqa: PLC0415
+    from creditrisk_serving.batches.months import Asked, simulate_month  # noqa: PLC0415
+    from creditrisk_serving.cli import trusted_key  # noqa: PLC0415
+    from creditrisk_serving.decisions.log import DecisionLog  # noqa: PLC0415
+    from creditrisk_serving.settings import ServingSettings  # noqa: PLC0415
+
+    month_scenario(scenario)
+    every = sorted({month for text in months for month in months_between(text)})
+    settings = ServingSettings()
+    key = trusted_key(settings)
+    log = DecisionLog(settings.decision_log_url, settings.journal_directory, stored="database")
+    try:
+        revealed = []
+        for month in every:
+            asked = Asked(month, scenario, seed, applicants)
+            revealed.append(simulate_month(asked, settings.platform, key, log, overwrite=overwrite))
+            if not as_json:
+                _print_month(revealed[-1])
+    finally:
+        log.close()
+    if as_json:
+        sys.stdout.write(json.dumps([vars(one) for one in revealed], indent=1) + "\n")
+
+
+def _print_month(one: Any) -> None:
+    Console(highlight=False).print(
+        f"[bold]{one.month}[/] {one.scenario}: {one.scored:,} of {one.applicants:,} scored, {one.approved / max(one.scored, 1):.1%}"
+        f" approved; {one.outcomes:,} outcomes known{' (drawn before)' if one.reused else ''}",
+        soft_wrap=True,
+    )
 
 
 @app.command("verify-batch")

@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 
 from creditrisk_assets.contracts.fingerprint import code_version
 from creditrisk_assets.contracts.render.sql import parquet
+from creditrisk_assets.features.files import write
 from creditrisk_assets.ingestion.quarantine import ReadPart
 from creditrisk_assets.ingestion.reader import ReadResult
 from creditrisk_assets.ingestion.table_file import TableFile
@@ -48,7 +49,7 @@ from creditrisk_serving.scoring.lookup import check_definition
 FORMAT = 1
 FULL, FULL_WORDS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), ("No space left", "File too large")
 CHUNK = 32_768  # applicants scored at once
-MANIFEST, REJECTED, WORK = ".manifest.json", ".rejected", ".work"
+MANIFEST, REJECTED, FEATURES, WORK = ".manifest.json", ".rejected", ".features.parquet", ".work"
 SUFFIXES = (".parquet", ".csv")
 CODE = code_version(batch, checking, features, inputs, rules)
 Progress = Callable[[str, int, int], None]  # step, done, of
@@ -72,12 +73,15 @@ class Batch:
         Directory of histories; none: those of `source`, if it is a directory.
     overwrite
         Whether a finished output may be replaced.
+    with_features
+        Whether what the decisions were made from is written beside the scores, for monitoring.
     """
 
     source: Path
     out: Path
     histories: Path | None = None
     overwrite: bool = False
+    with_features: bool = False
 
     @property
     def manifest(self) -> Path:
@@ -88,6 +92,11 @@ class Batch:
     def rejected(self) -> Path:
         """Where rejected rows go."""
         return self.out.with_name(f"{self.out.name}{REJECTED}{self.out.suffix}")
+
+    @property
+    def features(self) -> Path:
+        """Where features go, if they are asked for."""
+        return self.out.with_name(f"{self.out.name}{FEATURES}")
 
     @property
     def work(self) -> Path:
@@ -224,11 +233,12 @@ class _Run:
             checked = self._check(con, digests)
             sources = self._features(con, published)
             output = self._output(con, sources)
+            kept_features = self._kept_features(con, sources) if self._asked.with_features else None
             rejected = self._rejected(con, digests)
             manifest = self._work.finished(
                 "manifest.json",
                 lambda path: _write_json(
-                    path, self._manifest(con, kept, digests, published, checked, output, rejected)
+                    path, self._manifest(con, kept, digests, published, checked, output, (rejected, kept_features))
                 ),
             )
         return Outcome(json.loads(manifest.read_text("utf-8")), resumed, why)
@@ -241,8 +251,10 @@ class _Run:
         """Move the finished files to their places, the manifest last."""
         self._asked.manifest.unlink(missing_ok=True)
         self._asked.rejected.unlink(missing_ok=True)
+        self._asked.features.unlink(missing_ok=True)
         for made, place in (
             (f"rejected{self._asked.out.suffix}", self._asked.rejected),
+            ("kept_features.parquet", self._asked.features),
             (f"output{self._asked.out.suffix}", self._asked.out),
             ("manifest.json", self._asked.manifest),
         ):
@@ -350,6 +362,17 @@ class _Run:
         self._progress("scoring", 1, 1)
         return self._work.finished(f"output{self._asked.out.suffix}", lambda path: _join(chunks, batch.SCHEMA, path))
 
+    def _kept_features(self, con: duckdb.DuckDBPyConnection, sources: features.Sources) -> Path:
+        """Write what the scored applicants were decided on, one row each, by id."""
+
+        def make(path: Path) -> None:
+            cut = features.ranges(con, sources.scorable, CHUNK) or [(0, 0)]  # nobody: the columns alone
+            rows = features.relation(self._bundle, sources, cut[0][0], cut[-1][1])
+            lost = sorted(_lost(self._work.path / "chunks"))
+            write(con, f"select * from {features.without(rows, lost)}", path)  # noqa: S608 -- names of the plan, quoted paths
+
+        return self._work.finished("kept_features.parquet", make)
+
     def _rejected(self, con: duckdb.DuckDBPyConnection, digests: Mapping[str, str]) -> Path | None:
         """Write the rejected rows in the format of the output; no file where there are none."""
         broken = self._work.path / "broken.parquet"
@@ -378,9 +401,10 @@ class _Run:
         published: Mapping[str, str],
         checked: Checked,
         output: Path,
-        rejected: Path | None,
+        beside: tuple[Path | None, Path | None],
     ) -> dict[str, Any]:
         scores, rejects = self._work.path / "chunks", self._work.path / "rejects.parquet"
+        rejected, kept_features = beside
         mix: list[tuple[str, str, int, int]] = []
         if chunks := sorted(scores.glob("*.parquet")):
             mix = con.execute(
@@ -423,6 +447,7 @@ class _Run:
             "bands": _sums((band, count) for _, band, count, _ in mix),
             "output": _described(output, self._asked.out.name),
             "rejected_output": None if rejected is None else _described(rejected, self._asked.rejected.name),
+            "features_output": None if kept_features is None else _described(kept_features, self._asked.features.name),
         }
 
 

@@ -17,6 +17,16 @@ class Contribution(msgspec.Struct, frozen=True, kw_only=True):
     contribution: float
 
 
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """One principal reason why an applicant was not approved, as it was told."""
+
+    code: str
+    text: str
+    group: str
+    contribution: float | None
+    value: str | None
+
+
 class ScoredApplicant(msgspec.Struct, frozen=True, kw_only=True):
     """The decision on one applicant."""
 
@@ -32,6 +42,7 @@ class ScoredApplicant(msgspec.Struct, frozen=True, kw_only=True):
     families: dict[str, str]
     outside_training: list[str]
     contributions: list[Contribution] | None
+    reasons: list[Reason] | None
     model_version: str
     policy_version: str
 
@@ -74,6 +85,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     families: dict[str, str]
     outside_training: list[str]
     contributions: list[Contribution] | None
+    reasons: list[Reason] | None
 
 
 class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +148,7 @@ class StoredDecision(msgspec.Struct, frozen=True, kw_only=True):
     features: dict[str, Any] | None
     rule: str | None = None
     latency_ms: float | None = None
+    reasons: list[Reason] | None = None
     contributions: list[Contribution] | None = None
     reviews: list[Review] | None = None
 

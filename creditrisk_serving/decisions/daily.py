@@ -32,6 +32,7 @@ SCHEMA = pa.schema(
         pa.field("input", pa.string(), nullable=False),
         pa.field("features", pa.string(), nullable=False),
         pa.field("latency_ms", pa.float64()),
+        pa.field("reasons", pa.string()),
         pa.field("writer", pa.string()),
         pa.field("sequence", pa.int64()),
         pa.field("hash", pa.string()),
@@ -58,7 +59,8 @@ def write_days(
     out
         Directory to write to.
     before
-        Directory of the days written last; a day with as many decisions as then is taken over, because decisions are only added.
+        Directory of the days written last; a day with as many decisions as then is taken over, because decisions are only added, unless
+        an earlier release wrote other columns.
     known
         Day -> its decisions then.
 
@@ -70,8 +72,9 @@ def write_days(
     written = {}
     for day, count in counts.items():
         target = out / file_of(day)
-        if before is not None and known.get(day) == count and (before / file_of(day)).is_file():
-            os.link(before / file_of(day), target)
+        old = None if before is None else before / file_of(day)
+        if old is not None and known.get(day) == count and old.is_file() and pq.read_schema(old).equals(SCHEMA):
+            os.link(old, target)
             written[day] = count
         else:
             written[day] = _write_day(database, day, target)

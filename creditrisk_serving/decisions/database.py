@@ -76,6 +76,7 @@ DECISIONS = Table(
     Column("features", Text, nullable=False),
     Column("rule", String(64), nullable=True),
     Column("latency_ms", Float(53), nullable=True),
+    Column("reasons", Text, nullable=True),  # JSON
     *_chained(),
     Index("decisions_by_applicant", "applicant_id", "decided_at"),
     Index("decisions_by_request", "request_id"),
@@ -158,6 +159,10 @@ FAILURES = (SQLAlchemyError, OSError)
 
 class DecisionLogError(RuntimeError):
     """The database of decisions cannot be read; the message says what to do."""
+
+
+class NotTakenError(RuntimeError):
+    """Entries were not taken, as far as is known; the message says why and what to do, and holds nothing of an entry."""
 
 
 class Head(NamedTuple):
@@ -260,6 +265,17 @@ class Database:
                 connection.execute(select(BATCHES).where(*conditions).order_by(BATCHES.c.decided_at)).mappings().all()
             )
         return [(BatchRecord(**{n: row[n] for n in entries.BATCH.columns}), row["writer"]) for row in found]
+
+    def referred(self) -> tuple[set[str], set[str]]:
+        """Return the model versions that decisions and batches name, and the versions of features that were looked up, each as JSON."""
+        with self.opened().connect() as connection:
+            models = {
+                str(row[0])
+                for table in (DECISIONS, BATCHES)
+                for row in connection.execute(select(table.c.model_version).distinct())
+            }
+            features = {str(row[0]) for row in connection.execute(select(DECISIONS.c.feature_versions).distinct())}
+        return models, features
 
     def forget_answers(self, before: float) -> None:
         """Delete the answers of idempotency keys that were claimed before a time."""

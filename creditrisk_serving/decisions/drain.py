@@ -6,10 +6,11 @@ taken is committed with what was taken, so that nothing is taken twice whenever 
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
-from creditrisk_serving.decisions.database import FAILURES, Database
+from creditrisk_serving.decisions.database import FAILURES, Database, NotTakenError
 from creditrisk_serving.decisions.journal import Abandoned, Frame, Journal, JournalError, Segment, abandoned
 from creditrisk_serving.observability import LOG, place_of
 
@@ -19,6 +20,16 @@ RETRY_SECONDS = 0.5
 FORGET_SECONDS = 600.0
 KEEP_ANSWERS_SECONDS = 24 * 3600.0
 LOOK_SECONDS = 5.0  # between looks at the journals of writers that are gone
+
+
+class Taker(Protocol):
+    """Whatever takes entries into the database: `Database` itself, or a process that does."""
+
+    def take(self, writer: str, first: int, frames: Sequence[Sequence[bytes]]) -> None:
+        """Take frames of a writer's journal that were not taken yet: all of them, or none."""
+
+    def close(self) -> None:
+        """Let go of what was opened."""
 
 
 class Drain:
@@ -32,12 +43,14 @@ class Drain:
         Where the journals of all writers are.
     database
         Where they are taken.
+    taker
+        Who takes them there.
     eager
         Whether somebody waits for the commit, so that nothing is gathered first.
     """
 
-    def __init__(self, journal: Journal, root: Path, database: Database, *, eager: bool) -> None:
-        self._journal, self._root, self._database, self._eager = journal, root, database, eager
+    def __init__(self, journal: Journal, root: Path, database: Database, taker: Taker, *, eager: bool) -> None:
+        self._journal, self._root, self._database, self._taker, self._eager = journal, root, database, taker, eager
         self._taken = 0  # frames of this process's journal
         self._offset = 0  # in its oldest segment
         self._looked: float | None = None
@@ -83,6 +96,7 @@ class Drain:
         if self._thread.is_alive():
             self._thread.join()
         self._take_all()
+        self._taker.close()
 
     def _run(self) -> None:
         self._take_all()
@@ -104,7 +118,7 @@ class Drain:
             problem = None
         except FAILURES as error:
             problem = self._database.failed(error)
-        except JournalError as error:
+        except (JournalError, NotTakenError) as error:
             problem = str(error)
         except Exception as error:  # the thread must outlive any surprise; it says so and tries again
             problem = _surprise(error)
@@ -125,7 +139,8 @@ class Drain:
                 try:
                     self._take_abandoned(one)
                 except Exception as error:  # it must not stand in the way of the others
-                    self.left_behind = f"the journal {one.writer} cannot be taken into the database: {_surprise(error)}"
+                    why = str(error) if isinstance(error, NotTakenError) else _surprise(error)
+                    self.left_behind = f"the journal {one.writer} cannot be taken into the database: {why}"
             if time.monotonic() - self._forgot >= FORGET_SECONDS:
                 self._forgot = time.monotonic()
                 self._database.forget_answers(time.time() - KEEP_ANSWERS_SECONDS)
@@ -138,7 +153,7 @@ class Drain:
         segments = self._journal.segments()
         for place, segment in enumerate(segments):
             for batch in _batches(segment.frames(self._offset)):
-                self._database.take(self._journal.writer, self._taken + 1, [frame.entries for frame in batch])
+                self._taker.take(self._journal.writer, self._taken + 1, [frame.entries for frame in batch])
                 self._journal.taken(segment, batch[-1].end - self._offset, whole=False)
                 self._offset = batch[-1].end
                 with self._changed:
@@ -159,7 +174,7 @@ class Drain:
         number, end, damage = segment.first, 0, None
         try:
             for batch in _batches(segment.frames()):
-                self._database.take(one.writer, number, [frame.entries for frame in batch])
+                self._taker.take(one.writer, number, [frame.entries for frame in batch])
                 number, end = number + len(batch), batch[-1].end
         except JournalError as error:
             damage = str(error)

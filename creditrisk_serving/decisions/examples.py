@@ -20,6 +20,7 @@ _KEPT = (
     "rule",
     "families",
     "contributions",
+    "reasons",
 )
 REVIEWED: dict[str, Any] = {
     "decision_id": _DECIDED["decision_id"],

@@ -16,6 +16,7 @@ import msgspec
 from sqlalchemy.engine import make_url
 
 from creditrisk_serving.decisions import entries, inputs, journal
+from creditrisk_serving.decisions.apart import Apart
 from creditrisk_serving.decisions.database import FAILURES, Database
 from creditrisk_serving.decisions.drain import Drain
 from creditrisk_serving.decisions.journal import Journal, JournalError, NotFlushedError
@@ -47,10 +48,14 @@ class DecisionLog:
         50 ms); `strict`, it is on disk; `database`, the database has committed it (for several machines that share one).
     room
         Bytes of one process that may wait for the database; past it nothing is answered.
+    apart
+        Whether a process of its own takes decisions into the database, rather than a thread that keeps requests waiting.
     """
 
-    def __init__(self, url: str, root: Path, *, stored: Stored = "journal", room: int = 1 << 28) -> None:
-        self._root, self._stored, self._room = root, stored, room
+    def __init__(
+        self, url: str, root: Path, *, stored: Stored = "journal", room: int = 1 << 28, apart: bool = False
+    ) -> None:
+        self._url, self._root, self._stored, self._room, self._apart = url, root, stored, room, apart
         self.database = Database(url)
         address = make_url(url).set(password=None).render_as_string()
         self._known = root / f"known-{hashlib.sha256(address.encode()).hexdigest()[:12]}"
@@ -65,7 +70,9 @@ class DecisionLog:
         with self._starting:
             if self._journal is None:
                 self._journal = Journal(self._root, strict=self._stored == "strict", room=self._room)
-                self._drain = Drain(self._journal, self._root, self.database, eager=self._stored == "database")
+                taker = Apart(self._url) if self._apart else self.database
+                eager = self._stored == "database"
+                self._drain = Drain(self._journal, self._root, self.database, taker, eager=eager)
                 self._drain.start()
 
     def review(self, review: Review) -> None:

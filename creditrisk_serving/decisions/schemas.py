@@ -9,7 +9,17 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 SAID = r"^[^\x00]*[^\x00\s][^\x00]*$"  # some words, and nothing PostgreSQL has no place for
-JSON_COLUMNS = ("families", "feature_versions", "input", "features")
+JSON_COLUMNS = ("families", "feature_versions", "input", "features", "reasons")
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """One principal reason why an applicant was not approved, as it was told."""
+
+    code: str  # the same for the same reason in every version
+    text: str
+    group: str  # of the features that are told of together, or the hard rule
+    contribution: float | None  # what the group adds to the margin; null: a hard rule
+    value: str | None  # of the feature the text is of, where it can be told
 
 
 class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -34,6 +44,9 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         None  # the policy's hard rule that decided; None: the PD did, or the decision is older than rules
     )
     latency_ms: float | None = None  # from the request's arrival to this record; None: older than this field
+    reasons: Sequence[Reason] | None = (
+        None  # the principal ones, at most four; None: approved, unexplained, erased or older
+    )
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

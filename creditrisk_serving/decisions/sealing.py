@@ -35,7 +35,7 @@ KEYS = Table(
     Column("key", LargeBinary(32), nullable=False),
     Index("subject_keys_by_applicant", "applicant_id"),
 )
-SEALED_COLUMNS = ("input", "features")
+SEALED_COLUMNS = ("input", "features", "reasons")
 PREFIX = '"sealed:'
 NONCE_BYTES = 12
 
@@ -59,8 +59,8 @@ def keys_for(connection: Connection, applicants: Collection[int]) -> dict[int, t
 
 
 def seal(row: Mapping[str, Any], key: tuple[str, bytes]) -> dict[str, Any]:
-    """Seal the columns of a record."""
-    return {**row, **{name: _seal(row, name, key) for name in SEALED_COLUMNS}}
+    """Seal the columns of a record; one it does not have stays out."""
+    return {**row, **{name: _seal(row, name, key) for name in SEALED_COLUMNS if row[name] is not None}}
 
 
 def opened(connection: Connection, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,7 +71,8 @@ def opened(connection: Connection, row: Mapping[str, Any]) -> dict[str, Any]:
     SealDamagedError
         A column was changed, or comes from another record.
     """
-    return {**row, **{name: _open(connection, row, name) for name in SEALED_COLUMNS if row[name].startswith(PREFIX)}}
+    sealed = [name for name in SEALED_COLUMNS if (row[name] or "").startswith(PREFIX)]
+    return {**row, **{name: _open(connection, row, name) for name in sealed}}
 
 
 def erase_keys(connection: Connection, applicant: int) -> int:

@@ -4,7 +4,7 @@ What belongs here: streaming features in and scores out. What does not: how feat
 published (`defs`). The running service does not import this module.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,17 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from creditrisk_assets.modelling.bundle import Bundle
+from creditrisk_assets.modelling.bundle import Bundle, to_float32
+from creditrisk_assets.modelling.explanation.principal import MOST
+from creditrisk_assets.modelling.policy import Decision
 from creditrisk_serving.scoring.champion import policy_version
+from creditrisk_serving.scoring.contributions import adverse_contributions
+from creditrisk_serving.scoring.reasons import principal_reasons
 
 BATCH_ROWS = 32_768
+REASONS = tuple(f"reason_{place}" for place in range(1, MOST + 1))  # codes, the principal one first
 SCHEMA = pa.schema(
     [
         pa.field("sk_id_curr", pa.int64(), nullable=False),
@@ -25,6 +31,7 @@ SCHEMA = pa.schema(
         pa.field("band", pa.string(), nullable=False),
         pa.field("rule", pa.string()),
         pa.field("points", pa.int64(), nullable=False),
+        *(pa.field(name, pa.string()) for name in REASONS),
         pa.field("model_version", pa.string(), nullable=False),
         pa.field("policy_version", pa.string(), nullable=False),
     ]
@@ -53,7 +60,8 @@ def score_features(
         SQL text of a table with `sk_id_curr` and every feature of the model and its hard rules, one row per applicant: a table's name,
         `read_parquet('…')` or a subquery in parentheses. Its order is kept.
     out
-        Parquet file to write: sk_id_curr, pd, decision, band, rule, points, model_version, policy_version; zstd.
+        Parquet file to write: sk_id_curr, pd, decision, band, rule, points, reason_1 to reason_4, model_version, policy_version;
+        zstd.
     connection
         Where the relation lives; none: an own one.
     batch_rows
@@ -93,12 +101,15 @@ def _select(bundle: Bundle, relation: str) -> str:
 def _score_batch(bundle: Bundle, batch: Any, writer: Any) -> int:
     if batch.num_rows == 0:
         return 0
-    scores = bundle.score(bundle.encode(_columns(bundle, batch)))
+    matrix = bundle.encode(_columns(bundle, batch))
+    margins = bundle.booster.margins(matrix)
+    scores = bundle.calibrator.pds(margins)
     ruled = {rule.feature: batch.column(rule.feature).to_pylist() for rule in bundle.policy.eligibility}
     outcomes = [
         bundle.policy.decide(pd, {name: values[row] for name, values in ruled.items()})
         for row, pd in enumerate(scores.tolist())
     ]
+    codes = _codes(bundle, matrix, margins, scores, outcomes)
     rows = int(batch.num_rows)
     writer.write_table(
         pa.table(
@@ -109,6 +120,7 @@ def _score_batch(bundle: Bundle, batch: Any, writer: Any) -> int:
                 pa.array([outcome.band for outcome in outcomes]),
                 pa.array([outcome.rule for outcome in outcomes], pa.string()),
                 pa.array([bundle.policy.score.points(pd) for pd in scores.tolist()], pa.int64()),
+                *(pa.array([one[place] for one in codes], pa.string()) for place in range(MOST)),
                 pa.array([bundle.version] * rows),
                 pa.array([policy_version(bundle)] * rows),
             ],
@@ -116,6 +128,27 @@ def _score_batch(bundle: Bundle, batch: Any, writer: Any) -> int:
         )
     )
     return rows
+
+
+def _codes(
+    bundle: Bundle,
+    matrix: NDArray[np.float64],
+    margins: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    outcomes: Sequence[Decision],
+) -> list[tuple[str | None, ...]]:
+    """Give each applicant the codes of the principal reasons, None where there are fewer than four."""
+    none: tuple[str | None, ...] = (None,) * MOST
+    places = [place for place, outcome in enumerate(outcomes) if outcome.decision != "approve"]
+    numbers = to_float32(matrix[places])
+    found = [none] * len(outcomes)
+    for place, row, adverse in zip(
+        places, numbers, adverse_contributions(bundle, list(numbers), margins[places].tolist(), most=0), strict=True
+    ):
+        every = None if adverse is None else adverse.every
+        reasons = principal_reasons(bundle, outcomes[place], float(scores[place]), every, row) or []
+        found[place] = (*(reason.code for reason in reasons), *none)[:MOST]
+    return found
 
 
 def _columns(bundle: Bundle, batch: Any) -> Mapping[str, Any]:

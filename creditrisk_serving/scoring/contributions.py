@@ -21,6 +21,7 @@ class Adverse(NamedTuple):
 
     base: float  # mean margin of the reference applicants, in log-odds before calibration
     contributions: tuple[tuple[str, float], ...]  # feature and what it adds to the margin; all above 0, largest first
+    every: NDArray[np.float64]  # (inputs,) what each adds
 
 
 def adverse_contributions(
@@ -59,5 +60,5 @@ def adverse_contributions(
         raising = np.flatnonzero(contributions > 0)
         largest = raising[np.argsort(-contributions[raising], kind="stable")[:most]]
         named = ((bundle.feature_names[place], float(contributions[place])) for place in largest.tolist())
-        found.append(Adverse(explainer.base, tuple(named)))
+        found.append(Adverse(explainer.base, tuple(named), contributions))
     return found

@@ -106,6 +106,22 @@ _ESTIMATED = {
         {"feature": "application__annuity_income_ratio", "contribution": 0.412},
         {"feature": "application__annuity_credit_ratio", "contribution": 0.137},
     ],
+    "reasons": [
+        {
+            "code": "RULE-ANNUITY_ABOVE_INCOME",
+            "text": "The loan would take more than the whole income, or one of the two amounts is wrong",
+            "group": "annuity_above_income",
+            "contribution": None,
+            "value": None,
+        },
+        {
+            "code": "APP-8FB95A",
+            "text": "Your application: instalment compared with yearly income – higher than for applicants just approved",
+            "group": "application__annuity_income_ratio",
+            "contribution": 0.412,
+            "value": "1.88",
+        },
+    ],
 }
 _COUNTED = {"scored": 1, "failed": 0, "errors": [], "errors_total": 0}
 PREDICTED_EXAMPLE: dict[str, Any] = {

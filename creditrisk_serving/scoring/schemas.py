@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from creditrisk_serving.decisions.schemas import Contribution
+from creditrisk_serving.decisions.schemas import Contribution, Reason
 from creditrisk_serving.errors import FieldError
 
 
@@ -30,6 +30,7 @@ class ScoredApplicant(msgspec.Struct, frozen=True, kw_only=True):
     contributions: (
         Sequence[Contribution] | None
     )  # what raised the PD most, of referrals and declines; null: approved, or unexplained
+    reasons: Sequence[Reason] | None  # the principal ones of referrals and declines, at most four; null: as above
     model_version: str
     policy_version: str
 
@@ -62,6 +63,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     families: Mapping[str, str]
     outside_training: Sequence[str]
     contributions: Sequence[Contribution] | None  # as in `ScoredApplicant`
+    reasons: Sequence[Reason] | None
 
 
 class WhatIf(msgspec.Struct, frozen=True, kw_only=True):

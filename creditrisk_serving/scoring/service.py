@@ -22,7 +22,7 @@ from creditrisk_serving.access import Caller
 from creditrisk_serving.decisions.idempotency import Claim, IdempotencyKeys
 from creditrisk_serving.decisions.inputs import packed
 from creditrisk_serving.decisions.log import DecisionLog, new_decision_id
-from creditrisk_serving.decisions.schemas import Contribution, DecisionRecord
+from creditrisk_serving.decisions.schemas import Contribution, DecisionRecord, Reason
 from creditrisk_serving.errors import (
     MAX_ERRORS,
     DecisionUncertainError,
@@ -36,10 +36,10 @@ from creditrisk_serving.scoring.champion import Champion, Follower
 from creditrisk_serving.scoring.contributions import adverse_contributions
 from creditrisk_serving.scoring.features import Featured, Features
 from creditrisk_serving.scoring.parsing import Applicant, Limits, Parsed, lone_applicant, parse
+from creditrisk_serving.scoring.reasons import principal_reasons
 from creditrisk_serving.scoring.schemas import Estimate, Prediction, ScoredApplicant, Validation, WhatIf
 
 _ENCODER = msgspec.json.Encoder()
-Raised = Sequence[tuple[str, float]] | None  # features and what each adds to the margin
 
 
 class Scoring:
@@ -147,8 +147,8 @@ class Scoring:
         """
         champion, parsed, features = ready or self._prepared(body, state)
         state.model_version, state.entities = champion.bundle.version, parsed.asked
-        scored, raised, errors = self._judged(champion, parsed, features)
-        records = self._records(champion, scored, raised, state, caller)
+        scored, told, errors = self._judged(champion, parsed, features)
+        records = self._records(champion, scored, told, state, caller)
         answer = _ENCODER.encode(
             Prediction(
                 request_id=state.request_id,
@@ -159,7 +159,7 @@ class Scoring:
                 failed=parsed.asked - len(records),
                 decisions=[
                     _answer(record, one, because, champion.bundle.policy.score)
-                    for record, one, because in zip(records, scored, raised, strict=True)
+                    for record, one, because in zip(records, scored, told, strict=True)
                 ],
                 errors=errors[:MAX_ERRORS],
                 errors_total=len(errors),
@@ -178,7 +178,7 @@ class Scoring:
             Nothing was scored; see `errors`.
         """
         champion, parsed, features = self._prepared(body, state)
-        scored, raised, errors = self._judged(champion, parsed, features)
+        scored, told, errors = self._judged(champion, parsed, features)
         self._count_errors(errors)
         return msgspec.json.encode(
             WhatIf(
@@ -190,12 +190,21 @@ class Scoring:
                 failed=parsed.asked - len(scored),
                 estimates=[
                     _estimate(one, because, champion.bundle.policy.score)
-                    for one, because in zip(scored, raised, strict=True)
+                    for one, because in zip(scored, told, strict=True)
                 ],
                 errors=errors[:MAX_ERRORS],
                 errors_total=len(errors),
             )
         )
+
+    def estimate(self, champion: Champion, body: bytes) -> "Scored | None":
+        """Score one application as `predict` does; nothing is decided, stored or counted. None: `predict` would refuse it."""
+        try:
+            parsed = parse(body, champion.rules, champion.reader, self._limits)
+        except InvalidApplicationError:
+            return None
+        scored, _ = self._scored(champion, champion.source.features(parsed.applicants))
+        return scored[0] if scored else None
 
     def validate(self, body: bytes, state: RequestState) -> bytes:
         """Check a request's form against the contract and return the answer's JSON.
@@ -236,7 +245,7 @@ class Scoring:
 
     def _judged(
         self, champion: Champion, parsed: Parsed, features: Features
-    ) -> "tuple[list[Scored], list[Raised], list[FieldError]]":
+    ) -> "tuple[list[Scored], list[Because], list[FieldError]]":
         """Score applicants, say what raised the PDs of those who are not approved, and what was not scored.
 
         Raises
@@ -250,7 +259,7 @@ class Scoring:
             raise self._counted(
                 InvalidApplicationError("no applicant could be scored; each error names its place and rule", errors)
             )
-        return scored, self._raised(champion.bundle, scored), errors
+        return scored, self._because(champion.bundle, scored), errors
 
     @staticmethod
     def _scored(champion: Champion, features: Features) -> "tuple[list[Scored], list[FieldError]]":
@@ -276,34 +285,36 @@ class Scoring:
                 found.append(Scored(one, margin, pd, beyond, row, seen, champion.bundle.policy.decide(pd, seen)))
         return found, errors
 
-    def _raised(self, bundle: Bundle, scored: "Sequence[Scored]") -> "list[Raised]":
-        """Say what raised the PDs of those who are not approved; None where there is nothing to say, or nothing that may be said."""
+    def _because(self, bundle: Bundle, scored: "Sequence[Scored]") -> "list[Because]":
+        """Say why those were not approved who were not."""
         places = [place for place, one in enumerate(scored) if one.outcome.decision != "approve"]
-        raised: list[Raised] = [None] * len(scored)
-        if bundle.explainer is not None and places:
-            adverse = adverse_contributions(
-                bundle, [scored[p].numbers for p in places], [scored[p].margin for p in places]
-            )
-            for place, found in zip(places, adverse, strict=True):
-                raised[place] = None if found is None else found.contributions
-            if missing := adverse.count(None):
-                self._metrics.unexplained.inc(missing)
-                LOG.error("contributions_do_not_add_up", extra={"fields": {"model_version": bundle.version}})
-        return raised
+        told = [Because()] * len(scored)
+        if not places:
+            return told
+        rows, margins = [scored[place].numbers for place in places], [scored[place].margin for place in places]
+        adverse = adverse_contributions(bundle, rows, margins)
+        for place, row, found in zip(places, rows, adverse, strict=True):
+            one, every = scored[place], None if found is None else found.every
+            reasons = principal_reasons(bundle, one.outcome, one.pd, every, row)
+            told[place] = Because(None if found is None else found.contributions, reasons)
+        if bundle.explainer is not None and (missing := adverse.count(None)):
+            self._metrics.unexplained.inc(missing)
+            LOG.error("contributions_do_not_add_up", extra={"fields": {"model_version": bundle.version}})
+        return told
 
     @staticmethod
     def _records(
-        champion: Champion, scored: "Sequence[Scored]", raised: "Sequence[Raised]", state: RequestState, caller: Caller
+        champion: Champion, scored: "Sequence[Scored]", told: "Sequence[Because]", state: RequestState, caller: Caller
     ) -> list[DecisionRecord]:
         bundle = champion.bundle
         now = datetime.now(UTC).isoformat(timespec="microseconds")
         versions = champion.published.versions if champion.published else {}
         layout, _ = champion.layout
         records = []
-        for one, because in zip(scored, raised, strict=True):
+        for one, because in zip(scored, told, strict=True):
             applicant, states = one.featured
             # Rendered once, here, and never parsed again.
-            features: Any = packed(layout, one.numbers, one.ruled, because)
+            features: Any = packed(layout, one.numbers, one.ruled, because.contributions)
             records.append(
                 DecisionRecord(
                     decision_id=new_decision_id(),
@@ -323,6 +334,7 @@ class Scoring:
                     input=_sent(applicant),
                     features=features,
                     latency_ms=round((time.perf_counter() - state.started) * 1000, 3),
+                    reasons=because.reasons,
                 )
             )
         return records
@@ -338,6 +350,8 @@ class Scoring:
             self._metrics.families[state].inc(count)
         for record in records:
             self._metrics.pd.observe(record.pd)
+            for reason in record.reasons or ():
+                self._metrics.reasons[reason.code,].inc()
         self._count_errors(errors)
 
     def _count_errors(self, errors: Sequence[FieldError]) -> None:
@@ -355,6 +369,17 @@ class Scored(NamedTuple):
     numbers: NDArray[np.float32]  # the inputs as the model saw them
     ruled: Mapping[str, float | None]  # what hard rules look at
     outcome: Decision
+
+
+class Because(NamedTuple):
+    """Why an applicant was not approved; nothing where there is nothing to say, or nothing that may be said."""
+
+    contributions: Sequence[tuple[str, float]] | None = None  # features and what each adds to the margin
+    reasons: list[Reason] | None = None
+
+    def named(self) -> list[Contribution] | None:
+        """Return the contributions as they are answered."""
+        return None if self.contributions is None else [Contribution(*one) for one in self.contributions]
 
 
 class Ready(NamedTuple):
@@ -382,11 +407,7 @@ def _looked_up(one: Featured) -> list[str]:
     return [name for name in one.states if name not in sent]
 
 
-def _named(raised: Raised) -> list[Contribution] | None:
-    return None if raised is None else [Contribution(*one) for one in raised]
-
-
-def _estimate(one: Scored, raised: Raised, scale: ScorePoints) -> Estimate:
+def _estimate(one: Scored, because: Because, scale: ScorePoints) -> Estimate:
     return Estimate(
         applicant_id=one.featured.applicant.applicant_id,
         table=one.featured.applicant.table,
@@ -398,11 +419,12 @@ def _estimate(one: Scored, raised: Raised, scale: ScorePoints) -> Estimate:
         points=scale.points(one.pd),
         families=one.featured.states,
         outside_training=one.outside,
-        contributions=_named(raised),
+        contributions=because.named(),
+        reasons=because.reasons,
     )
 
 
-def _answer(record: DecisionRecord, scored: Scored, raised: Raised, scale: ScorePoints) -> ScoredApplicant:
+def _answer(record: DecisionRecord, scored: Scored, because: Because, scale: ScorePoints) -> ScoredApplicant:
     return ScoredApplicant(
         decision_id=record.decision_id,
         applicant_id=record.applicant_id,
@@ -415,7 +437,8 @@ def _answer(record: DecisionRecord, scored: Scored, raised: Raised, scale: Score
         points=scale.points(record.pd),
         families=record.families,
         outside_training=scored.outside,
-        contributions=_named(raised),
+        contributions=because.named(),
+        reasons=because.reasons,
         model_version=record.model_version,
         policy_version=record.policy_version,
     )

@@ -8,16 +8,18 @@ alone, so they are fixed before anything is measured: one quantity of one family
 than 15 features is told of in up to four groups: its level, its extremes, its change, its latest and first rows.
 """
 
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from creditrisk_assets.features.families import FeatureSpec, applicant_features
-
-LARGEST_GROUP = 15
-State = Literal["above", "below", "yes", "no", "stated", "missing"]
+from creditrisk_assets.modelling.explanation.principal import LARGEST_GROUP, BookError, ReasonBook, Telling
+from creditrisk_assets.modelling.explanation.words import say
 
 SOURCES: Mapping[str, str] = {
     "applicant": "Your history with lenders",
@@ -28,22 +30,44 @@ SOURCES: Mapping[str, str] = {
     "credit_card": "Your credit cards with us",
     "pos_cash": "Your instalment loans with us",
 }
+SCORES, OF_SCORES = "Scores from credit agencies", "external score"  # how descriptions call them
 # Features made of one another under names of their own: the first that fits names the group.
 RELATED: Mapping[str, str] = {
-    r"application__ext_.*_age_days$": "application__external_scores_with_age",
-    r"application__ext_.*_employed_days$": "application__external_scores_with_employment",
+    r"application__(?:ext_missing_count|has_ext_\d_score)$": "application__external_scores_known",
+    r"application__(?:ext_.*_age_days|age_per_ext_.*)$": "application__external_scores_with_age",
+    r"application__(?:ext_.*_employed_days|employed_per_ext_.*)$": "application__external_scores_with_employment",
     r"application__ext_.*_(?:difference|range|std)$": "application__external_scores_apart",
     r"application__ext_": "application__external_scores",
+    r"application__.*_ext_(?:\d|mean)_ratio$": "application__external_scores_with_loan",
 }
-STATES: Mapping[str, Mapping[State, str]] = {
-    "numeric": {
-        "above": "higher than for applicants just approved",
-        "below": "lower than for applicants just approved",
-    },
-    "boolean": {"yes": "this applies", "no": "this does not apply"},
-    "category": {"stated": "what is stated"},
+WORDS: Mapping[str, str] = {
+    "above": "higher than for applicants just approved",
+    "below": "lower than for applicants just approved",
+    "level": "as for applicants just approved, but weighing against you together with your other details",
+    "alone": "known, as it is not for applicants just approved",
+    "yes": "this applies",
+    "no": "this does not apply",
+    "stated": "what is stated",
+    "missing": "not known to us",
 }
-MISSING = "not known"
+LETTERS: Mapping[str, str] = {
+    "applicant": "HIS",
+    "application": "APP",
+    "bureau": "BUR",
+    "previous_application": "PRE",
+    "installments": "INS",
+    "credit_card": "CRD",
+    "pos_cash": "POS",
+}
+VALUES: Mapping[str, str] = {
+    "category": "category",
+    "count": "count",
+    "currency": "amount",
+    "days": "days",
+    "months": "months",
+    "ratio": "ratio",
+    "share": "share",
+}
 
 _RATIO_OF_WINDOWS = re.compile(r"_ratio_\d+[dm]_\d+[dm]$")
 _PLACES = re.compile(r"_(?:last|first)_\d+(?:_loans)?$")
@@ -51,24 +75,17 @@ _WINDOW = re.compile(r"_(?:half_)?\d+[dm]$")
 _CHANGE = re.compile(r"_(?:std|slope)$")
 _EXTREME = re.compile(r"_(?:max|min)$")
 _AGGREGATE = re.compile(r"_(?:mean|max|min|sum|avg|mode|medi|last|first)$")
-_REMARKS = re.compile(r"\s*\([^)]*\)|;[^,]*")  # of descriptions: what NULL and signs mean, for those who compute
+_FORMULA = re.compile(
+    r"external score|normalised| times | less |per .* per "
+)  # in descriptions: a number that says nothing to a person
 
 
 class ReasonError(ValueError):
     """A feature of the model cannot be told of; the message names it."""
 
 
-@dataclass(frozen=True)
-class Reason:
-    """How a feature is told of."""
-
-    feature: str
-    group: str
-    texts: Mapping[State, str]  # by what the applicant's value is
-
-
-def catalogue(names: Sequence[str], specs: Sequence[FeatureSpec] | None = None) -> tuple[Reason, ...]:
-    """Make the reasons of a model's features.
+def catalogue(names: Sequence[str], specs: Sequence[FeatureSpec] | None = None) -> ReasonBook:
+    """Make the book of reasons of a model's features, as yet without the reference applicants.
 
     Parameters
     ----------
@@ -77,15 +94,11 @@ def catalogue(names: Sequence[str], specs: Sequence[FeatureSpec] | None = None) 
     specs
         What features there are; None: all of the store.
 
-    Returns
-    -------
-    tuple of Reason
-        One per input, in their order.
-
     Raises
     ------
     ReasonError
-        A feature has no description or no source in words, two would be told of by one text, or a group has more than 15 features.
+        A feature has no declaration, no description or no source in words, two would be told of by one text, or a group has more than 15
+        features.
     """
     known = {spec.name: spec for spec in (applicant_features() if specs is None else specs)}
     if strangers := [name for name in names if name not in known]:
@@ -93,9 +106,52 @@ def catalogue(names: Sequence[str], specs: Sequence[FeatureSpec] | None = None) 
             f"{len(strangers)} inputs have no declaration, among them {', '.join(strangers[:3])}; declare them in their contract"
         )
     groups = group_features(tuple(known))
-    reasons = tuple(Reason(name, groups[name], _texts(known[name])) for name in names)
-    _check_texts(reasons)
-    return reasons
+    tellings = tuple(
+        Telling(name, groups[name], known[name].kind, _said(known[name]), _value(known[name])) for name in names
+    )
+    book = ReasonBook(tellings, {group: code_of(group) for group in {one.group for one in tellings}}, WORDS)
+    try:
+        book.require(names)
+    except BookError as error:
+        raise ReasonError(
+            f"{error}; say in their contract how they differ, or part their group in `reasons`"
+        ) from error
+    return book
+
+
+def compared(book: ReasonBook, rows: NDArray[np.float32], monotone: Mapping[str, int]) -> ReasonBook:
+    """Add what a value is compared with: median and mean of the reference applicants who have one, and its monotone constraint.
+
+    Parameters
+    ----------
+    book
+        Of the model's inputs.
+    rows
+        (applicants, inputs) of the model's matrix, NaN where unknown.
+    monotone
+        Input -> which way the PD may move with it; one that is left out has no constraint.
+    """
+    tellings = []
+    for telling, column in zip(book.tellings, rows.T.astype(np.float64), strict=True):
+        if telling.kind == "numeric" and len(seen := column[~np.isnan(column)]):
+            median, mean = float(np.median(seen)), float(seen.mean())
+            sign = monotone.get(telling.feature, 0)
+            tellings.append(replace(telling, median=median, mean=mean, monotone=sign))
+        else:
+            tellings.append(telling)
+    return replace(book, tellings=tuple(tellings))
+
+
+def code_of(group: str) -> str:
+    """Give a group its code, which hangs on its name alone.
+
+    Examples
+    --------
+    >>> code_of("bureau__debt_amt")
+    'BUR-1A7C'
+    """
+    family = group.partition("__")[0]
+    return f"{LETTERS[family]}-{hashlib.sha256(group.encode()).hexdigest()[:6].upper()}"
 
 
 def group_features(names: Sequence[str]) -> dict[str, str]:
@@ -151,22 +207,18 @@ def _view(name: str) -> str:
     return "level"
 
 
-def _texts(spec: FeatureSpec) -> Mapping[State, str]:
-    subject, source = _REMARKS.sub("", spec.description).strip(), SOURCES.get(spec.family)
+def _said(spec: FeatureSpec) -> str:
+    subject, source = say(spec.description, share=spec.unit == "share"), SOURCES.get(spec.family)
     if not subject or source is None:
         raise ReasonError(
             f"{spec.name} has no description, or its family {spec.family} no source in words; write it in its contract or in `reasons`"
         )
-    said = f"{source}: {subject[0].lower()}{subject[1:]}"
-    return {state: f"{said}: {words}" for state, words in (*STATES[spec.kind].items(), ("missing", MISSING))}
+    return f"{SCORES if OF_SCORES in spec.description.lower() else source}: {subject}"
 
 
-def _check_texts(reasons: Sequence[Reason]) -> None:
-    seen: dict[str, str] = {}
-    for reason in reasons:
-        text = reason.texts["missing"]
-        if text in seen:
-            raise ReasonError(
-                f"{seen[text]} and {reason.feature} would be told of by one text; say in their contract how they differ"
-            )
-        seen[text] = reason.feature
+def _value(spec: FeatureSpec) -> str | None:
+    """Say how a value is written, where it says something to a person."""
+    bare = _WINDOW.sub("", spec.name)
+    if _FORMULA.search(spec.description.lower()) or _RATIO_OF_WINDOWS.search(spec.name) or _CHANGE.search(bare):
+        return None
+    return VALUES.get(spec.unit)

@@ -10,11 +10,15 @@ import pandas as pd
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from creditrisk_assets.features.families import FeatureSpec
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.bundle_writer import BundleContent, write_bundle
 from creditrisk_assets.modelling.configuration import ModelConfig, load_configuration
 from creditrisk_assets.modelling.cross_validation import cross_validate
 from creditrisk_assets.modelling.explanation.compile import compile_explainer
+from creditrisk_assets.modelling.explanation.principal import ReasonBook
+from creditrisk_assets.modelling.explanation.reasons import catalogue
+from creditrisk_assets.modelling.explanation.reasons import compared as compared_with
 from creditrisk_assets.modelling.explanation.reference_set import ReferenceSet, choose_reference
 from creditrisk_assets.modelling.inputs import InputChoice, ModelInput
 from creditrisk_assets.modelling.policy import load_policy
@@ -101,7 +105,17 @@ def compared(training: Training, part: Part) -> ReferenceSet:
 
 
 @pytest.fixture(scope="session")
-def content(training: Training, part: Part, compared: ReferenceSet) -> BundleContent:
+def reasons(training: Training, compared: ReferenceSet) -> ReasonBook:
+    inputs = training.model.inputs
+    specs = [
+        FeatureSpec(i.name, i.family, "count", i.kind, "DOUBLE", True, i.name.partition("__")[2], None, None, "")
+        for i in inputs
+    ]
+    return compared_with(catalogue([i.name for i in inputs], specs), compared.rows, {})
+
+
+@pytest.fixture(scope="session")
+def content(training: Training, part: Part, compared: ReferenceSet, reasons: ReasonBook) -> BundleContent:
     return BundleContent(
         name="credit-risk-pd",
         model_text=training.model.model_text,
@@ -116,6 +130,7 @@ def content(training: Training, part: Part, compared: ReferenceSet) -> BundleCon
         code_version="code",
         explainer=compile_explainer(training.model.model_text, compared.rows),
         reference_applicants=compared.facts(),
+        reasons=reasons,
     )
 
 

@@ -21,6 +21,7 @@ from creditrisk_assets.modelling.bundle import (
     FORMAT,
     GOLDEN_CONTRIBUTIONS,
     MANIFEST,
+    REASONS,
     SIGNATURE,
     TABLE,
     Bundle,
@@ -31,6 +32,7 @@ from creditrisk_assets.modelling.bundle import (
 )
 from creditrisk_assets.modelling.bundle_writer import UNSEEN, BundleContent, publish_bundle, write_bundle
 from creditrisk_assets.modelling.calibration import uncalibrated
+from creditrisk_assets.modelling.explanation.principal import ReasonBook
 from creditrisk_assets.modelling.explanation.reference_set import ReferenceSet
 from creditrisk_assets.modelling.signing import public_bytes
 from creditrisk_assets.modelling.tables import Part
@@ -366,7 +368,7 @@ def test_a_bundle_carries_no_reference_applicant(written: Written, compared: Ref
 
 def test_a_bundle_may_be_without_an_explainer(content: BundleContent, tmp_path: Path) -> None:
     key = Ed25519PrivateKey.generate()
-    without = replace(content, explainer=None, reference_applicants=None)
+    without = replace(content, explainer=None, reference_applicants=None, reasons=None)
     bundle = write_bundle(tmp_path / "bundle", without, key)
     assert bundle.explainer is None
     assert bundle.reference_applicants is None
@@ -375,6 +377,34 @@ def test_a_bundle_may_be_without_an_explainer(content: BundleContent, tmp_path: 
     older = Bundle.load(again.path, again.public)
     assert older.explainer is None
     assert Bundle.load(publish_bundle(again.path, tmp_path / "bundles", again.public), again.public).explainer is None
+
+
+def test_a_bundle_of_the_release_before_has_no_reasons_and_scores(written: Written) -> None:
+    files = json.loads((written.path / MANIFEST).read_text())["files"]
+    (written.path / REASONS).unlink()
+    same = (written.path / "metrics.json").read_text()
+    resign(written, "metrics.json", same, files={name: files[name] for name in files if name != REASONS}, format=4)
+    older = Bundle.load(written.path, written.public)
+    assert older.explainer is not None
+    assert older.reasons is None
+
+
+def test_a_bundle_carries_its_reasons_as_they_were_made(written: Written, reasons: ReasonBook) -> None:
+    assert written.bundle.reasons == reasons
+
+
+def test_an_explainer_without_reasons_is_not_written(content: BundleContent, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="belong together"):
+        write_bundle(tmp_path / "bundle", replace(content, reasons=None), Ed25519PrivateKey.generate())
+
+
+def test_a_bundle_whose_input_has_no_reason_is_refused(written: Written, reasons: ReasonBook) -> None:
+    first, *others = reasons.tellings
+    groups = {one.group for one in others}
+    fewer = replace(reasons, tellings=tuple(others), codes={g: c for g, c in reasons.codes.items() if g in groups})
+    resign(written, REASONS, fewer.to_json())
+    with pytest.raises(BundleError, match=f"1 inputs of the model have no reason, among them {first.feature}"):
+        Bundle.load(written.path, written.public)
 
 
 def test_half_an_explanation_is_refused(written: Written) -> None:
@@ -409,6 +439,8 @@ def test_contributions_of_other_features_signed_by_the_maker_are_found_out(writt
         (GOLDEN_CONTRIBUTIONS, array(np.zeros((2, 2)))),
         ("explanation.npz", b""),
         ("explanation.json", b"["),
+        (REASONS, b"["),
+        (REASONS, b'{"codes": {}, "features": [{}], "words": {}}'),
     ],
 )
 def test_a_signed_file_of_the_explanation_without_its_content_is_refused(

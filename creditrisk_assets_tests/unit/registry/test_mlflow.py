@@ -139,11 +139,11 @@ def test_promotion_moves_the_champion_and_leaves_the_candidate(
     mlflow: ModuleType, logged: Logged, config: ModelConfig, tmp_path: Path
 ) -> None:
     first = logged.register()
-    versions.promote(first)
+    versions.set_alias(first, versions.CHAMPION)
     second = Logged(mlflow, config, tmp_path, seed=2).register()
     assert second.version > first.version
     assert versions.by_alias(NAME, versions.CHAMPION) == first
-    versions.promote(second)
+    versions.set_alias(second, versions.CHAMPION)
     assert versions.by_alias(NAME, versions.CHAMPION) == second
     assert versions.by_alias(NAME, versions.CANDIDATE) == second
 

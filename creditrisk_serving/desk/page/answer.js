@@ -51,10 +51,21 @@ function outside(features) {
     make("ul", {}, features.map((feature) => make("li", {}, make("code", {}, feature)))));
 }
 
+function reasons(found) {
+  if (!found || !found.length) return null;
+  const most = Math.max(...found.map((one) => one.contribution || 0)) || 1;
+  return make("section", {}, make("h3", {}, "Principal reasons"), make("ol", { class: "reasons" }, found.map((one) => make("li", {},
+    make("p", {}, one.text, one.value ? make("strong", {}, ` (${one.value})`) : null),
+    one.contribution === null ? make("p", { class: "quiet" }, "A hard rule of the policy")
+      : make("meter", { min: 0, max: most, value: one.contribution, "aria-hidden": "true" }),
+    make("code", { class: "quiet" }, one.code)))));
+}
+
 function contributions(found) {
   if (!found || !found.length) return null;
   const most = Math.max(...found.map((one) => Math.abs(one.contribution))) || 1;
-  return make("section", {}, make("h3", {}, "What moved the PD"), make("ul", { class: "contributions" }, found.map((one) => {
+  const title = make("summary", {}, make("span", {}, "What moved the PD, feature by feature"));
+  return make("details", {}, title, make("ul", { class: "contributions" }, found.map((one) => {
     const raises = one.contribution > 0;
     return make("li", { class: raises ? "raises" : "lowers" }, make("code", {}, one.feature),
       make("meter", { min: 0, max: most, value: Math.abs(one.contribution), "aria-hidden": "true" }),
@@ -69,7 +80,7 @@ export function decision(one, policy) {
     ruled(one.rule, policy),
     facts([["PD", percent(one.pd), "probability of default"], ["Grade", one.band], ["Points", one.points, "more is better"]]),
     plot(policy, one.pd),
-    contributions(one.contributions), outside(one.outside_training), families(one.families),
+    reasons(one.reasons), contributions(one.contributions), outside(one.outside_training), families(one.families),
     make("footer", { class: "quiet" },
       make("p", {}, "Decision ", make("a", { href: `#decision=${encodeURIComponent(id)}` }, make("code", {}, id))),
       make("p", {}, `applicant ${one.applicant_id} · model ${one.model_version} · policy ${one.policy_version}`,
@@ -94,7 +105,7 @@ export function estimate(one, before, changed, policy) {
       make("tbody", {}, changed.map((change) => make("tr", {}, make("th", { scope: "row" }, change.label),
         make("td", {}, String(change.before ?? "–")), make("td", {}, String(change.after ?? "–")))))) : null,
     ruled(one.rule, policy),
-    plot(policy, one.pd, before ? before.pd : null), contributions(one.contributions), outside(one.outside_training),
+    plot(policy, one.pd, before ? before.pd : null), reasons(one.reasons), contributions(one.contributions), outside(one.outside_training),
     families(one.families));
 }
 

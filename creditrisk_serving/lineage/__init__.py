@@ -1,0 +1,1 @@
+"""Where a decision comes from, back to raw files."""
