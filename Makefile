@@ -1,6 +1,6 @@
 # Every target sets up what it needs; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run research test check format status doctor ui serve bench drill azurite lock docs client clean
+.PHONY: help setup run research test check format status doctor ui serve bench drill azurite lock imagelocks sbom freshness deploy docs client clean
 
 PYTHON ?= python3
 VENV   := .venv
@@ -75,10 +75,32 @@ docs: setup ## the pages generated from the contracts
 client: setup ## the Python client, generated from the OpenAPI document
 	@$(BIN)/python -m creditrisk_serving.client_generator
 
-lock: setup ## resolve requirements.lock anew from pyproject.toml
+UV_COMPILE = $(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --no-strip-extras --quiet
+extras = $(foreach extra,$(1),--extra $(extra))
+# The service reads Parquet and scores through DuckDB and LightGBM's shared library: what only their Python packages need stays out.
+NOT_SERVED = $(foreach package,pyarrow scipy narwhals,--no-emit-package $(package))
+
+lock: setup ## resolve requirements.lock anew from pyproject.toml, and the images' locks from it
 	@$(BIN)/pip install --quiet uv
-	@$(BIN)/uv pip compile pyproject.toml $(foreach extra,assets serving azure kaggle dvc postgres spark traces research dev,--extra $(extra)) --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-annotate --no-header --no-strip-extras --quiet --output-file requirements.lock
+	@$(UV_COMPILE) pyproject.toml $(call extras,assets serving azure kaggle dvc postgres cluster s3 spark traces research dev) --output-file requirements.lock
+	@$(MAKE) --no-print-directory imagelocks
+
+imagelocks: setup ## the locks of the images: parts of requirements.lock
+	@$(UV_COMPILE) pyproject.toml $(call extras,serving postgres s3 traces) --constraint requirements.lock --output-file requirements-serving.lock $(NOT_SERVED)
+	@$(UV_COMPILE) pyproject.toml $(call extras,assets serving azure kaggle postgres cluster s3 traces research) --constraint requirements.lock --output-file requirements-orchestration.lock
+	@echo setuptools | $(UV_COMPILE) - --constraint requirements.lock --output-file requirements-build.lock
+
+sbom: setup ## what is in the images, as CycloneDX, into build/sbom/
+	@mkdir -p build/sbom
+	@for image in serving orchestration; do \
+		$(BIN)/cyclonedx-py requirements requirements-$$image.lock --pyproject pyproject.toml --output-reproducible --output-file build/sbom/$$image.json || exit 1; \
+	done
+
+freshness: setup ## how old the feeds are; fails when one is stale or missing
+	@$(BIN)/creditrisk freshness --fail-on-stale
+
+deploy: setup ## release CREDITRISK_SERVING_DEPLOY_IMAGE to the target of the settings, verify it, roll it back otherwise
+	@$(BIN)/creditrisk deploy
 
 clean: ## delete everything the platform wrote (CREDITRISK_HOME)
 	rm -rf $${CREDITRISK_HOME:-.creditrisk}

@@ -23,11 +23,12 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 DATA = "data.parquet"
 MANIFEST = "manifest.json"
 POINTER = "CURRENT"
+VERSIONS = "versions"
 
 
 VERSION_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -115,6 +116,22 @@ def write_atomically(path: Path, text: str) -> None:
     _sync_directory(path.parent)
 
 
+class Elsewhere(Protocol):
+    """Where published versions are kept beside this machine's disk; `creditrisk_assets.mirror` says what each method does."""
+
+    def push(self, directory: Path, name: str, version: Path) -> None:
+        """Put a version and the pointer there."""
+
+    def withdraw(self, name: str) -> None:
+        """Take the pointer there away."""
+
+    def pull(self, directory: Path, name: str, versions: str = "") -> None:
+        """Fetch what the pointer there names."""
+
+    def fetch(self, directory: Path, name: str, versions: str, version: str) -> None:
+        """Fetch one version."""
+
+
 class Lake:
     """Versioned artefacts below one directory.
 
@@ -122,10 +139,13 @@ class Lake:
     ----------
     root
         Directory of the lake; made when first written to.
+    elsewhere
+        Where versions are kept besides; what is published there is the last good version here too. None: nowhere.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, elsewhere: Elsewhere | None = None) -> None:
         self.root = root
+        self._elsewhere = elsewhere
 
     def current(self, key: str) -> Version | None:
         """Return the last good version of an artefact, or None when there is none yet.
@@ -133,8 +153,10 @@ class Lake:
         Raises
         ------
         LakeError
-            The pointer or the manifest is unreadable or points to nothing.
+            The pointer or the manifest is unreadable or points to nothing, or the object store was not reached.
         """
+        if self._elsewhere is not None:
+            self._elsewhere.pull(self._home(key), self._name(key), VERSIONS)
         pointer = self._home(key) / POINTER
         try:
             version = json.loads(pointer.read_text("utf-8"))["version"]
@@ -154,7 +176,9 @@ class Lake:
         LakeError
             There is no such version, or its manifest is unreadable.
         """
-        path = self._home(key) / "versions" / version
+        path = self._home(key) / VERSIONS / version
+        if self._elsewhere is not None:
+            self._elsewhere.fetch(self._home(key), self._name(key), VERSIONS, version)
         try:
             manifest = Manifest(**json.loads((path / MANIFEST).read_text("utf-8")))
         except (OSError, ValueError, TypeError) as error:
@@ -220,6 +244,7 @@ class Lake:
             return None, f"changed: {', '.join(changed)}"
         if (damaged := found.damage()) is not None:
             return None, f"its file {damaged} was damaged"
+        self._keep(key, found.path)
         return found, "unchanged"
 
     @contextlib.contextmanager
@@ -281,11 +306,12 @@ class Lake:
             _sync_file(draft.path / file)
         write_atomically(draft.path / MANIFEST, json.dumps(asdict(manifest), indent=1, sort_keys=True))
         home = self._home(draft.key)
-        target = home / "versions" / name
+        target = home / VERSIONS / name
         target.parent.mkdir(parents=True, exist_ok=True)
         with self._locked(home):
             self._move_in(draft.path, target, manifest)
             write_atomically(home / POINTER, json.dumps({"version": name}))
+        self._keep(draft.key, target)
         return Version(target, manifest)
 
     def restore(self, key: str, version: str) -> None:
@@ -298,9 +324,10 @@ class Lake:
         """
         current = self.current(key)
         if current is None or current.version != version:
-            self.version(key, version)
+            found = self.version(key, version)
             with self._locked(self._home(key)):
                 write_atomically(self._home(key) / POINTER, json.dumps({"version": version}))
+            self._keep(key, found.path)
 
     def _move_in(self, source: Path, target: Path, manifest: Manifest) -> None:
         """Put a finished draft at its version's place; readers of an equal version already there are not disturbed."""
@@ -314,6 +341,14 @@ class Lake:
                 (source / name).replace(target / name)
             (source / MANIFEST).replace(target / MANIFEST)
         _sync_directory(target.parent)
+
+    def _keep(self, key: str, version: Path) -> None:
+        if self._elsewhere is not None:
+            self._elsewhere.push(self._home(key), self._name(key), version)
+
+    @staticmethod
+    def _name(key: str) -> str:
+        return f"lake/{key}"
 
     def _home(self, key: str) -> Path:
         return self.root.joinpath(*key.split("/"))

@@ -77,7 +77,7 @@ def _deaf(_key: str, _result: AssetResult | None, _note: str) -> None:
 def prepare_instance(settings: Settings) -> None:
     """Make Dagster's home below the project's and point this process to it."""
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(DAGSTER_YAML, settings.dagster_home / "dagster.yaml")
+    shutil.copyfile(settings.dagster_yaml or DAGSTER_YAML, settings.dagster_home / "dagster.yaml")
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
 
 

@@ -61,6 +61,14 @@ class Settings(BaseSettings):
     memory_limit: str = Field(
         "3GB", pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$", description="DuckDB's memory; past it, it spills."
     )
+    object_store: str | None = Field(
+        None,
+        pattern=r"^s3://[^/\s]+(/\S*)?$",
+        description="Address of the object store that published versions are kept in, s3://bucket/prefix; none: this machine's disk alone.",
+    )
+    dagster_yaml: Path | None = Field(
+        None, description="Dagster's instance (dagster.yaml) the commands use; none: the embedded one."
+    )
     engine: Literal["duckdb", "spark"] = Field(
         "duckdb",
         description="What computes the features: DuckDB in this process, or Spark for tables past one machine.",

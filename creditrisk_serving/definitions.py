@@ -9,9 +9,9 @@ from creditrisk_assets.defs.alerts import on_alert_condition
 from creditrisk_assets.defs.artefact import asset_of
 from creditrisk_assets.resources.duckdb import EmbeddedDuckDB
 from creditrisk_assets.resources.platform import Platform
-from creditrisk_serving.defs import batch, decision_log, online
+from creditrisk_serving.defs import batch, decision_log, deployment, online
 
-ARTEFACTS = (*online.ARTEFACTS, *batch.ARTEFACTS, *decision_log.ARTEFACTS)
+ARTEFACTS = (*online.ARTEFACTS, *batch.ARTEFACTS, *decision_log.ARTEFACTS, *deployment.ARTEFACTS)
 
 score_applicants = dg.define_asset_job(
     "score_applicants",

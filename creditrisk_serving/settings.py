@@ -92,6 +92,27 @@ class ServingSettings(BaseSettings):
         default_factory=dict, description='The same for single families, as JSON: `{"bureau": 24}`.'
     )
 
+    deploy_cluster: str | None = Field(
+        None, description="ECS cluster `serving/deployment` releases to; none: no target, and it does nothing."
+    )
+    deploy_service: str | None = Field(None, description="The service of that cluster.")
+    deploy_container: str = Field("scoring", min_length=1, description="The container of its tasks that scores.")
+    deploy_image: str | None = Field(
+        None, description="Image to release, by digest; none: the one that runs is verified."
+    )
+    deploy_url: str | None = Field(None, description="Where callers reach it: the load balancer's address.")
+    deploy_api_key: SecretStr | None = Field(
+        None, description="API key with the scope `score` that a release is verified with."
+    )
+
+    @model_validator(mode="after")
+    def _refuse_half_a_target(self) -> Self:
+        parts = {name: getattr(self, f"deploy_{name}") for name in ("cluster", "service", "url", "api_key")}
+        missing = [f"{SERVING_PREFIX}DEPLOY_{name.upper()}" for name, value in parts.items() if value is None]
+        if (self.deploy_image is not None or len(missing) < len(parts)) and missing:
+            raise ValueError(f"a target needs {', '.join(missing)} too; or set none of them")
+        return self
+
     @model_validator(mode="after")
     def _refuse_unknown(self) -> Self:
         known = {f"{SERVING_PREFIX}{name.upper()}" for name in type(self).model_fields if name != "platform"}

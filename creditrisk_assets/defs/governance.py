@@ -19,7 +19,8 @@ from creditrisk_assets.defs.training import BUNDLE, MODEL
 from creditrisk_assets.defs.validation import VALIDATION
 from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.lake import Lake, Version
-from creditrisk_assets.modelling.bundle import Bundle, BundleError
+from creditrisk_assets.mirror import BUNDLES, mirror_of
+from creditrisk_assets.modelling.bundle import Bundle, BundleError, follow
 from creditrisk_assets.modelling.bundle_writer import store_bundle
 from creditrisk_assets.modelling.signing import public_bytes, signing_key
 from creditrisk_assets.registry import lineage, tracking, versions
@@ -124,6 +125,8 @@ def _export(settings: Settings, lake: Lake, version: Version) -> None:
         Bundle.load(settings.bundles / facts["model_version"], public)
     except BundleError:
         store_bundle(lake.require(MODEL).path / BUNDLE, settings.bundles, public)
+    if (mirror := mirror_of(settings)) is not None and (champion := follow(settings.bundles)) is not None:
+        mirror.push(settings.bundles, BUNDLES, champion)  # of a home that had no object store before
     with open_ledger(settings) as ledger:
         noted = {e.event.model_version for e in ledger.entries() if e.event.kind == "registration"}
         if facts["model_version"] not in noted:

@@ -22,6 +22,7 @@ from creditrisk_assets.defs.validation import REPORT
 from creditrisk_assets.defs.validation import VALIDATION as VALIDATION_KEY
 from creditrisk_assets.defs.vocabulary import LAUNCHED_BY_TAG, OWNERS
 from creditrisk_assets.lake import Lake, Version, write_atomically
+from creditrisk_assets.mirror import mirror_of
 from creditrisk_assets.modelling.bundle import MANIFEST, BundleError, read_public_key
 from creditrisk_assets.modelling.policy import load_policy
 from creditrisk_assets.modelling.signing import public_bytes, signing_key
@@ -89,6 +90,7 @@ def open_registry(settings: Settings) -> Iterator[Registry]:
             settings.registry_lock,
             asked,
             partial(tell, settings),
+            mirror_of(settings),
         )
 
 
@@ -307,6 +309,7 @@ def recover_registry(settings: Settings) -> tuple[Entry, ...]:
             settings.registry_lock,
             lambda *_: (),
             partial(tell, settings),
+            mirror_of(settings),
         )
         with ledger.exclusive(settings.registry_lock):
             return changing.recover(registry)

@@ -22,7 +22,8 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
-from creditrisk_assets.lake import write_atomically
+from creditrisk_assets.lake import Elsewhere, write_atomically
+from creditrisk_assets.mirror import BUNDLES
 from creditrisk_assets.modelling.bundle import (
     EXPLANATION,
     FORMAT,
@@ -200,22 +201,32 @@ def store_bundle(bundle: Path, bundles: Path, public_key: bytes) -> Path:
     return target
 
 
-def publish_bundle(bundle: Path, bundles: Path, public_key: bytes) -> Path:
+def publish_bundle(bundle: Path, bundles: Path, public_key: bytes, elsewhere: Elsewhere | None = None) -> Path:
     """Store a bundle and make it the one the service follows; killed at any moment, the service sees the old version or the new.
 
-    Parameters and errors are those of `store_bundle`.
+    Parameters and errors are those of `store_bundle` and `point_to`.
     """
     target = store_bundle(bundle, bundles, public_key)
-    point_to(bundles, target.name)
+    point_to(bundles, target.name, elsewhere)
     return target
 
 
-def point_to(bundles: Path, version: str | None) -> None:
-    """Swap the pointer to a stored version; None: take the pointer away."""
+def point_to(bundles: Path, version: str | None, elsewhere: Elsewhere | None = None) -> None:
+    """Swap the pointer to a stored version, here and in the object store that other machines follow; None: take the pointer away.
+
+    Raises
+    ------
+    LakeError
+        The object store was not reached: the pointer here is swapped, the one there is not.
+    """
     if version is None:
         (bundles / POINTER).unlink(missing_ok=True)
+        if elsewhere is not None:
+            elsewhere.withdraw(BUNDLES)
     else:
         write_atomically(bundles / POINTER, json.dumps({"version": version}))
+        if elsewhere is not None:
+            elsewhere.push(bundles, BUNDLES, bundles / version)
 
 
 def _move_in(draft: Path, target: Path, public_key: bytes) -> None:

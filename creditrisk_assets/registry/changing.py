@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from creditrisk_assets.lake import Elsewhere
 from creditrisk_assets.modelling.bundle import BundleError, follow
 from creditrisk_assets.modelling.bundle_writer import point_to
 from creditrisk_assets.registry import versions
@@ -50,6 +51,8 @@ class Registry:
         Model version and hash of its bundle -> which replicas do not answer with it.
     alert
         Told why a change failed, or None when one succeeded.
+    elsewhere
+        The object store whose pointer other machines follow; None: all services share this disk.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Registry:
     lock: Path
     unconfirmed: Callable[[str, str], Sequence[str]]
     alert: Callable[[str | None], None]
+    elsewhere: Elsewhere | None = None
 
 
 def promote(
@@ -154,7 +158,7 @@ def recover(registry: Registry) -> tuple[Entry, ...]:
             entries = ledger.entries()
     in_use, known = _followed(registry.bundles), _in_use(entries)
     if in_use is None and known is not None and (registry.bundles / known).is_dir():
-        point_to(registry.bundles, known)
+        point_to(registry.bundles, known, registry.elsewhere)
     elif in_use != known:
         first = not any(entry.event.kind in CHANGES for entry in entries)
         words = (
@@ -195,7 +199,7 @@ def _change(registry: Registry, version: RegisteredVersion, event: Event, before
     registry.ledger.append(_now(event, "intent", details))
     try:
         versions.set_alias(version, CHAMPION)
-        point_to(registry.bundles, version.model_version)
+        point_to(registry.bundles, version.model_version, registry.elsewhere)
         digest = versions.manifest_hash(registry.bundles / version.model_version)
         if silent := registry.unconfirmed(version.model_version, digest):
             raise ChangeError(f"not every replica answers with {version.model_version}: {'; '.join(silent)}")
@@ -213,7 +217,7 @@ def _change(registry: Registry, version: RegisteredVersion, event: Event, before
 
 def _take_back(registry: Registry, event: Event, before: str | None, words: str) -> None:
     """Put back pointer and alias, the pointer first: it decides on people, and MLflow may be what failed."""
-    point_to(registry.bundles, before)
+    point_to(registry.bundles, before, registry.elsewhere)
     details: dict[str, Any] = {"before": before, "why": words}
     try:
         _alias(registry, before)

@@ -9,6 +9,7 @@ from creditrisk_assets.ingestion.feeds import Feeds
 from creditrisk_assets.ingestion.months import MonthFiles, month_files
 from creditrisk_assets.ingestion.sources import source_set
 from creditrisk_assets.lake import Lake
+from creditrisk_assets.mirror import mirror_of
 from creditrisk_assets.resources.s3 import s3_client
 from creditrisk_assets.settings import Settings
 
@@ -24,7 +25,7 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic on
     @cached_property
     def lake(self) -> Lake:
         """The deployment's lake."""
-        return Lake(self.settings.lake)
+        return Lake(self.settings.lake, mirror_of(self.settings))
 
     @cached_property
     def feeds(self) -> Feeds:

@@ -16,6 +16,8 @@ from typing import Any
 import duckdb
 
 from creditrisk_assets.features.request import RequestFeatures
+from creditrisk_assets.lake import LakeError
+from creditrisk_assets.mirror import BUNDLES, mirror_of
 from creditrisk_assets.modelling.bundle import MANIFEST, Bundle, BundleError, follow, parse_public_key, read_public_key
 from creditrisk_serving.decisions.inputs import layout_of
 from creditrisk_serving.observability import LOG, Metrics, place_of
@@ -91,6 +93,7 @@ class Follower:
     def __init__(self, settings: ServingSettings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
+        self._mirror = mirror_of(settings.platform)
         self._store = OnlineStore(settings.platform.online, settings.platform.online_store_url)
         hours = {name: timedelta(hours=value) for name, value in settings.family_max_age_hours.items()}
         self._ages = MaxAge(timedelta(hours=settings.max_age_hours), hours)
@@ -153,15 +156,16 @@ class Follower:
     def _bundle(self) -> tuple[Champion | None, str | None]:
         """Return the champion to use, and why the published bundle is not it."""
         old = self.standing.champion
+        unreached = self._fetch()
         try:
             path = follow(self._settings.platform.bundles)
             if path is None:
-                return old, "no model bundle was published; run `creditrisk run`"
+                return old, unreached or "no model bundle was published; run `creditrisk run`"
             stamp = (path, _modified(path))
             for known in (old, self._waiting):
                 if known is not None and path.name == known.bundle.version:
                     self._refused = None
-                    return known, None
+                    return known, unreached
             if stamp == self._refused and time.monotonic() - self._refused_at < RETRY_SECONDS:
                 return old, self.standing.bundle_problem
             self._refused, self._refused_at = stamp, time.monotonic()
@@ -171,7 +175,19 @@ class Follower:
         except (duckdb.Error, KeyError, TypeError, ValueError) as error:
             return old, self._refuse(f"the bundle's plan does not run here ({type(error).__name__})", error)
         self._refused = None
-        return champion, None
+        return champion, unreached
+
+    def _fetch(self) -> str | None:
+        """Fetch the bundle published in the object store, if one is configured; say why it could not be. What is here stays in use."""
+        if self._mirror is None:
+            return None
+        try:
+            self._mirror.pull(self._settings.platform.bundles, BUNDLES)
+        except LakeError as error:
+            if str(error) != self.standing.bundle_problem:
+                LOG.error("fetch_failed", extra={"fields": {"problem": str(error)}})
+            return str(error)
+        return None
 
     def _load(self, path: Path) -> Champion:
         key = self._settings.bundle_public_key

@@ -1,0 +1,194 @@
+"""The object store: what is published here, kept in S3, and fetched from there by machines that have it not.
+
+What belongs here: copying versions and pointers between a directory and S3. What does not: what a version is (`lake`,
+`modelling.bundle`), where tables are read and written (always this machine's disk).
+
+A directory with a pointer has the same layout there as here, below the prefix of the address:
+
+    lake/raw/bureau/CURRENT       lake/raw/bureau/versions/9f2c…/data.parquet
+    bundles/CURRENT               bundles/09cd3f346eb69498/model.txt
+
+The store is the truth: a pointer there is written last, after all files it leads to, and a machine that finds another pointer there than
+its own fetches that version first and then turns its own pointer.
+"""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from creditrisk_assets.lake import POINTER, VERSION_NAME, LakeError, write_atomically
+from creditrisk_assets.settings import Settings
+
+BUNDLES = "bundles"
+
+
+class MirrorError(LakeError):
+    """The object store was not reached, refuses, or holds something damaged; the message says what to do."""
+
+
+class Mirror:
+    """Directories of versions below one address.
+
+    Parameters
+    ----------
+    url
+        `s3://bucket/prefix`. Region, endpoint and credentials are those of the AWS chain (`AWS_ENDPOINT_URL_S3` for another store than
+        Amazon's).
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        parts = urlsplit(self.url)
+        self._bucket, self._prefix = parts.netloc, parts.path.strip("/")
+
+    @cached_property
+    def _client(self) -> Any:
+        import boto3  # noqa: PLC0415 # only where there is an object store
+
+        return boto3.client("s3")
+
+    def push(self, directory: Path, name: str, version: Path) -> None:
+        """Put a version and then the directory's pointer there; nothing happens when the pointer there is the same.
+
+        Parameters
+        ----------
+        directory
+            Holds the pointer.
+        name
+            The directory's name there, `lake/raw/bureau`.
+        version
+            The version's directory, below it.
+
+        Raises
+        ------
+        MirrorError
+            It could not be put there: the version counts as published on this machine alone.
+        """
+        pointer = (directory / POINTER).read_text("utf-8")
+        with self._told(name):
+            if self._pointer(name) == pointer:
+                return
+            for path in sorted(path for path in version.rglob("*") if path.is_file()):
+                key = self._key(name, path.relative_to(directory).as_posix())
+                self._client.upload_file(str(path), self._bucket, key)
+            self._client.put_object(Bucket=self._bucket, Key=self._key(name, POINTER), Body=pointer.encode())
+
+    def withdraw(self, name: str) -> None:
+        """Take the pointer of a directory away there; its versions stay.
+
+        Raises
+        ------
+        MirrorError
+            The store was not reached.
+        """
+        with self._told(name):
+            self._client.delete_object(Bucket=self._bucket, Key=self._key(name, POINTER))
+
+    def pull(self, directory: Path, name: str, versions: str = "") -> None:
+        """Fetch the version the pointer there names, if this machine has it not, and turn the pointer here.
+
+        Parameters
+        ----------
+        directory, name
+            As for `push`.
+        versions
+            Where versions are below the directory.
+
+        Raises
+        ------
+        MirrorError
+            The store was not reached, or its pointer is damaged. What is here stays as it was.
+        """
+        with self._told(name):
+            pointer = self._pointer(name)
+        if pointer is None or (_read(directory / POINTER) == pointer):
+            return
+        self.fetch(directory, name, versions, _version_in(pointer, f"{self.url}/{name}"))
+        write_atomically(directory / POINTER, pointer)
+
+    def fetch(self, directory: Path, name: str, versions: str, version: str) -> None:
+        """Fetch one version, if this machine has it not.
+
+        Raises
+        ------
+        MirrorError
+            The store was not reached, or has no such version.
+        """
+        target = directory / versions / version
+        if target.exists():
+            return
+        prefix = self._key(name, f"{versions}/{version}/".lstrip("/"))
+        draft = directory / f".draft-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        try:
+            with self._told(name):
+                for key in self._keys(prefix):
+                    path = draft / key.removeprefix(prefix)
+                    if draft.resolve() not in path.resolve().parents:
+                        raise MirrorError(f"{self.url}/{name}: a file of version {version} leads out of it; remove it")
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    self._client.download_file(self._bucket, key, str(path))
+            if not draft.exists():
+                raise MirrorError(f"{self.url}/{name} has no version {version}; publish it again")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.exists():
+                draft.rename(target)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def _keys(self, prefix: str) -> Iterator[str]:
+        for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
+            yield from (found["Key"] for found in page.get("Contents", ()))
+
+    def _pointer(self, name: str) -> str | None:
+        try:
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._key(name, POINTER))
+        except self._client.exceptions.NoSuchKey:
+            return None
+        return str(answer["Body"].read().decode("utf-8"))
+
+    def _key(self, name: str, path: str) -> str:
+        return "/".join(part for part in (self._prefix, name, path) if part)
+
+    @contextmanager
+    def _told(self, name: str) -> Iterator[None]:
+        """Turn what the AWS client raises into one line."""
+        from boto3.exceptions import Boto3Error  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+        try:
+            yield
+        except (BotoCoreError, Boto3Error, ClientError) as error:
+            cause = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+            raise MirrorError(
+                f"{self.url}/{name}: the object store was not reached or refuses ({cause});"
+                " check CREDITRISK_OBJECT_STORE, the credentials and AWS_ENDPOINT_URL_S3, then run again"
+            ) from error
+
+
+def mirror_of(settings: Settings) -> Mirror | None:
+    """Return the object store the settings name; None: this machine's disk is all there is."""
+    return None if settings.object_store is None else Mirror(settings.object_store)
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        return None
+
+
+def _version_in(pointer: str, where: str) -> str:
+    try:
+        version = json.loads(pointer)["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise MirrorError(f"the pointer {where}/{POINTER} is damaged; publish the version again") from error
+    if not isinstance(version, str) or not VERSION_NAME.fullmatch(version):
+        raise MirrorError(f"the pointer {where}/{POINTER} names no version; publish the version again")
+    return version
