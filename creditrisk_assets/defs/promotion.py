@@ -139,11 +139,11 @@ def collect_evidence(settings: Settings, lake: Lake, version: RegisteredVersion)
         found = _newest(lake, key, lambda facts: facts["model_version"] == version.model_version)
         if found is not None:
             documents[name] = Document(found.manifest.files[file], found.manifest.created_at)
-    file = _newest(lake, GOVERNANCE_FILE, lambda facts: facts.get("model_version") == version.model_version)
-    if file is not None:
-        missing = file.manifest.metadata["facts"]["missing_required"]
+    filed = _newest(lake, GOVERNANCE_FILE, lambda facts: facts.get("model_version") == version.model_version)
+    if filed is not None:
+        missing = filed.manifest.metadata["facts"]["missing_required"]
         problems = [f"the governance file lacks {', '.join(missing)}"] if missing else []
-        documents[GOVERNANCE] = Document(file.version, file.manifest.created_at, problems)
+        documents[GOVERNANCE] = Document(filed.version, filed.manifest.created_at, problems)
     compared = canary.manifest.metadata["facts"]["champion"] if canary else None
     return Evidence(version.model_version, digest, made_at, REQUIRED, documents, compared)
 
