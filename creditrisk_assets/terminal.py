@@ -46,7 +46,7 @@ WIDE = 160  # columns where the output is no terminal
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
 LARGEST_SCALE = 5
 APPLICANT = "creditrisk.applicant"  # entry point group: a function (settings, applicant id) -> the API's answer
-STAGES = ("raw", "features", "training", "model", "monitoring", "registry", "serving")
+STAGES = ("raw", "features", "training", "model", "monitoring", "governance", "registry", "serving")
 MEMORY_BASE_GB, MEMORY_GB_PER_SCALE = 0.9, 3.0  # measured: the training is the peak
 LAKE_FACTOR, WORK_BYTES = 1.2, 500_000_000  # the lake is about as large as the CSV; plus logs, models, spill
 
