@@ -149,7 +149,9 @@ def collect_evidence(settings: Settings, lake: Lake, version: RegisteredVersion)
 
 
 def _newest(lake: Lake, key: str, about: Callable[[Mapping[str, Any]], bool]) -> Version | None:
-    for version in reversed(lake.versions(key)):  # the newest first
+    """Return the version in use if it is about what is asked for, else the last one made that is."""
+    current = lake.current(key)
+    for version in (*([current] if current else []), *reversed(lake.versions(key))):
         if about(version.manifest.metadata["facts"]) and version.damage() is None:
             return version
     return None

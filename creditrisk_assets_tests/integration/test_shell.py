@@ -76,7 +76,7 @@ def test_every_table_of_a_materialized_graph_is_a_view_with_all_its_rows(
     settings = Settings()
     found = tables(Lake(settings.lake))
     names = [version.manifest.key.replace("/", ".") for version in found]
-    layers = {"raw", "quarantine", "features", "training", "model", "monitoring", "registry", "serving"}
+    layers = {"raw", "quarantine", "features", "training", "model", "monitoring", "governance", "registry", "serving"}
     assert {name.split(".")[0] for name in names} == layers
     counts = " union all ".join(f"select '{name}' as \"table\", count(*) as n from {name}" for name in names)
     ask(f'select c.*, v.version, v.rows from ({counts}) c join lake.versions v using ("table")', "--json")

@@ -97,6 +97,13 @@ class Strict:
         self.content["gates"] |= {"minimum_auc": 0.99, "minimum_test_defaults": 1}
         self.override([], TODAY)
 
+    def file_evidence(self, model: str) -> None:
+        """Publish what `governance/file` would say of a model: its documents take a minute, and are tested elsewhere."""
+        with self.lake.draft("governance/file") as draft:
+            facts = {"model_version": model, "missing_required": []}
+            (draft.path / "completeness.json").write_text(json.dumps(facts))
+            self.lake.publish(draft, code_version="test", inputs={}, metadata={"facts": facts, "checks": []})
+
     def override(self, codes: list[str], expires: Any) -> None:
         """Set gates aside until a day."""
         given = [{"gate": code, "reason": "a drill", "approver": "Ada Officer", "expires": expires} for code in codes]
@@ -141,6 +148,7 @@ def test_a_failing_gate_registers_nothing_until_somebody_answers_for_it(strict: 
 
     failing = [gate["code"] for gate in report["gates"] if gate["status"] == "fail"]
     strict.override(failing, TODAY + timedelta(days=1))
+    strict.file_evidence(model)
     allowed = running.materialize(settings, MODEL_TO_REGISTRY)
     assert allowed.failures == []
     assert {asset.key: asset.outcome for asset in allowed.assets} == {

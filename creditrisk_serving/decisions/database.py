@@ -48,7 +48,7 @@ from creditrisk_serving.decisions.schemas import Answered, BatchRecord, NoticeRe
 from creditrisk_serving.observability import LOG
 
 METADATA = sealing.METADATA  # one database holds all tables
-SCHEMA = Schema("decision_log", "decision_log_0003")
+SCHEMA = Schema("decision_log", "decision_log_0004")
 
 
 def _chained() -> tuple[Column[Any], ...]:
