@@ -265,9 +265,17 @@ async def _routing_error(request: Request, error: Exception) -> Response:
     }.get(error.status_code, ("refused", "The request was refused", "see /openapi.json"))
     state = request_state(request.scope)
     state.error = kind
-    return problem(
-        error.status_code, kind, title, detail, request_id=state.request_id, headers=dict(error.headers or {})
-    )
+    headers = dict(error.headers or {})
+    if "Allow" in headers and (allowed := _allowed(request)):
+        headers["Allow"] = allowed
+    return problem(error.status_code, kind, title, detail, request_id=state.request_id, headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """Name every method of a path; the router names those of the first route that has it."""
+    path = getattr(request.scope.get("route"), "path", None)
+    documented = request.app.openapi()["paths"].get(path, {})
+    return ", ".join(sorted(method.upper() for method in documented))
 
 
 def install(app: FastAPI) -> None:

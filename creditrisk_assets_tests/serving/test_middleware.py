@@ -7,6 +7,7 @@ from starlette.types import Message, Receive, Scope, Send
 from creditrisk_assets_tests.serving.client import Client
 from creditrisk_serving.middleware import HEADERS, Observed
 from creditrisk_serving.observability import Metrics
+from creditrisk_serving.tracing import Traces
 
 
 def test_every_answer_has_the_headers_once(shared: Client) -> None:
@@ -42,7 +43,7 @@ def test_a_response_keeps_the_value_it_sets_itself(shared: Client) -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    around = Observed(page, Metrics(), 1024)
+    around = Observed(page, Metrics(), Traces(None), 1024)
     shared.run(around({"type": "http", "method": "GET", "path": "/", "headers": []}, receive, send))
     values = [value.decode() for name, value in sent[0]["headers"] if name == b"content-security-policy"]
     assert values == [policy]
@@ -70,3 +71,7 @@ def test_where_no_route_answers_the_error_has_a_type(
     assert reply.headers["content-type"] == "application/problem+json"
     assert reply.json()["type"] == f"urn:creditrisk:problem:{kind}"
     assert ("allow" in reply.headers) == (status == 405)
+
+
+def test_a_refused_method_is_told_every_method_of_the_path(shared: Client) -> None:
+    assert shared.run(shared.call("PUT", "/decisions/1/notice", x_api_key="")).headers["allow"] == "GET, POST"

@@ -471,6 +471,8 @@ class Database:
         SchemaError
             It is newer or older than this release reads.
         """
+        if make_url(self._url).get_backend_name() == "sqlite" and _identity(self._url) is None:
+            return  # it is made with the first decision
         with suppress(SQLAlchemyError, OSError):
             self.opened()
 
