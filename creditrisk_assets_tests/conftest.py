@@ -14,16 +14,17 @@ from sqlalchemy import Engine, event
 
 from creditrisk_assets.simulation.portfolio import write_portfolio
 
-# What takes minutes. Of two processes one takes the first and the third, the other the second and the fourth: one makes the graph of
-# `integration`, and the other asks for it only when it is made.
+# What takes minutes. Of two processes one takes the first, the other the second: one makes the graph of `integration`, and the other, which
+# needs none, asks for it only when it is made.
 LONG = (
     "test_graph",
-    "test_ui",
-    "test_determinism",
-    "test_alerts_with_daemon",
-    "test_subsets",
     "test_engines",
+    "test_ui",
+    "test_alerts_with_daemon",
+    "test_bad_input",
     "test_every_source",
+    "test_subsets",
+    "test_determinism",
 )
 FOLDERS = {"integration", "parity"}  # of the other files, these run the graph or Spark
 # A session of minutes: code is compiled once, and quickly. The cache of compiled code is then of 48 MB, and a session that fills it hangs.
