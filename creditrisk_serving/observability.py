@@ -173,6 +173,12 @@ def place_of(error: BaseException) -> dict[str, str]:
     return {"type": type(error).__name__, "at": place}
 
 
+def surprise(error: BaseException) -> str:
+    """Say what went wrong in the decision log by its kind and place; its words may hold an applicant's values."""
+    place = place_of(error)
+    return f"{place['type']} at {place['at']}; keep the files and report it"
+
+
 def log_config() -> dict[str, Any]:
     """Have everything logged as one JSON object per line on standard output."""
     handler = {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, Pipe
 import msgspec
 
 from creditrisk_serving.decisions.database import FAILURES, Database, NotTakenError
-from creditrisk_serving.observability import log_config, place_of
+from creditrisk_serving.observability import log_config, surprise
 
 END_SECONDS = 10.0
 _DECODER = msgspec.msgpack.Decoder(tuple[str, int, list[list[bytes]]])
@@ -106,8 +106,7 @@ def _take(database: Database, asked: bytes) -> str:
     except FAILURES as error:
         return database.failed(error)
     except Exception as error:  # its words may hold an applicant's values
-        place = place_of(error)
-        return f"{place['type']} at {place['at']}; keep the files and report it"
+        return surprise(error)
     return ""
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from creditrisk_serving.decisions.database import FAILURES, Database, NotTakenError
 from creditrisk_serving.decisions.journal import Abandoned, Frame, Journal, JournalError, Segment, abandoned
-from creditrisk_serving.observability import LOG, place_of
+from creditrisk_serving.observability import LOG, surprise
 
 FRAMES, BYTES = 500, 4 << 20  # of one transaction, at most one frame more
 GATHER_SECONDS = 1.0  # taken together, decisions cost a third less, and requests are disturbed less often
@@ -121,7 +121,7 @@ class Drain:
         except (JournalError, NotTakenError) as error:
             problem = str(error)
         except Exception as error:  # the thread must outlive any surprise; it says so and tries again
-            problem = _surprise(error)
+            problem = surprise(error)
         if problem is not None and problem != self.problem:
             LOG.error("decisions_not_drained", extra={"fields": {"problem": problem}})
         with self._changed:
@@ -139,7 +139,7 @@ class Drain:
                 try:
                     self._take_abandoned(one)
                 except Exception as error:  # it must not stand in the way of the others
-                    why = str(error) if isinstance(error, NotTakenError) else _surprise(error)
+                    why = str(error) if isinstance(error, NotTakenError) else surprise(error)
                     self.left_behind = f"the journal {one.writer} cannot be taken into the database: {why}"
             if time.monotonic() - self._forgot >= FORGET_SECONDS:
                 self._forgot = time.monotonic()
@@ -185,12 +185,6 @@ class Drain:
         if damage is None and end < segment.size:
             one.truncate(segment, end)
         one.remove(segment, damaged=damage is not None)
-
-
-def _surprise(error: Exception) -> str:
-    """Say what went wrong by its kind and place; its words may hold an applicant's values."""
-    place = place_of(error)
-    return f"{place['type']} at {place['at']}; keep the files and report it"
 
 
 def _batches(frames: Iterator[Frame]) -> Iterator[list[Frame]]:
