@@ -2,13 +2,13 @@
 
 import logging
 import os
-import shutil
 import signal
 import time
 from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 from dagster._core.test_utils import create_run_for_test
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import ModuleTarget
@@ -27,7 +27,9 @@ def test_a_killed_run_is_failed_by_the_next_look_and_a_living_one_is_left_alone(
     home, place = tmp_path / "dagster", tmp_path / "place"
     for directory in (home, place):
         directory.mkdir()
-    shutil.copyfile(DAGSTER_YAML, home / "dagster.yaml")
+    settings = yaml.safe_load(DAGSTER_YAML.read_text())
+    settings.setdefault("code_servers", {})["wait_for_local_processes_on_shutdown"] = True
+    (home / "dagster.yaml").write_text(yaml.safe_dump(settings))
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     monkeypatch.setenv(killed.PLACE, str(place))
     target = ModuleTarget(

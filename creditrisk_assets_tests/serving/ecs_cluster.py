@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import boto3
+import requests
 from moto.ecs.models import ecs_backends
 from moto.server import ThreadedMotoServer
 
@@ -135,10 +136,13 @@ def _deployment(task_definition: str, state: str, running: int) -> dict[str, Any
 
 @contextmanager
 def moto() -> Iterator[str]:
-    """Serve AWS's API on this machine, and have boto3 use it."""
+    """Serve AWS's API on this machine, with nothing in it, and have boto3 use it."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    requests.post(
+        f"http://{host}:{port}/moto-api/reset", timeout=30
+    ).raise_for_status()  # all servers of a process are one
     names = {
         "AWS_ENDPOINT_URL": f"http://{host}:{port}",
         "AWS_DEFAULT_REGION": REGION,
