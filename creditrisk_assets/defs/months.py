@@ -6,6 +6,7 @@ call for (`defs.retraining`).
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -160,8 +161,16 @@ def _make_month_drift(work: Work) -> Made:
         )
         report.table.to_parquet(work.draft.data, index=False, compression="zstd")
         outcome = contract_outcomes(check(con, parquet(work.draft.data), DRIFT_CONTRACT))
-    facts = {"rows": len(report.table), **report.to_dict(), "headline": f"{work.month}: {report.words}"}
-    return Made(facts, [*outcome, *cause_outcomes(report)])
+    facts = {"rows": len(report.table), **report.to_dict(), "month": work.month}
+    facts["headline"] = f"{work.month}: {report.words}"
+    return Made(facts, outcome)
+
+
+def _newest_causes(context: dg.AssetExecutionContext, _version: Version, _seen: object) -> list[CheckOutcome]:
+    """Answer the checks by the newest month, whichever was made: an earlier one made again is no news and no recovery."""
+    lake: Lake = context.resources.platform.lake
+    newest = lake.require(f"{MONTH_DRIFT}/{lake.parts(MONTH_DRIFT)[-1]}").manifest.metadata["facts"]
+    return [replace(each, facts={**each.facts, "month": newest["month"]}) for each in cause_outcomes(newest)]
 
 
 def _show_month_drift(version: Version) -> Mapping[str, dg.MetadataValue]:
@@ -289,6 +298,7 @@ DRIFT_OF_MONTH = Artefact(
     same_month=(MONTH_APPLICATIONS,),
     checks={**CONTRACT, **CAUSE_CHECKS},
     advisory=frozenset(CAUSE_CHECKS),
+    today=_newest_causes,
     also_from=lambda settings, _lake: {"policy": load_policy(settings.policy).digest},
     columns=schema_of(DRIFT_CONTRACT),
     retry=RETRY,
