@@ -159,7 +159,7 @@ def count_table(
         rows = pq.ParquetFile(table, metadata=metadata).read_row_group(group, columns=list(names), use_threads=False)
         if chosen is not None:
             rows = rows.take(chosen[group])
-        return {name: _count(name, references[name], rows.column(name)) for name in names}
+        return {name: count_column(name, references[name], rows.column(name)) for name in names}
 
     found: dict[str, Counts] = {name: _nothing(reference) for name, reference in references.items()}
     with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
@@ -181,7 +181,14 @@ def _chosen(table: Path, metadata: pq.FileMetaData, group: int, among: Integers)
     return np.flatnonzero(np.isin(ids, among))
 
 
-def _count(name: str, reference: Distribution, column: pa.ChunkedArray) -> Counts:
+def count_column(name: str, reference: Distribution, column: pa.ChunkedArray) -> Counts:
+    """Count one column in the bins of its reference.
+
+    Raises
+    ------
+    EncodingError
+        It is no number where the reference is one.
+    """
     if isinstance(reference, NumberReference):
         return count_numbers(reference, to_numbers(name, column))
     text = (
