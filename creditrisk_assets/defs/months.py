@@ -29,6 +29,7 @@ from creditrisk_assets.defs.split import SPLIT_TRAIN
 from creditrisk_assets.defs.training import BUNDLE, IMPORTANCE, MODEL, OUT_OF_FOLD
 from creditrisk_assets.defs.vocabulary import Describe, month_of
 from creditrisk_assets.ingestion import months as month_files
+from creditrisk_assets.ingestion.connector import IngestionError
 from creditrisk_assets.ingestion.months import SERVICE, MonthFile, read_decisions, read_outcomes
 from creditrisk_assets.lake import Lake, LakeError, Version, sha256_file, write_atomically
 from creditrisk_assets.modelling.bundle import Bundle
@@ -60,6 +61,10 @@ FILES = {
 }
 MANIFEST = "scores.parquet.manifest"
 AS_RECORDED = {"as_recorded": "Scores and features are those that the batch's manifest names by their SHA-256."}
+JUDGED = {
+    "as_tolerated": "The newest month with outcomes is no worse than the policy tolerates, or its drift report said why.",
+    "labels_on_time": "Every month that is old enough has its outcomes.",
+}
 OF_THE_MONTH = {"of_the_month": "Every row is of the month it was delivered for."}
 
 
@@ -111,7 +116,7 @@ def _found_applications(context: dg.AssetExecutionContext) -> Seen:
     if not delivered or files.look_for(month, "scores", (".parquet",)) is not None:
         delivered |= {name: files.find(month, name, suffixes) for name, suffixes in FILES.items()}
     if 0 < len(delivered.keys() & set(SERVICE)) < len(SERVICE):
-        raise month_files.IngestionError(
+        raise IngestionError(
             f"{month} has one of {', '.join(SERVICE)} without the other; `creditrisk month-decisions {month}` writes both"
         )
     return Seen({f"file:{name}": each.stat.version for name, each in delivered.items()}, delivered)
@@ -215,7 +220,8 @@ def _all_known(work: Work, applications: Version, complete_share: float) -> dict
     decided = pd.read_parquet(applications.data, columns=["sk_id_curr", "decision"])
     granted = decided.loc[decided["decision"] != performance.REFUSED, "sk_id_curr"]
     known = known[known.index.isin(granted)]
-    return known.to_dict() if len(known) >= max(1, complete_share * len(granted)) else None
+    enough = len(known) >= max(1, complete_share * len(granted))
+    return {int(one): int(outcome) for one, outcome in known.items()} if enough else None
 
 
 def _newest_causes(context: dg.AssetExecutionContext, _version: Version, _seen: object) -> list[CheckOutcome]:
@@ -246,7 +252,14 @@ def _make_performance(work: Work) -> Made:
     if applications.empty:
         raise RuntimeError("no month is published; run `creditrisk backfill MONTH` first")
     model_auc = float(work.inputs[EVALUATION].manifest.metadata["facts"]["figures"]["auc"])
-    report = measure_months(applications, outcomes, rules, model_auc=model_auc, error=error)
+    causes = {
+        version.manifest.metadata["facts"]["month"]: [
+            each["kind"] for each in version.manifest.metadata["facts"]["causes"]
+        ]
+        for key, version in work.inputs.items()
+        if key.startswith(f"{MONTH_DRIFT}/")
+    }
+    report = measure_months(applications, outcomes, rules, model_auc=model_auc, error=error, causes=causes)
     report.table.to_parquet(work.draft.data, index=False, compression="zstd")
     with work.connection() as con:
         outcome = contract_outcomes(check(con, parquet(work.draft.data), PERFORMANCE))
@@ -258,7 +271,7 @@ def _make_performance(work: Work) -> Made:
         "months": [month.to_dict() for month in report.months],
         "calibration_error": vars(error),
     }
-    return Made(facts, [*outcome, _as_tolerated(report)])
+    return Made(facts, [*outcome, _as_tolerated(report), _labels_on_time(report)])
 
 
 def read_months(work: Work, key: str) -> pd.DataFrame:
@@ -269,10 +282,20 @@ def read_months(work: Work, key: str) -> pd.DataFrame:
 
 
 def _as_tolerated(report: performance.PerformanceReport) -> CheckOutcome:
+    """Judge the newest month with outcomes; what its drift report named was told and answered then, and is no second alert."""
     newest = [month for month in report.months if month.realised is not None][-1:]
-    breaches = [breach.words for month in newest for breach in month.breaches]
-    words = "; ".join(breaches) or (f"{newest[0].month} is as expected" if newest else "no month has its outcomes yet")
-    return CheckOutcome("as_tolerated", passed=not breaches, facts={"description": words}, severity="WARN")
+    breaches = [breach for month in newest for breach in month.breaches]
+    words = "; ".join(breach.words for breach in breaches) or (
+        f"{newest[0].month} is as expected" if newest else "no month has its outcomes yet"
+    )
+    passed = all(breach.explained_by for breach in breaches)
+    return CheckOutcome("as_tolerated", passed=passed, facts={"description": words}, severity="WARN")
+
+
+def _labels_on_time(report: performance.PerformanceReport) -> CheckOutcome:
+    late = [f"{month.month} ({month.known_share:.0%} known)" for month in report.late]
+    words = f"label delay: outcomes are due and were not delivered: {', '.join(late)}" if late else "none is due"
+    return CheckOutcome("labels_on_time", passed=not late, facts={"description": words}, severity="WARN")
 
 
 def _show_performance(version: Version) -> Mapping[str, dg.MetadataValue]:
@@ -369,7 +392,10 @@ PERFORMANCE_OF_MONTHS = Artefact(
     describe=Describe(
         what="How months perform: estimated from PDs until outcomes are known, realised then; vintages, grades, approval by group.",
         grain="one row per month, figure and part of the applicants",
-        built_from="every month of `monitoring/applications` and `raw/outcomes`; `model/out_of_fold`, `model/evaluation`",
+        built_from=(
+            "every month of `monitoring/applications`, `raw/outcomes` and `monitoring/monthly_drift`; `model/out_of_fold`,"
+            " `model/evaluation`"
+        ),
         known_at="expected figures with the applications, realised ones when the outcomes are known",
         consumed_by="`monitoring/report`, the sensor `on_performance`, risk officers",
         fails_when="no month is published, or the table leaves its contract; a breach is a warning",
@@ -379,9 +405,9 @@ PERFORMANCE_OF_MONTHS = Artefact(
     make=_make_performance,
     show=_show_performance,
     deps=(OUT_OF_FOLD, EVALUATION),
-    every_month=(MONTH_APPLICATIONS, RAW_OUTCOMES),
-    checks=CONTRACT | {"as_tolerated": "The newest month with outcomes is no worse than the policy tolerates."},
-    advisory=frozenset({"as_tolerated"}),
+    every_month=(MONTH_APPLICATIONS, RAW_OUTCOMES, MONTH_DRIFT),
+    checks=CONTRACT | JUDGED,
+    advisory=frozenset(JUDGED),
     also_from=lambda settings, _lake: {"rules": load_policy(settings.policy).monitoring.model_dump_json()},
     export=_export_performance,
     columns=schema_of(PERFORMANCE),

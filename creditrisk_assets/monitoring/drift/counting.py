@@ -103,7 +103,7 @@ def count_numbers(reference: NumberReference, values: Float32) -> NumberCounts:
     for start in range(0, len(values), BLOCK):
         block = values[start : start + BLOCK]
         found = room[: len(block)]
-        missing += np.count_nonzero(np.isnan(block, out=found))
+        missing += int(np.count_nonzero(np.isnan(block, out=found)))
         for place, (least, most) in enumerate(zip(under, over, strict=True)):
             below[place] += np.count_nonzero(np.less(block, least, out=found))
             upto[place] += np.count_nonzero(np.less_equal(block, most, out=found))
@@ -215,8 +215,9 @@ def to_numbers(name: str, column: pa.ChunkedArray) -> Float32:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise EncodingError(f"feature {name} is declared a number; its column is {column.type}") from error
     with np.errstate(over="ignore"):
-        rounded = values.astype(np.float32)
-    return np.clip(rounded, -LIMIT, LIMIT, out=rounded)
+        rounded: Float32 = values.astype(np.float32)
+    np.clip(rounded, -LIMIT, LIMIT, out=rounded)
+    return rounded
 
 
 def _float32_at(at: NDArray[np.float64]) -> tuple[list[np.float32], list[np.float32]]:
