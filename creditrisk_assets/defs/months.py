@@ -221,7 +221,7 @@ def _all_known(work: Work, applications: Version, complete_share: float) -> dict
     granted = decided.loc[decided["decision"] != performance.REFUSED, "sk_id_curr"]
     known = known[known.index.isin(granted)]
     enough = len(known) >= max(1, complete_share * len(granted))
-    return {int(one): int(outcome) for one, outcome in known.items()} if enough else None
+    return dict(zip(known.index.tolist(), known.tolist(), strict=True)) if enough else None
 
 
 def _newest_causes(context: dg.AssetExecutionContext, _version: Version, _seen: object) -> list[CheckOutcome]:
