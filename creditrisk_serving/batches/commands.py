@@ -131,20 +131,20 @@ def month_decisions(
     from dataclasses import asdict  # noqa: PLC0415
 
     from creditrisk_assets.modelling.bundle import Bundle  # noqa: PLC0415
-    from creditrisk_assets.simulation.months import months_between  # noqa: PLC0415
+    from creditrisk_assets.simulation.months import month_number  # noqa: PLC0415
     from creditrisk_serving.cli import trusted_key  # noqa: PLC0415
     from creditrisk_serving.decisions.database import reading  # noqa: PLC0415
     from creditrisk_serving.decisions.month import write_month  # noqa: PLC0415
     from creditrisk_serving.settings import ServingSettings  # noqa: PLC0415
 
-    (name,) = months_between(month)
+    month_number(month)
     settings = ServingSettings()
     platform, key = settings.platform, trusted_key(settings)
     platform.month_files.mkdir(parents=True, exist_ok=True)
     with reading(settings.decision_log_url) as database, _progress(as_json) as progress:
         found = write_month(
             database,
-            name,
+            month,
             platform.month_files,
             lambda version: Bundle.load(platform.bundles / version, key),
             progress=lambda count: progress("writing", count, count),
