@@ -2,8 +2,10 @@
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -22,12 +24,18 @@ from creditrisk_assets.contracts.table import TableContract
 from creditrisk_assets.features import engine, spark
 from creditrisk_assets.features.families import FAMILIES
 from creditrisk_assets.features.files import FeatureError, join_applicant
-from creditrisk_assets.lake import sha256_file
+from creditrisk_assets.lake import Lake, sha256_file
+from creditrisk_assets.settings import Settings
 from creditrisk_assets_tests.contract.tables import put, valid_rows
 from creditrisk_assets_tests.contract.test_oracle import KINDS, NAN
 from creditrisk_assets_tests.features import tables as given_expect
 from creditrisk_assets_tests.features.tables import typed, write
 from creditrisk_assets_tests.property.histories import recent_tables
+from creditrisk_assets_tests.serving.portfolio import draw_portfolio, publish, publish_features, train_bundle, write_raw
+from creditrisk_serving.batches import features
+from creditrisk_serving.batches.champion import load_champion
+from creditrisk_serving.batches.job import Batch, Outcome, score_batch
+from creditrisk_serving.decisions.log import DecisionLog
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -259,3 +267,90 @@ def test_broken_tables_are_reported_alike(
     by_duckdb, by_spark = reports_of(con, session, both, SOURCES["application_test"], parents)
     assert by_duckdb == by_spark
     assert "exclusion" in {result["rule"] for result in by_spark["results"] if result["failed"]}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a published champion, and features for those who send no histories."""
+    home = tmp_path_factory.mktemp("scoring") / "home"
+    (home / "raw").mkdir(parents=True)
+    joined = publish_features(Lake(home / "lake"), write_raw(draw_portfolio(), home / "raw"))
+    train_bundle(joined, home, home / "made" / "champion")
+    publish(home / "made" / "champion", home)
+    return home
+
+
+def scored(home: Path, source: Path, out: Path, *, engine: str, progress: Any = lambda *_: None) -> Outcome:
+    settings = Settings(home=home, threads=1, engine=engine)
+    log = DecisionLog(f"sqlite:///{out}.db", out.with_name(f"{out.name}.journal"), stored="database")
+    try:
+        return score_batch(Batch(source, out), settings, lambda: load_champion(settings), log, progress)
+    finally:
+        log.close()
+
+
+def test_a_batch_is_scored_by_spark_to_the_bytes_of_duckdb_and_goes_on_where_it_was_stopped(
+    session: "SparkSession", home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def shared(*_: Any, **__: Any) -> Iterator["SparkSession"]:
+        yield session
+
+    monkeypatch.setattr(spark, "session", shared)
+    source = tmp_path / "source"
+    source.mkdir()
+    other = draw_portfolio(seed=8)
+    other.tables["application"][3]["AMT_CREDIT"] = -1
+    write_raw(other, source)
+    by_duckdb = scored(home, source, tmp_path / "duckdb.parquet", engine="duckdb").manifest
+
+    def stop(step: str, done: int, total: int) -> None:
+        if (step, done) == ("features", 4):
+            raise KeyboardInterrupt
+
+    out = tmp_path / "spark.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        scored(home, source, out, engine="spark", progress=stop)
+    kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob(".spark.parquet.work/families/*.parquet")}
+    assert len(kept) == 4
+    outcome = scored(home, source, out, engine="spark")
+    assert outcome.resumed
+    by_spark = outcome.manifest
+    assert by_spark["applications"] == by_spark["scored"] + by_spark["rejected"]
+    assert by_spark["rejected"] == 1
+    assert (by_spark["engine"], by_duckdb["engine"]) == ("spark", "duckdb")
+    own = {"batch_id", "started_at", "finished_at", "engine", "output", "rejected_output"}
+    assert {n: v for n, v in by_spark.items() if n not in own} == {n: v for n, v in by_duckdb.items() if n not in own}
+    assert by_spark["output"]["sha256"] == by_duckdb["output"]["sha256"]
+    assert by_spark["rejected_output"]["sha256"] == by_duckdb["rejected_output"]["sha256"]
+
+
+def test_a_value_that_spark_refuses_is_laid_at_its_applicants_door(
+    session: "SparkSession", con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    columns = [{"name": "SK_ID_CURR", "sql_type": "BIGINT"}, {"name": "AMT_CREDIT", "sql_type": "DOUBLE"}]
+    sql = "select sk_id_curr, cast(round(amt_credit) as integer) as application__credit_amt from application"
+    family = {"inputs": ["application"], "sql": sql, "columns": [["application__credit_amt", "BIGINT"]]}
+    bundle: Any = SimpleNamespace(
+        plan={"families": {"application": family}, "tables": {"application": {"columns": columns}}},
+        needed_names=["application__credit_amt"],
+    )
+    paths = {name: tmp_path / f"{name}.parquet" for name in ("rows", "accepted", "one", "other")}
+    values = "(values (1::bigint, 10.4), (2, 1e12), (3, 2.5), (4, 9)) as t (k, v)"
+    con.execute(f"copy (select k as SK_ID_CURR, v::double as AMT_CREDIT from {values}) to '{paths['rows']}'")
+    con.execute(f"copy (select k as id, true as sent from {values} where k < 4) to '{paths['accepted']}'")
+    typed = {"application": [paths["rows"]]}
+    lost = features.compute_family(con, bundle, "application", typed, paths["accepted"], paths["one"], session)
+    assert lost == [2]
+    assert con.execute(f"from '{paths['one']}'").fetchall() == [(1, 10), (3, 3)]
+
+    con.execute(f"copy (from '{paths['accepted']}' where id <> 2) to '{paths['accepted']}'")
+    assert features.compute_family(con, bundle, "application", typed, paths["accepted"], paths["other"], session) == []
+    assert paths["one"].read_bytes() == paths["other"].read_bytes()
+
+
+def test_what_else_fails_in_spark_is_no_applicants_fault_and_quotes_nothing(session: "SparkSession") -> None:
+    with pytest.raises(spark.SparkFailedError, match=r"^Spark could not go on \(\w+\)$"), spark.in_words():
+        session.sql("select raise_error('a value of somebody')").collect()
+    with pytest.raises(spark.ValueRefusedError), spark.in_words():
+        session.sql("select cast(id * 1e12 as int) from range(1, 3)").collect()
