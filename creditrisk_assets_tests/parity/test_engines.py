@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,18 +23,15 @@ from creditrisk_assets.contracts.table import TableContract
 from creditrisk_assets.features import engine, spark
 from creditrisk_assets.features.families import FAMILIES
 from creditrisk_assets.features.files import FeatureError, join_applicant
-from creditrisk_assets.lake import Lake, sha256_file
-from creditrisk_assets.settings import Settings
+from creditrisk_assets.features.plan import render_plan
+from creditrisk_assets.lake import sha256_file
 from creditrisk_assets_tests.contract.tables import put, valid_rows
 from creditrisk_assets_tests.contract.test_oracle import KINDS, NAN
 from creditrisk_assets_tests.features import tables as given_expect
 from creditrisk_assets_tests.features.tables import typed, write
 from creditrisk_assets_tests.property.histories import recent_tables
-from creditrisk_assets_tests.serving.portfolio import draw_portfolio, publish, publish_features, train_bundle, write_raw
+from creditrisk_assets_tests.serving.portfolio import draw_portfolio, write_raw
 from creditrisk_serving.batches import features
-from creditrisk_serving.batches.champion import load_champion
-from creditrisk_serving.batches.job import Batch, Outcome, score_batch
-from creditrisk_serving.decisions.log import DecisionLog
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -64,13 +60,14 @@ def raw(con: duckdb.DuckDBPyConnection, portfolio: Path, tmp_path_factory: pytes
 
 
 @pytest.fixture(scope="module")
-def by_duckdb(
-    con: duckdb.DuckDBPyConnection, raw: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Path]:
+def joined(con: duckdb.DuckDBPyConnection, raw: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The joined table of the sample portfolio."""
     directory = tmp_path_factory.mktemp("duckdb")
+    files = {name: directory / f"{name}.parquet" for name in FAMILIES}
     for name, family in FAMILIES.items():
-        engine.build_family(con, family, raw, directory / f"{name}.parquet")
-    return {name: directory / f"{name}.parquet" for name in FAMILIES}
+        engine.build_family(con, family, raw, files[name])
+    join_applicant(files, directory / "applicant.parquet")
+    return directory / "applicant.parquet"
 
 
 @cache
@@ -109,29 +106,28 @@ def assert_same(con: duckdb.DuckDBPyConnection, one: Path, other: Path) -> None:
     assert {column[0]: count for column, count in zip(columns, counts, strict=True) if count} == {}
 
 
-@pytest.mark.parametrize("name", list(FAMILIES))
-def test_families_of_the_sample_portfolio_are_equal(
-    name: str,
-    session: "SparkSession",
-    con: duckdb.DuckDBPyConnection,
-    raw: dict[str, Path],
-    by_duckdb: dict[str, Path],
-    tmp_path: Path,
-) -> None:
-    rows = spark.build_family(session, con, FAMILIES[name], raw, tmp_path / "spark.parquet")
-    assert rows > 100
-    assert_same(con, by_duckdb[name], tmp_path / "spark.parquet")
-    assert [path.name for path in tmp_path.iterdir()] == ["spark.parquet"]
+def with_edges(con: duckdb.DuckDBPyConnection, name: str, raw: Mapping[str, Path], directory: Path) -> dict[str, Path]:
+    """The sample portfolio's tables of a family with the edge rows among them: a build of both takes Spark half the time of two."""
+    edge = write(con, edges(name), directory)
+    paths = {}
+    for table in FAMILIES[name].inputs:
+        paths[table] = directory / f"with_{table}.parquet"
+        both = ", ".join(f"'{path}'" for path in (raw[table], edge.get(table)) if path is not None)
+        con.execute(f"copy (from read_parquet([{both}], union_by_name = true)) to '{paths[table]}' (format parquet)")
+    return paths
 
 
 @pytest.mark.parametrize("name", list(FAMILIES))
-def test_edge_cases_are_equal_and_two_builds_are_one_hash(
-    name: str, session: "SparkSession", con: duckdb.DuckDBPyConnection, tmp_path: Path
+def test_the_sample_portfolio_and_edge_cases_are_equal_and_two_builds_are_one_hash(
+    name: str, session: "SparkSession", con: duckdb.DuckDBPyConnection, raw: dict[str, Path], tmp_path: Path
 ) -> None:
-    tables = write(con, edges(name), tmp_path)
-    paths = {which: tmp_path / f"{which}.parquet" for which in ("duckdb", "spark", "again")}
+    tables = with_edges(con, name, raw, tmp_path)
+    made = tmp_path / "made"
+    made.mkdir()
+    paths = {which: made / f"{which}.parquet" for which in ("duckdb", "spark", "again")}
     rows = engine.build_family(con, FAMILIES[name], tables, paths["duckdb"])
-    assert rows > 50
+    assert rows > 200
+    assert con.execute(f"select count(*) > 50 from '{paths['duckdb']}' where sk_id_curr > 1e9").fetchone() == (True,)
     assert spark.build_family(session, con, FAMILIES[name], tables, paths["spark"]) == rows
     assert_same(con, paths["duckdb"], paths["spark"])
     session.conf.set("spark.sql.shuffle.partitions", 3)  # rows arrive in another order
@@ -140,6 +136,7 @@ def test_edge_cases_are_equal_and_two_builds_are_one_hash(
     finally:
         session.conf.set("spark.sql.shuffle.partitions", 2)
     assert sha256_file(paths["spark"]) == sha256_file(paths["again"])
+    assert {path.name for path in made.iterdir()} == {"duckdb.parquet", "spark.parquet", "again.parquet"}
 
 
 @pytest.mark.parametrize("name", list(FAMILIES))
@@ -161,11 +158,10 @@ def test_an_empty_history_is_no_row(
     assert_same(con, tmp_path / "duckdb.parquet", tmp_path / "spark.parquet")
 
 
-def test_the_join_of_what_spark_built_keeps_the_contract(
-    session: "SparkSession", con: duckdb.DuckDBPyConnection, by_duckdb: dict[str, Path], tmp_path: Path
+def test_the_join_keeps_the_contract_for_both(
+    session: "SparkSession", con: duckdb.DuckDBPyConnection, joined: Path
 ) -> None:
-    join_applicant(by_duckdb, tmp_path / "applicant.parquet")
-    assert reports_of(con, session, tmp_path / "applicant.parquet", APPLICANT)[1]["passed"]
+    assert reports_of(con, session, joined, APPLICANT)[1]["passed"]
 
 
 def test_a_missing_table_is_named_and_nothing_stays_behind(
@@ -269,60 +265,19 @@ def test_broken_tables_are_reported_alike(
     assert "exclusion" in {result["rule"] for result in by_spark["results"] if result["failed"]}
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with a published champion, and features for those who send no histories."""
-    home = tmp_path_factory.mktemp("scoring") / "home"
-    (home / "raw").mkdir(parents=True)
-    joined = publish_features(Lake(home / "lake"), write_raw(draw_portfolio(), home / "raw"))
-    train_bundle(joined, home, home / "made" / "champion")
-    publish(home / "made" / "champion", home)
-    return home
-
-
-def scored(home: Path, source: Path, out: Path, *, engine: str, progress: Any = lambda *_: None) -> Outcome:
-    settings = Settings(home=home, threads=1, engine=engine)
-    log = DecisionLog(f"sqlite:///{out}.db", out.with_name(f"{out.name}.journal"), stored="database")
-    try:
-        return score_batch(Batch(source, out), settings, lambda: load_champion(settings), log, progress)
-    finally:
-        log.close()
-
-
-def test_a_batch_is_scored_by_spark_to_the_bytes_of_duckdb_and_goes_on_where_it_was_stopped(
-    session: "SparkSession", home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_family_of_a_batch_is_the_same_file(
+    session: "SparkSession", con: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
-    @contextmanager
-    def shared(*_: Any, **__: Any) -> Iterator["SparkSession"]:
-        yield session
-
-    monkeypatch.setattr(spark, "session", shared)
-    source = tmp_path / "source"
-    source.mkdir()
-    other = draw_portfolio(seed=8)
-    other.tables["application"][3]["AMT_CREDIT"] = -1
-    write_raw(other, source)
-    by_duckdb = scored(home, source, tmp_path / "duckdb.parquet", engine="duckdb").manifest
-
-    def stop(step: str, done: int, total: int) -> None:
-        if (step, done) == ("features", 4):
-            raise KeyboardInterrupt
-
-    out = tmp_path / "spark.parquet"
-    with pytest.raises(KeyboardInterrupt):
-        scored(home, source, out, engine="spark", progress=stop)
-    kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob(".spark.parquet.work/families/*.parquet")}
-    assert len(kept) == 4
-    outcome = scored(home, source, out, engine="spark")
-    assert outcome.resumed
-    by_spark = outcome.manifest
-    assert by_spark["applications"] == by_spark["scored"] + by_spark["rejected"]
-    assert by_spark["rejected"] == 1
-    assert (by_spark["engine"], by_duckdb["engine"]) == ("spark", "duckdb")
-    own = {"batch_id", "started_at", "finished_at", "engine", "output", "rejected_output"}
-    assert {n: v for n, v in by_spark.items() if n not in own} == {n: v for n, v in by_duckdb.items() if n not in own}
-    assert by_spark["output"]["sha256"] == by_duckdb["output"]["sha256"]
-    assert by_spark["rejected_output"]["sha256"] == by_duckdb["rejected_output"]["sha256"]
+    family = FAMILIES["pos_cash"]
+    plan = render_plan({"pos_cash": family})
+    bundle: Any = SimpleNamespace(plan=plan, needed_names=[name for name, _ in family.columns])
+    typed = {"pos_cash_balance": [write_raw(draw_portfolio(seed=8), tmp_path)["pos_cash_balance"]]}
+    accepted, paths = tmp_path / "accepted.parquet", [tmp_path / "duckdb.parquet", tmp_path / "spark.parquet"]
+    con.execute(f"copy (select unnest(range(100001, 100061)) as id, true as sent) to '{accepted}'")
+    for path, by in zip(paths, (None, session), strict=True):
+        assert features.compute_family(con, bundle, "pos_cash", typed, accepted, path, by) == []
+    assert con.execute(f"select count(*), max(sk_id_curr) from '{paths[0]}'").fetchone() == (45, 100060)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
 def test_a_value_that_spark_refuses_is_laid_at_its_applicants_door(
