@@ -352,14 +352,14 @@ class Database:
             return None if (row := found.first()) is None else sealing.opened(connection, dict(row))
 
     def decided(self, applicant: int) -> list[str]:
-        """Return when an applicant was decided on."""
+        """Return when an applicant was decided on; of a decision of a batch, which has no record of its own, when its notice was issued."""
+        decided = select(DECISIONS.c.decided_at).where(DECISIONS.c.applicant_id == applicant)
+        of_batches = select(NOTICES.c.issued_at).where(
+            NOTICES.c.applicant_id == applicant,
+            ~exists().where(DECISIONS.c.decision_id == NOTICES.c.decision_id),
+        )
         with self.begin() as connection:
-            return [
-                row.decided_at
-                for row in connection.execute(
-                    select(DECISIONS.c.decided_at).where(DECISIONS.c.applicant_id == applicant)
-                )
-            ]
+            return [*connection.execute(decided).scalars(), *connection.execute(of_batches).scalars()]
 
     def erase(self, applicant: int) -> None:
         """Delete the keys of an applicant, and what releases without keys stored in the clear."""
