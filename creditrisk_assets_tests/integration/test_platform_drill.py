@@ -1,0 +1,218 @@
+"""A part of the production platform dies: runs end clearly and are made good, the service goes on, nothing is lost or doubled.
+
+It prints its figures (`pytest -m drill -s`); docs/operations.md has those of one machine.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pytest
+from sqlalchemy import create_engine, text
+
+from creditrisk_assets.lake import POINTER, Lake
+from creditrisk_assets.mirror import mirror_of
+from creditrisk_assets_tests.integration.platforms import Production, production, settings_of
+from creditrisk_assets_tests.serving.test_light import ask, serving
+
+DOWN_SECONDS = 60  # an outage
+RESTART_SECONDS = 5  # an engine's restart of a container
+PAUSE_SECONDS = 0.25
+PARENT = "dagster/parent_run_id"
+FAILURES = """query ($run: ID!) { logsForRun(runId: $run) { ... on EventConnection { events { __typename
+  ... on ExecutionStepFailureEvent { error { message } failureMetadata { description } }
+  ... on RunFailureEvent { message }
+  ... on MaterializationEvent { assetKey { path } metadataEntries { label ... on BoolMetadataEntry { boolValue } } } } } } }"""
+
+
+class Callers:
+    """One lender's system that asks for a decision again and again."""
+
+    def __init__(self, port: int, key: str, applicant: int) -> None:
+        self._port, self._key, self._body = port, key, json.dumps({"applicant_ids": [applicant]})
+        self.decisions: list[str] = []
+        self.refused: list[str] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._call)
+        self._thread.start()
+
+    def _call(self) -> None:
+        while not self._over.wait(PAUSE_SECONDS):
+            try:
+                status, body = ask(self._port, "POST", "/predict", self._key, self._body)
+            except OSError as error:
+                self.refused.append(type(error).__name__)
+                continue
+            if status == 200:
+                self.decisions.append(json.loads(body)["decisions"][0]["decision_id"])
+            else:
+                self.refused.append(f"{status}: {body[:200]!r}")
+
+    def stop(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+@contextmanager
+def calling(platform: Production, applicant: int) -> Iterator[Callers]:
+    with serving(platform.scoring_home, "--workers", "2") as (_, port, _said):
+        callers = Callers(port, platform.key, applicant)
+        try:
+            yield callers
+        finally:
+            callers.stop()
+
+
+def events(platform: Production, run: str) -> list[dict]:
+    return platform.ask(FAILURES, run=run)["logsForRun"]["events"]
+
+
+def why(platform: Production, run: str) -> str:
+    """What a failed run says of itself."""
+    words = [
+        (event.get("failureMetadata") or {}).get("description") or (event.get("error") or event).get("message", "")
+        for event in events(platform, run)
+        if event["__typename"] in ("ExecutionStepFailureEvent", "RunFailureEvent")
+    ]
+    return " ".join(" ".join(words).split())
+
+
+def built(platform: Production, runs: list[str]) -> Counter[str]:
+    """How often each asset was made, not reused, by some runs."""
+    return Counter(
+        "/".join(event["assetKey"]["path"])
+        for run in runs
+        for event in events(platform, run)
+        if event["__typename"] == "MaterializationEvent"
+        and {entry["label"]: entry.get("boolValue") for entry in event["metadataEntries"]}.get("reused") is False
+    )
+
+
+def family(platform: Production, run: str) -> list[str]:
+    """A run and those that were launched in its place, in their order."""
+    found = [run]
+    parents = {
+        tag["value"]: other for other, told in platform.runs().items() for tag in told["tags"] if tag["key"] == PARENT
+    }
+    while found[-1] in parents:
+        found.append(parents[found[-1]])
+    return found
+
+
+@pytest.mark.drill
+def test_every_part_dies_once(portfolio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figures: dict[str, str] = {}
+    with production(None, portfolio, tmp_path / "platform") as platform:
+        settings = settings_of(platform)
+        local = Lake(settings.lake)
+
+        # The code location of the assets dies in a run, with the run; the engine restarts it.
+        first = platform.launch("refresh_portfolio")
+        platform.until(lambda: local.current("features/bureau") is not None, "the first features", 900)
+        platform.processes.kill("code-assets")
+        time.sleep(RESTART_SECONDS)
+        platform.processes.start("code-assets")
+        failed = platform.until(lambda: platform.status(first) == "FAILURE", "the failure of the killed run")
+        retried = platform.until(lambda: len(family(platform, first)) == 2, "a retry")
+        second = family(platform, first)[1]
+        platform.until(lambda: platform.status(second) == "STARTED", "the start of the retry")
+        figures["code location killed in a run"] = (
+            f"run failed after {failed:.0f} s, retry queued {retried:.0f} s later; the first said: {why(platform, first)}"
+        )
+
+        # The daemon dies while that runs.
+        platform.processes.kill("daemon")
+        time.sleep(RESTART_SECONDS)
+        platform.processes.start("daemon")
+        assert platform.finished(second) == "SUCCESS", why(platform, second)
+        assert family(platform, first) == [first, second]
+        times = built(platform, [first, second])
+        assert set(times.values()) == {1}, "nothing is made twice"
+        figures["daemon killed in a run"] = (
+            f"the run went on to its end; {len(times)} assets made once each by both runs"
+        )
+
+        platform.finished(platform.launch("score_applicants"))
+        keys = platform.place / "keys"
+        (keys / "bundle_signing.pub").write_bytes((settings.keys / "bundle_signing.pub").read_bytes())
+        scores = Lake(tmp_path / "read", mirror_of(settings)).require("serving/batch_scores").data
+        with duckdb.connect() as con:
+            ((applicant,),) = con.execute("select min(sk_id_curr) from read_parquet(?)", [str(scores)]).fetchall()
+        with calling(platform, applicant) as callers:
+            platform.until(lambda: len(callers.decisions) > 20, "decisions")
+
+            # PostgreSQL is killed in a run, and is back after a while.
+            before = len(callers.decisions)
+            run = platform.launch("refresh_portfolio")
+            platform.until(lambda: platform.status(run) == "STARTED", "the start of a run", 600)
+            os.kill(platform.postgresql.get_pid(), signal.SIGKILL)
+            time.sleep(DOWN_SECONDS / 2)
+            answered = len(callers.decisions) - before
+            platform.postgresql.ensure_postgres_running()
+            back = platform.until(lambda: platform.status(run) in ("SUCCESS", "FAILURE"), "the end of the run", 900)
+            ended = platform.status(run)
+            time.sleep(RESTART_SECONDS)
+            line = [platform.status(one) for one in family(platform, run)]
+            again = platform.finished(platform.launch("refresh_portfolio", "raw/bureau"))
+            assert again == "SUCCESS"
+            figures["PostgreSQL killed in a run, back after 30 s"] = (
+                f"{answered} decisions answered meanwhile; the run ended {ended} {back:.0f} s after ({line}),"
+                f" the next {again}; {why(platform, run)[:200]}"
+            )
+
+            # S3 refuses for a minute.
+            before = len(callers.decisions)
+            platform.store.port = None
+            run = platform.launch("refresh_portfolio", "raw/bureau")
+            time.sleep(DOWN_SECONDS)
+            answered = len(callers.decisions) - before
+            platform.store.port = platform.s3_port
+            back = platform.until(lambda: platform.status(run) in ("SUCCESS", "FAILURE"), "the end of the run", 600)
+            figures["S3 refuses for a minute"] = (
+                f"{answered} decisions answered meanwhile; the run ended"
+                f" {platform.status(run)} {back:.0f} s after; {why(platform, run)[:200]}"
+            )
+            assert platform.status(run) == "SUCCESS"
+
+            # MLflow is down when a model is trained.
+            platform.processes.kill("mlflow")
+            mirror = mirror_of(settings)
+            assert mirror is not None
+            mirror.withdraw("lake/model/pd")
+            (settings.lake / "model" / "pd" / POINTER).unlink()
+            run = platform.launch("refresh_portfolio", "model/pd")
+            assert platform.finished(run) == "FAILURE"
+            told = why(platform, run)
+            assert re.search("MLflow", told), told
+            assert local.current("model/pd") is None, "a model that MLflow does not know is not published"
+            platform.start("mlflow")
+            platform.until(platform.mlflow_answers, "MLflow's server")
+            assert platform.finished(platform.launch("refresh_portfolio", "model/pd")) == "SUCCESS"
+            figures["MLflow down in a training"] = f"the run failed: {told[:200]}; the next one succeeded"
+        engine = create_engine(platform.database("decisions"))
+        with engine.connect() as connection:
+            kept = list(connection.execute(text("select decision_id from decisions")).scalars())
+        engine.dispose()
+        verify = subprocess.run(
+            [str(Path(sys.executable).with_name("creditrisk")), "verify-log"],
+            env={**os.environ, "CREDITRISK_HOME": str(platform.scoring_home)}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        figures["decisions"] = (
+            f"{len(callers.decisions)} answered, {len(kept)} kept, {len(callers.refused)} not answered;"
+            f" verify-log: {verify.stdout.strip()[-200:]}"
+        )
+    with capsys.disabled():
+        print("\n" + "\n".join(f"{name}: {words}" for name, words in figures.items()))  # noqa: T201 - the drill's figures
+    assert callers.refused == []
+    assert sorted(kept) == sorted(callers.decisions), "each answered decision is kept, once, and no other"
+    assert verify.returncode == 0, verify.stdout + verify.stderr
