@@ -84,7 +84,7 @@ class Cluster:
         self.started: list[str] = []  # images, in the order they were started
         self.exits: dict[str, int | None] = {}
         self.commands: list[tuple[str, list[str], str]] = []  # image, command, image that served meanwhile
-        self._seen: set[str] = set()
+        self._seen = {task.id for task in self._tasks()}  # of the tests before
         self._over = threading.Event()
         self._running = ""
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -102,9 +102,13 @@ class Cluster:
         while not self._over.wait(0.01):
             if (wanted := self.service.task_definition) != self._running:
                 self._start(wanted)
-            for task in list(ecs_backends[ACCOUNT][REGION].tasks.get(CLUSTER, {}).values()):
+            for task in self._tasks():
                 if task.id not in self._seen:
                     self._run_once(task)
+
+    @staticmethod
+    def _tasks() -> list[Any]:
+        return list(ecs_backends[ACCOUNT][REGION].tasks.get(CLUSTER, {}).values())
 
     def _run_once(self, task: Any) -> None:
         self._seen.add(task.id)

@@ -69,13 +69,14 @@ def replace_signing_key(
     from base64 import b64encode  # noqa: PLC0415
 
     from creditrisk_assets.modelling import signing  # noqa: PLC0415
+    from creditrisk_assets.modelling.bundle import PUBLIC_KEY_FILE  # noqa: PLC0415
 
     settings = ServingSettings().platform
     until = trust_old_until.date()
     old, new = (
         b64encode(key).decode() for key in signing.replace_signing_key(settings.keys, settings.signing_key, until)
     )
-    file = settings.keys / signing.PUBLIC_KEY_FILE
+    file = settings.keys / PUBLIC_KEY_FILE
     if as_json:
         sys.stdout.write(json.dumps({"old": old, "new": new, "until": until.isoformat(), "file": str(file)}) + "\n")
         return
