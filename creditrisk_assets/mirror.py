@@ -27,6 +27,8 @@ from creditrisk_assets.lake import POINTER, VERSION_NAME, LakeError, write_atomi
 from creditrisk_assets.settings import Settings
 
 BUNDLES = "bundles"
+PATIENT = 12  # attempts, with pauses that grow to 20 s: a store that refuses for a minute is waited for
+QUICK = 3  # where another look comes soon
 
 
 class MirrorError(LakeError):
@@ -41,18 +43,21 @@ class Mirror:
     url
         `s3://bucket/prefix`. Region, endpoint and credentials are those of the AWS chain (`AWS_ENDPOINT_URL_S3` for another store than
         Amazon's).
+    attempts
+        How often the store is asked before it counts as not reached.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
+    def __init__(self, url: str, attempts: int = PATIENT) -> None:
+        self.url, self._attempts = url.rstrip("/"), attempts
         parts = urlsplit(self.url)
         self._bucket, self._prefix = parts.netloc, parts.path.strip("/")
 
     @cached_property
     def _client(self) -> Any:
         import boto3  # noqa: PLC0415 # only where there is an object store
+        from botocore.config import Config  # noqa: PLC0415
 
-        return boto3.client("s3")
+        return boto3.client("s3", config=Config(retries={"mode": "standard", "total_max_attempts": self._attempts}))
 
     def push(self, directory: Path, name: str, version: Path) -> None:
         """Put a version and then the directory's pointer there; nothing happens when the pointer there is the same.
@@ -172,9 +177,9 @@ class Mirror:
             ) from error
 
 
-def mirror_of(settings: Settings) -> Mirror | None:
+def mirror_of(settings: Settings, attempts: int = PATIENT) -> Mirror | None:
     """Return the object store the settings name; None: this machine's disk is all there is."""
-    return None if settings.object_store is None else Mirror(settings.object_store)
+    return None if settings.object_store is None else Mirror(settings.object_store, attempts)
 
 
 def _read(path: Path) -> str | None:

@@ -23,9 +23,9 @@ from creditrisk_assets.defs.validation import VALIDATION as VALIDATION_KEY
 from creditrisk_assets.defs.vocabulary import LAUNCHED_BY_TAG, OWNERS
 from creditrisk_assets.lake import Lake, Version, write_atomically
 from creditrisk_assets.mirror import mirror_of
-from creditrisk_assets.modelling.bundle import MANIFEST, BundleError, read_public_key
+from creditrisk_assets.modelling.bundle import MANIFEST, BundleError, read_signers
 from creditrisk_assets.modelling.policy import load_policy
-from creditrisk_assets.modelling.signing import public_bytes, signing_key
+from creditrisk_assets.modelling.signing import signing_key, trusted_keys
 from creditrisk_assets.monitoring.alerts.channels import load_policy as load_alert_policy
 from creditrisk_assets.monitoring.alerts.channels import open_channels
 from creditrisk_assets.monitoring.alerts.delivery import deliver
@@ -67,12 +67,12 @@ LOG = logging.getLogger("creditrisk.registry")
 def open_ledger(settings: Settings) -> Ledger:
     """Open the ledger for reading and writing, where the signing key is."""
     key = signing_key(settings.keys, settings.signing_key)
-    return Ledger(settings.registry_url, settings.registry_checkpoints_file, public_bytes(key), key)
+    return Ledger(settings.registry_url, settings.registry_checkpoints_file, read_signers(settings.keys), key)
 
 
 def read_ledger(settings: Settings) -> Ledger:
     """Open the ledger for reading; the public key is enough."""
-    return Ledger(settings.registry_url, settings.registry_checkpoints_file, read_public_key(settings.keys))
+    return Ledger(settings.registry_url, settings.registry_checkpoints_file, read_signers(settings.keys))
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def open_registry(settings: Settings) -> Iterator[Registry]:
     connect(settings)
     asked = partial(unconfirmed, settings.replicas, key=settings.replica_key, timeout=settings.replica_timeout_seconds)
     with open_ledger(settings) as ledger:
-        public = public_bytes(signing_key(settings.keys, settings.signing_key))
+        public = trusted_keys(settings.keys, settings.signing_key)
         yield Registry(
             settings.registered_model,
             settings.bundles,

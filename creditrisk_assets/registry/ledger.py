@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import SecretStr
 from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, Text, create_engine, insert, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
+from creditrisk_assets.modelling import trust
 from creditrisk_assets.schema_version import Schema
 
 Kind = Literal[
@@ -126,7 +127,8 @@ class Ledger:
     checkpoints
         File of signed checkpoints.
     public_key
-        What entries and checkpoints must be signed with, 32 raw bytes.
+        Who may have signed entries and checkpoints, 32 raw bytes each: the key in use, and those it replaced, which sign none after it has
+        (`bundle.read_signers`).
     key
         The signing key; None: for reading alone.
     """
@@ -194,13 +196,13 @@ class Ledger:
         """Compare every entry with its place, its signature, and the checkpoints; findings name entries."""
         findings: list[str] = []
         hashes: dict[int, str] = {}
-        before = GENESIS
+        before, turns = GENESIS, _Turns()
         for expected, (sequence, content, digest, signature) in enumerate(self._rows(), start=1):
             if sequence != expected and sequence - 1 not in hashes:
                 findings.append(f"the entries before {sequence} are not all there")
             if digest != link(before, sequence, content):
                 findings.append(f"entry {sequence} was changed, or the one before it")
-            elif not self._signed(ENTRY_DOMAIN, digest.encode(), signature):
+            elif not turns.allow(self._signer(ENTRY_DOMAIN, digest.encode(), signature)):
                 findings.append(f"entry {sequence} is not signed by the platform's key")
             hashes[sequence] = before = digest
         checkpoints, wrong = self._read_checkpoints()
@@ -277,14 +279,11 @@ class Ledger:
         assert self._key is not None  # noqa: S101 - `append` looked
         return base64.b64encode(self._key.sign(ENTRY_DOMAIN + digest.encode())).decode()
 
-    def _signed(self, domain: bytes, content: bytes, signature: str | bytes) -> bool:
+    def _signer(self, domain: bytes, content: bytes, signature: str | bytes) -> int | None:
         try:
-            Ed25519PublicKey.from_public_bytes(self._public).verify(
-                base64.b64decode(signature, validate=True), domain + content
-            )
+            return trust.signer(self._public, base64.b64decode(signature, validate=True), domain + content)
         except (InvalidSignature, binascii.Error, ValueError):
-            return False
-        return True
+            return None
 
     def _checkpoint(self, records: int, head: str) -> None:
         assert self._key is not None  # noqa: S101 - `append` looked
@@ -313,10 +312,10 @@ class Ledger:
             return {}, []
         except OSError as error:
             return {}, [f"the checkpoints {self._checkpoints} cannot be read ({error.strerror})"]
-        known, wrong = {}, []
+        known, wrong, turns = {}, [], _Turns()
         for number, line in enumerate(lines, start=1):
             signature, _, content = line.partition(b" ")
-            if self._signed(CHECKPOINT_DOMAIN, content, signature):
+            if turns.allow(self._signer(CHECKPOINT_DOMAIN, content, signature)):
                 signed = json.loads(content)
                 known[int(signed["records"])] = str(signed["head"])
             else:
@@ -324,6 +323,20 @@ class Ledger:
                     f"line {number} of {self._checkpoints} is not signed by the platform's key, or was changed"
                 )
         return known, wrong
+
+
+class _Turns:
+    """Whose turn it is to sign: a key that was replaced signs nothing after its successor has."""
+
+    def __init__(self) -> None:
+        self._by: int | None = None
+
+    def allow(self, by: int | None) -> bool:
+        """Say whether the key at a place of the trusted ones (None: no such key) may have signed what comes next."""
+        if by is None or (self._by is not None and by > self._by):
+            return False
+        self._by = by
+        return True
 
 
 def link(before: str, sequence: int, content: str) -> str:

@@ -176,7 +176,7 @@ def verify_scores(
     import msgspec  # noqa: PLC0415
 
     from creditrisk_serving.batches.record import verify_batch  # noqa: PLC0415
-    from creditrisk_serving.cli import trusted_key  # noqa: PLC0415
+    from creditrisk_serving.cli import trusted_signers  # noqa: PLC0415
     from creditrisk_serving.decisions.checkpoints import read_checkpoints  # noqa: PLC0415
     from creditrisk_serving.decisions.database import reading  # noqa: PLC0415
     from creditrisk_serving.settings import ServingSettings  # noqa: PLC0415
@@ -185,7 +185,7 @@ def verify_scores(
         raise RuntimeError(f"{scores} is no file; name the scores that were written")
     settings = ServingSettings()
     with reading(settings.decision_log_url) as database:
-        found = verify_batch(database, read_checkpoints(settings.checkpoints_file, trusted_key(settings)), scores)
+        found = verify_batch(database, read_checkpoints(settings.checkpoints_file, trusted_signers(settings)), scores)
     if as_json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
     else:

@@ -292,6 +292,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     limits: dict[str, int]
     training: Training
     data: Data
+    schemas: dict[str, str]
 
 
 class Client:

@@ -17,7 +17,7 @@ import duckdb
 
 from creditrisk_assets.features.request import RequestFeatures
 from creditrisk_assets.lake import LakeError
-from creditrisk_assets.mirror import BUNDLES, mirror_of
+from creditrisk_assets.mirror import BUNDLES, QUICK, mirror_of
 from creditrisk_assets.modelling.bundle import MANIFEST, Bundle, BundleError, follow, parse_public_key, read_public_key
 from creditrisk_serving.decisions.inputs import layout_of
 from creditrisk_serving.observability import LOG, Metrics, place_of
@@ -93,7 +93,7 @@ class Follower:
     def __init__(self, settings: ServingSettings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._mirror = mirror_of(settings.platform)
+        self._mirror = mirror_of(settings.platform, attempts=QUICK)
         self._store = OnlineStore(settings.platform.online, settings.platform.online_store_url)
         hours = {name: timedelta(hours=value) for name, value in settings.family_max_age_hours.items()}
         self._ages = MaxAge(timedelta(hours=settings.max_age_hours), hours)

@@ -229,3 +229,19 @@ def test_an_address_that_is_none_is_refused_without_showing_it(tmp_path: Path) -
     with pytest.raises(LedgerError) as refused:
         Ledger(SecretStr("secret password"), tmp_path, b"", None)
     assert "secret" not in str(refused.value)
+
+
+def test_a_replaced_key_may_have_signed_what_came_before_and_nothing_after(home: Path) -> None:
+    new = Ed25519PrivateKey.generate()
+
+    def opened(key: Ed25519PrivateKey | None) -> Ledger:
+        url, both = SecretStr(f"sqlite:///{home / 'registry.db'}"), public_bytes(new) + public_bytes(KEY)
+        return Ledger(url, home / "checkpoints" / "registry.jsonl", both, key)
+
+    with opened(new) as ledger:
+        ledger.append(change("d", 4))
+        assert ledger.verify().findings == ()
+    with opened(KEY) as ledger:  # whoever has the old key goes on with it
+        ledger.append(change("e", 5))
+        assert len(ledger.verify().findings) == 2, "the entry, and its checkpoint"
+    assert findings(home), "who trusts the old key alone does not take the new one"
