@@ -24,12 +24,13 @@ from creditrisk_assets.defs.promotion import (
     promote,
     read_ledger,
     roll_back,
+    withdraw_name,
 )
 from creditrisk_assets.lake import Lake
 from creditrisk_assets.modelling.bundle import BundleError
 from creditrisk_assets.modelling.policy import load_policy
 from creditrisk_assets.registry import approvals, versions
-from creditrisk_assets.registry.ledger import Entry, champion_at
+from creditrisk_assets.registry.ledger import WITHDRAWN, Entry, champion_at
 from creditrisk_assets.settings import Settings
 from creditrisk_assets.terminal import WIDE
 
@@ -157,6 +158,20 @@ def give_alias(
     return name_version(settings, word, alias, identity=who, reason=reason)
 
 
+def take_name(settings: Settings, alias: str, *, identity: str | None, reason: str) -> Entry:
+    """Take an alias that decides on nobody back.
+
+    Raises
+    ------
+    RegistryError
+        The alias is none, or is moved by training and promotion alone.
+    """
+    alias = versions.alias_named(alias)
+    if alias not in {versions.CHALLENGER, versions.SHADOW}:
+        raise versions.RegistryError(f"{alias} is not taken back; challenger and shadow are (`creditrisk rollback`)")
+    return withdraw_name(settings, alias, identity=identity or settings.actor, reason=reason)
+
+
 def go_back(settings: Settings, *, identity: str | None, reason: str) -> Entry:
     """Make the champion before the present one the champion again."""
     return roll_back(settings, identity=identity or settings.actor, reason=reason)
@@ -165,7 +180,8 @@ def go_back(settings: Settings, *, identity: str | None, reason: str) -> Entry:
 def changed_words(settings: Settings, entry: Entry) -> str:
     """Say what a change came to."""
     if entry.event.kind == "alias":
-        return f"{entry.event.model_version} is {entry.event.details['alias']} (ledger entry {entry.sequence})"
+        verb = "is no longer" if entry.event.details.get(WITHDRAWN) else "is"
+        return f"{entry.event.model_version} {verb} {entry.event.details['alias']} (ledger entry {entry.sequence})"
     asked = (
         f"{len(settings.replicas)} replicas confirm it"
         if settings.replicas

@@ -230,12 +230,24 @@ def name_version(settings: Settings, word: str, alias: str, *, identity: str, re
 
     Raises
     ------
-    RefusedError, RegistryError, BundleError, TrackingError
+    RefusedError, BusyError, RegistryError, BundleError, TrackingError
         It could not be.
     """
     with open_registry(settings) as registry:
         version = versions.named(settings.registered_model, word)
         return changing.name_version(registry, version, alias, identity=identity, reason=reason)
+
+
+def withdraw_name(settings: Settings, alias: str, *, identity: str, reason: str, expected: str | None = None) -> Entry:
+    """Take `challenger` or `shadow` back from the version it names.
+
+    Raises
+    ------
+    RefusedError, BusyError, TrackingError
+        It could not be.
+    """
+    with open_registry(settings) as registry:
+        return changing.withdraw_name(registry, alias, identity=identity, reason=reason, expected=expected)
 
 
 def approve(settings: Settings, token: str) -> Entry:

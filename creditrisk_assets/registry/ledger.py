@@ -35,6 +35,7 @@ Kind = Literal[
 ]
 Phase = Literal["intent", "done", "undone"]  # of a promotion or rollback; whatever else happened is done
 CHANGES = ("promotion", "rollback")  # of the champion
+WITHDRAWN = "withdrawn"  # among the details of an alias: its name was taken back
 ENTRY_DOMAIN, CHECKPOINT_DOMAIN = b"creditrisk registry ledger entry\n", b"creditrisk registry ledger checkpoint\n"
 GENESIS = hashlib.sha256(b"creditrisk registry ledger").hexdigest()
 ATTEMPTS = 20  # at the next place of the chain, while others append too
@@ -373,12 +374,15 @@ def ever_in_use(entries: Sequence[Entry]) -> frozenset[str]:
     return frozenset(version for version in done if version)
 
 
+def namings(entries: Sequence[Entry]) -> Mapping[str, Entry]:
+    """Return the entry that gave each alias other than the champion's to the version it names now."""
+    named = {e.event.details["alias"]: e for e in entries if e.event.kind == "alias" and e.event.details}
+    return {alias: entry for alias, entry in named.items() if not entry.event.details.get(WITHDRAWN)}
+
+
 def named_by_alias(entries: Sequence[Entry]) -> frozenset[str]:
-    """Return the versions that aliases other than the champion's were pointed to last."""
-    aliases = {
-        e.event.details["alias"]: e.event.model_version for e in entries if e.event.kind == "alias" and e.event.details
-    }
-    return frozenset(aliases.values())
+    """Return the versions that aliases other than the champion's name."""
+    return frozenset(entry.event.model_version for entry in namings(entries).values())
 
 
 def interrupted(entries: Sequence[Entry]) -> Entry | None:

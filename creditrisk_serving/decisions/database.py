@@ -48,7 +48,7 @@ from creditrisk_serving.decisions.schemas import Answered, BatchRecord, NoticeRe
 from creditrisk_serving.observability import LOG
 
 METADATA = sealing.METADATA  # one database holds all tables
-SCHEMA = Schema("decision_log", "decision_log_0004")
+SCHEMA = Schema("decision_log", "decision_log_0005")
 
 
 def _chained() -> tuple[Column[Any], ...]:
@@ -81,6 +81,7 @@ DECISIONS = Table(
     Column("rule", String(64), nullable=True),
     Column("latency_ms", Float(53), nullable=True),
     Column("reasons", Text, nullable=True),  # JSON
+    Column("shadow", Text, nullable=True),  # JSON
     *_chained(),
     Index("decisions_by_applicant", "applicant_id", "decided_at"),
     Index("decisions_by_request", "request_id"),

@@ -33,6 +33,7 @@ from creditrisk_serving.scoring.lookup import (
 from creditrisk_serving.scoring.ranges import TrainingRange
 from creditrisk_serving.scoring.reading import Reader
 from creditrisk_serving.scoring.rules import Rules, compile_rules
+from creditrisk_serving.scoring.shadow import Shadow, Shadows
 from creditrisk_serving.scoring.slots import Slots
 from creditrisk_serving.settings import ServingSettings
 
@@ -51,6 +52,7 @@ class Champion:
     ranges: TrainingRange
     layout: tuple[str, bytes]  # of its inputs in the decision log: id and JSON
     source: FeatureSource
+    shadow: Shadow | None = None  # scores beside it
 
     @property
     def published(self) -> PublishedFeatures | None:
@@ -98,6 +100,7 @@ class Follower:
         hours = {name: timedelta(hours=value) for name, value in settings.family_max_age_hours.items()}
         self._ages = MaxAge(timedelta(hours=settings.max_age_hours), hours)
         self._refreshing = threading.Lock()
+        self._shadows = Shadows(settings.platform.bundles, self._mirror, self._proven, metrics)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bundle-follower", daemon=True)
         self._refused: tuple[Path, int] | None = None  # the bundle last refused, and when: not loaded every second
@@ -107,7 +110,7 @@ class Follower:
         self.standing = Standing()
 
     def start(self) -> None:
-        """Load what is published, then keep following it."""
+        """Load what is published, then keep following it; nobody waits for a shadow."""
         self._look()
         self._thread.start()
 
@@ -136,6 +139,14 @@ class Follower:
             self.standing = Standing(champion, bundle_problem, store_problem)
             return self.standing
 
+    def accompany(self) -> None:
+        """Look once at what is published as the champion's shadow."""
+        with self._refreshing:
+            if (champion := self.standing.champion) is not None:
+                shadow = self._shadows.beside(champion.bundle, champion.published, champion.shadow)
+                if shadow is not champion.shadow:
+                    self.standing = replace(self.standing, champion=replace(champion, shadow=shadow))
+
     @staticmethod
     def _must_wait(old: Champion | None, new: Champion | None) -> bool:
         """Tell whether a new bundle would leave the service without lookups that the old one can answer."""
@@ -144,8 +155,10 @@ class Follower:
         return old.published is not None and new.published is None
 
     def _run(self) -> None:
+        self.accompany()
         while not self._stopped.wait(self._settings.poll_seconds):
             self._look()
+            self.accompany()
 
     def _look(self) -> None:
         try:
@@ -188,6 +201,10 @@ class Follower:
                 LOG.error("fetch_failed", extra={"fields": {"problem": str(error)}})
             return str(error)
         return None
+
+    def _proven(self, path: Path) -> Bundle:
+        """Verify a bundle by all a champion is verified by, without keeping what is compiled from it."""
+        return self._load(path).bundle
 
     def _load(self, path: Path) -> Champion:
         key = self._settings.bundle_public_key
@@ -261,8 +278,11 @@ class Follower:
 
 
 def _pinned(champion: Champion, published: PublishedFeatures | None) -> Champion:
-    """Return the champion with a snapshot."""
-    return replace(champion, source=replace(champion.source, published=published))
+    """Return the champion with a snapshot; its shadow reads one snapshot alone."""
+    before = champion.published
+    same = (before and before.rows) is (published and published.rows)
+    source = replace(champion.source, published=published)
+    return replace(champion, source=source, shadow=champion.shadow if same else None)
 
 
 def policy_version(bundle: Bundle) -> str:
