@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
 
 from creditrisk_assets.defs.promotion import approve as keep_approval
 from creditrisk_assets.defs.promotion import (
@@ -30,12 +31,13 @@ from creditrisk_assets.lake import Lake
 from creditrisk_assets.modelling.bundle import BundleError
 from creditrisk_assets.modelling.policy import load_policy
 from creditrisk_assets.registry import approvals, versions
-from creditrisk_assets.registry.ledger import WITHDRAWN, Entry, champion_at
+from creditrisk_assets.registry.ledger import WITHDRAWN, Entry, LedgerError, champion_at
+from creditrisk_assets.schema_version import SchemaError
 from creditrisk_assets.settings import Settings
 from creditrisk_assets.terminal import WIDE
 
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
-SHOWN = 50
+SHOWN, FINDINGS_SHOWN = 50, 3
 
 
 def ledger(settings: Settings, at: datetime | None, *, verify: bool) -> dict[str, Any]:
@@ -57,6 +59,20 @@ def ledger(settings: Settings, at: datetime | None, *, verify: bool) -> dict[str
         "entries": told,
         "verification": None if verification is None else vars(verification),
     }
+
+
+def check_ledger(settings: Settings) -> tuple[bool, str]:
+    """Say whether the ledger is as it was written, by its chain and the last signatures: a second for ten thousand entries."""
+    try:
+        with read_ledger(settings) as opened:
+            found = opened.verify(quick=True)
+    except BundleError:
+        return True, "nothing was written yet"
+    except (LedgerError, SchemaError, SQLAlchemyError) as error:
+        told = str(error) if isinstance(error, LedgerError | SchemaError) else "its database cannot be read"
+        return False, told
+    words = f"chain of {found.entries} entries, signatures of the last entry and checkpoint"
+    return not found.findings, "; ".join((words, *found.findings[:FINDINGS_SHOWN]))
 
 
 def print_ledger(found: Mapping[str, Any]) -> None:

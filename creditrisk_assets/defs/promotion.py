@@ -30,7 +30,7 @@ from creditrisk_assets.monitoring.alerts.channels import load_policy as load_ale
 from creditrisk_assets.monitoring.alerts.channels import open_channels
 from creditrisk_assets.monitoring.alerts.delivery import deliver
 from creditrisk_assets.monitoring.alerts.store import AlertStore, AlertStoreError
-from creditrisk_assets.monitoring.conditions import Condition, Observation, fingerprint
+from creditrisk_assets.monitoring.conditions import Condition, Observation, Severity, fingerprint
 from creditrisk_assets.registry import changing, versions
 from creditrisk_assets.registry.approvals import (
     approval_event,
@@ -94,17 +94,24 @@ def open_registry(settings: Settings) -> Iterator[Registry]:
         )
 
 
-def tell(settings: Settings, problem: str | None) -> None:
-    """Open an alert that a promotion was taken back, or resolve it; the alert store being down keeps nobody from promoting."""
+def tell(
+    settings: Settings,
+    problem: str | None,
+    *,
+    detail: str = "",
+    severity: Severity = "critical",
+    remedy: str = "see `creditrisk ledger`, mend what it names, promote again",
+) -> None:
+    """Open an alert that a promotion was taken back or a shadow stopped, or resolve it; the alert store being down stops nobody."""
     policy, _ = load_alert_policy(settings)
     now, subject = datetime.now(UTC), settings.registered_model
     if problem is None:
-        seen = Observation(now, healthy={fingerprint("promotion", subject): "a promotion or rollback was completed"})
+        seen = Observation(now, healthy={fingerprint("promotion", subject, detail): "a later one was well"})
     else:
         condition = Condition(
-            "promotion", subject, "critical", problem,
+            "promotion", subject, severity, problem,
             since=now - timedelta(seconds=policy.settle_seconds),  # it is final: there is nothing to settle
-            remedy="see `creditrisk ledger`, mend what it names, promote again", owner=OWNERS["governance"],
+            remedy=remedy, detail=detail, owner=OWNERS["governance"],
         )  # fmt: skip
         seen = Observation(now, conditions=(condition,))
     try:
@@ -238,7 +245,9 @@ def name_version(settings: Settings, word: str, alias: str, *, identity: str, re
         return changing.name_version(registry, version, alias, identity=identity, reason=reason)
 
 
-def withdraw_name(settings: Settings, alias: str, *, identity: str, reason: str, expected: str | None = None) -> Entry:
+def withdraw_name(
+    settings: Settings, alias: str, *, identity: str, reason: str, expected: str | None = None, evidence: str = ""
+) -> Entry:
     """Take `challenger` or `shadow` back from the version it names.
 
     Raises
@@ -247,7 +256,9 @@ def withdraw_name(settings: Settings, alias: str, *, identity: str, reason: str,
         It could not be.
     """
     with open_registry(settings) as registry:
-        return changing.withdraw_name(registry, alias, identity=identity, reason=reason, expected=expected)
+        return changing.withdraw_name(
+            registry, alias, identity=identity, reason=reason, expected=expected, evidence=evidence
+        )
 
 
 def approve(settings: Settings, token: str) -> Entry:

@@ -214,7 +214,9 @@ def name_version(registry: Registry, version: RegisteredVersion, alias: str, *, 
         return registry.ledger.append(Event("alias", version.model_version, identity, reason, details={"alias": alias}))
 
 
-def withdraw_name(registry: Registry, alias: str, *, identity: str, reason: str, expected: str | None = None) -> Entry:
+def withdraw_name(
+    registry: Registry, alias: str, *, identity: str, reason: str, expected: str | None = None, evidence: str = ""
+) -> Entry:
     """Take an alias that decides on nobody away, on record; of a shadow, the services stop scoring by it.
 
     Parameters
@@ -227,6 +229,8 @@ def withdraw_name(registry: Registry, alias: str, *, identity: str, reason: str,
         For the ledger.
     expected
         The version it must name; None: any.
+    evidence
+        Hash of what says that it is no good; empty: somebody says so.
 
     Raises
     ------
@@ -245,7 +249,9 @@ def withdraw_name(registry: Registry, alias: str, *, identity: str, reason: str,
             point_to(registry.bundles, None, registry.elsewhere, SHADOW_POINTER)
         versions.remove_alias(registry.name, alias)
         details = {"alias": alias, WITHDRAWN: True}
-        return registry.ledger.append(Event("alias", named.event.model_version, identity, reason, details=details))
+        return registry.ledger.append(
+            Event("alias", named.event.model_version, identity, reason, evidence, details=details)
+        )
 
 
 def _change(registry: Registry, version: RegisteredVersion, event: Event, before: str | None) -> Entry:

@@ -191,20 +191,28 @@ class Ledger:
         """
         return tuple(_entry(*row[:3]) for row in self._rows())
 
-    def verify(self) -> Verification:
-        """Compare every entry with its place, its signature, and the checkpoints; findings name entries."""
+    def verify(self, *, quick: bool = False) -> Verification:
+        """Compare every entry with its place, its signature, and the checkpoints; findings name entries.
+
+        Parameters
+        ----------
+        quick
+            Whether of the signatures only the last entry's and the last checkpoint's are verified. Each entry's hash is in the next
+            one's, so these two speak for every entry; what is not seen is that an earlier checkpoint was changed.
+        """
         findings: list[str] = []
         hashes: dict[int, str] = {}
         before = GENESIS
-        for expected, (sequence, content, digest, signature) in enumerate(self._rows(), start=1):
+        rows = self._rows()
+        for expected, (sequence, content, digest, signature) in enumerate(rows, start=1):
             if sequence != expected and sequence - 1 not in hashes:
                 findings.append(f"the entries before {sequence} are not all there")
             if digest != link(before, sequence, content):
                 findings.append(f"entry {sequence} was changed, or the one before it")
-            elif not self._signed(ENTRY_DOMAIN, digest.encode(), signature):
+            elif not (quick and expected < len(rows)) and not self._signed(ENTRY_DOMAIN, digest.encode(), signature):
                 findings.append(f"entry {sequence} is not signed by the platform's key")
             hashes[sequence] = before = digest
-        checkpoints, wrong = self._read_checkpoints()
+        checkpoints, wrong = self._read_checkpoints(last_alone=quick)
         findings += wrong
         for records, head in sorted(checkpoints.items()):
             if records not in hashes:
@@ -306,7 +314,7 @@ class Ledger:
                 " is checkpointed again"
             ) from error
 
-    def _read_checkpoints(self) -> tuple[Mapping[int, str], list[str]]:
+    def _read_checkpoints(self, *, last_alone: bool) -> tuple[Mapping[int, str], list[str]]:
         """Return the places that were signed -> hash, and what is wrong with the file."""
         try:
             lines = self._checkpoints.read_bytes().splitlines()
@@ -315,7 +323,7 @@ class Ledger:
         except OSError as error:
             return {}, [f"the checkpoints {self._checkpoints} cannot be read ({error.strerror})"]
         known, wrong = {}, []
-        for number, line in enumerate(lines, start=1):
+        for number, line in list(enumerate(lines, start=1))[-1 if last_alone else 0 :]:
             signature, _, content = line.partition(b" ")
             if self._signed(CHECKPOINT_DOMAIN, content, signature):
                 signed = json.loads(content)
