@@ -238,11 +238,9 @@ def checkpoint_decision_log() -> None:
 
 def trusted_key(settings: ServingSettings) -> bytes:
     """Read the public key that bundles and checkpoints must be signed with."""
-    from creditrisk_assets.modelling.bundle import parse_public_key, read_public_key  # noqa: PLC0415
+    from creditrisk_serving import trust  # noqa: PLC0415
 
-    if settings.bundle_public_key is None:
-        return read_public_key(settings.platform.keys)
-    return parse_public_key(settings.bundle_public_key.read_text("ascii"))
+    return trust.trusted_key(settings)
 
 
 def score_applicant(settings: Settings, applicant_id: int) -> dict[str, Any]:

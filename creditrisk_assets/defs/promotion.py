@@ -33,6 +33,7 @@ from creditrisk_assets.monitoring.alerts.store import AlertStore, AlertStoreErro
 from creditrisk_assets.monitoring.conditions import Condition, Observation, Severity, fingerprint
 from creditrisk_assets.registry import changing, versions
 from creditrisk_assets.registry.approvals import (
+    ApprovalError,
     approval_event,
     approvers,
     missing_approvals,
@@ -51,7 +52,7 @@ from creditrisk_assets.registry.evidence import (
 )
 from creditrisk_assets.registry.ledger import BusyError, Entry, Event, Ledger, champion_at, ever_in_use
 from creditrisk_assets.registry.replicas import unconfirmed
-from creditrisk_assets.registry.versions import RegisteredVersion
+from creditrisk_assets.registry.versions import RegisteredVersion, RegistryError
 from creditrisk_assets.resources.mlflow import connect
 from creditrisk_assets.resources.platform import Platform
 from creditrisk_assets.settings import Settings
@@ -203,6 +204,7 @@ def promote(settings: Settings, word: str, *, identity: str, reason: str, overri
     """
     if strangers := sorted(set(override) - set(OVERRIDABLE)):
         raise RefusedError(f"{', '.join(strangers)} cannot be overridden; {', '.join(OVERRIDABLE)} can")
+    take_approvals(settings)
     with open_registry(settings) as registry:
         version = versions.named(settings.registered_model, word)
         evidence = collect_evidence(settings, Lake(settings.lake), version)
@@ -282,6 +284,20 @@ def approve(settings: Settings, token: str) -> Entry:
         if any(entry.event.details.get("token") == token for entry in entries):
             raise RefusedError("this approval is in the ledger already")
         return registry.ledger.append(approval_event(token, approval))
+
+
+def take_approvals(settings: Settings) -> list[Entry]:
+    """Keep in the ledger what was sent to a service, each verified again with its evidence; what counts for nothing stays out."""
+    with open_ledger(settings) as ledger:
+        kept = {entry.event.details.get("token") for entry in ledger.entries()}
+        waiting = [token for token in ledger.left() if token not in kept]
+    taken = []
+    for token in waiting:
+        try:
+            taken.append(approve(settings, token))
+        except (ApprovalError, RefusedError, RegistryError, BundleError) as error:
+            LOG.warning(f"an approval that was sent is not taken: {error}")
+    return taken
 
 
 def settle(settings: Settings, lake: Lake) -> None:

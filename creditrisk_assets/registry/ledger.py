@@ -42,7 +42,7 @@ ATTEMPTS = 20  # at the next place of the chain, while others append too
 ADVISORY_LOCK = 7041777  # PostgreSQL's, of whoever changes what is in use
 WAIT_SECONDS = 30
 METADATA = MetaData()
-SCHEMA = Schema("ledger", "ledger_0001")
+SCHEMA = Schema("ledger", "ledger_0002")
 _LEDGER = Table(
     "ledger",
     METADATA,
@@ -50,6 +50,14 @@ _LEDGER = Table(
     Column("content", Text, nullable=False),  # canonical JSON of the event
     Column("hash", String(64), nullable=False),
     Column("signature", String(88), nullable=False),
+)
+_INBOX = Table(  # approvals sent to a service: nothing in it counts before it is in the ledger
+    "approval_inbox",
+    METADATA,
+    Column("token_sha256", String(64), primary_key=True),
+    Column("token", Text, nullable=False),
+    Column("caller", String(64), nullable=False),
+    Column("taken_at", String(32), nullable=False),  # UTC, ISO 8601
 )
 
 
@@ -177,6 +185,37 @@ class Ledger:
             return Entry(place, event, digest)
         raise LedgerError("the ledger is written to by too many at once; try again")
 
+    def whole(self) -> bool:
+        """Tell whether every entry follows the one before and the last is signed; the checkpoints need not be here."""
+        before, signature = GENESIS, ""
+        for place, (sequence, content, digest, signature) in enumerate(self._rows(), start=1):  # noqa: B007 - the last one's
+            if sequence != place or digest != link(before, sequence, content):
+                return False
+            before = digest
+        return before == GENESIS or self._signed(ENTRY_DOMAIN, before.encode(), signature)
+
+    def leave(self, token: str, caller: str) -> bool:
+        """Leave an approval for the registry, which judges it; tell whether it was not there before."""
+        row = {
+            "token_sha256": hashlib.sha256(token.encode()).hexdigest(),
+            "token": token,
+            "caller": caller,
+            "taken_at": datetime.now(UTC).isoformat(timespec="microseconds"),
+        }
+        try:
+            with self._open(make=True).begin() as connection:
+                connection.execute(insert(_INBOX), [row])
+        except IntegrityError:
+            return False
+        return True
+
+    def left(self) -> list[str]:
+        """Return the approvals that were left, oldest first, whether or not they are in the ledger by now."""
+        if self._file is not None and not self._file.exists():
+            return []
+        with self._open(make=True).connect() as connection:
+            return list(connection.scalars(select(_INBOX.c.token).order_by(_INBOX.c.taken_at)))
+
     def adopt(self) -> None:
         """Make the table where it is not there, and note the schema of one of a release without versions."""
         self._open(make=True)
@@ -261,7 +300,8 @@ class Ledger:
             self._engine = engine
         if make:
             with self._engine.begin() as connection:
-                connection.execute(CreateTable(_LEDGER, if_not_exists=True))
+                for table in METADATA.sorted_tables:
+                    connection.execute(CreateTable(table, if_not_exists=True))
                 SCHEMA.note(connection)
         return self._engine
 

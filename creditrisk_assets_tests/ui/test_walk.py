@@ -1,5 +1,6 @@
 """The walk of a version through production, from the Dagster UI, as people do it, with the service running beside it."""
 
+import json
 import sqlite3
 import time
 from pathlib import Path
@@ -48,8 +49,8 @@ class Walk:
 def wait_for(port: int, version: str) -> None:
     """Wait until the running service reports a version."""
     deadline = time.monotonic() + FOLLOWED_SECONDS
-    while ask(port, "/ready")["model_version"] != version:
-        assert time.monotonic() < deadline, ask(port, "/ready")
+    while json.loads(said := ask(port, "GET", "/ready")[1])["model_version"] != version:
+        assert time.monotonic() < deadline, said
         time.sleep(0.5)
 
 

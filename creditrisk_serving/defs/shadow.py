@@ -63,7 +63,7 @@ def _make(work: Work) -> Made:
         (work.draft.path / PLOT).write_bytes(sequential.draw(verdict))
     rows = pd.DataFrame(sequential.rows_of(verdict), columns=[column.name for column in SHADOW_PATH.columns])
     if rows.empty:
-        rows = rows.astype({"figure": str, "pairs": int} | dict.fromkeys(rows.columns[2:], float))
+        rows = rows.astype({"figure": "string", "pairs": "int64"} | dict.fromkeys(rows.columns[2:], "float64"))
     rows.to_parquet(work.draft.data, index=False, compression="zstd")
     with work.connection() as con:
         contract = contract_outcomes(check(con, parquet(work.draft.data), SHADOW_PATH))

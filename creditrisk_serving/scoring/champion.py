@@ -18,7 +18,7 @@ import duckdb
 from creditrisk_assets.features.request import RequestFeatures
 from creditrisk_assets.lake import LakeError
 from creditrisk_assets.mirror import BUNDLES, mirror_of
-from creditrisk_assets.modelling.bundle import MANIFEST, Bundle, BundleError, follow, parse_public_key, read_public_key
+from creditrisk_assets.modelling.bundle import MANIFEST, Bundle, BundleError, follow
 from creditrisk_serving.decisions.inputs import layout_of
 from creditrisk_serving.observability import LOG, Metrics, place_of
 from creditrisk_serving.online.store import OnlineStore, OnlineStoreError, Rows
@@ -36,6 +36,7 @@ from creditrisk_serving.scoring.rules import Rules, compile_rules
 from creditrisk_serving.scoring.shadow import Shadow, Shadows
 from creditrisk_serving.scoring.slots import Slots
 from creditrisk_serving.settings import ServingSettings
+from creditrisk_serving.trust import trusted_key
 
 RETRY_SECONDS = 15.0  # what stood in a bundle's way may lie outside it: a public key not copied yet, a full disk
 
@@ -207,16 +208,7 @@ class Follower:
         return self._load(path).bundle
 
     def _load(self, path: Path) -> Champion:
-        key = self._settings.bundle_public_key
-        try:
-            public = (
-                read_public_key(self._settings.platform.keys)
-                if key is None
-                else parse_public_key(key.read_text("ascii"))
-            )
-        except (OSError, ValueError) as error:
-            raise BundleError(f"the public key {key} cannot be read; copy it from the machine that trains") from error
-        bundle = Bundle.load(path, public)
+        bundle = Bundle.load(path, trusted_key(self._settings))
         engine = RequestFeatures(bundle.plan)
         _prove(bundle, engine)
         return Champion(
