@@ -71,9 +71,9 @@ def test_an_approval_of_other_evidence_waits_and_counts_for_nothing(office: Desk
     token = token_of(office, office.add_approver("Grace"))
     with started(office) as client:
         assert client.post("/approvals", {"token": token}).status == 202
-    office.give_evidence(problems=("too slow",))
+    office.give_governance_file(missing=("a test of stability",))
     with pytest.raises(RefusedError, match="1 of 1 approvals missing"):
-        office.promote(override=("comparison",))
+        office.promote()
     assert not [e for e in office.entries if e.event.kind == "approval"]
 
 

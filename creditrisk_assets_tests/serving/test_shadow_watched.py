@@ -12,7 +12,6 @@ from creditrisk_assets.lake import Lake
 from creditrisk_assets.modelling.bundle import follow
 from creditrisk_assets.registry import versions
 from creditrisk_assets.resources.mlflow import connect
-from creditrisk_assets.resources.platform import Platform
 from creditrisk_assets_tests.serving.records import record
 from creditrisk_assets_tests.serving.test_journal import started
 from creditrisk_assets_tests.serving.test_promotion import NAME, Desk, desk, prepared
@@ -57,9 +56,8 @@ def judged(desk: Desk) -> dict[str, object]:
     return dict(Lake(desk.settings.lake).require(KEY).manifest.metadata["facts"])
 
 
-def asked(desk: Desk) -> object:
-    context = dg.build_schedule_context(resources={"platform": Platform(home=str(desk.settings.root))})
-    return hourly_watch_shadow(context)
+def asked() -> object:
+    return hourly_watch_shadow(dg.build_schedule_context())
 
 
 def test_a_bad_shadow_is_stopped_on_record_and_told_and_the_next_is_judged_from_its_own_beginning(
@@ -69,7 +67,7 @@ def test_a_bad_shadow_is_stopped_on_record_and_told_and_the_next_is_judged_from_
     decided(watched, 400, shift=-0.4, ago=2)  # before it was named
     decided(watched, 400, shift=-0.4, shadow="0123456789abcdef")  # another one's
     assert judged(watched)["verdict"] == "continue"
-    assert isinstance(asked(watched), dg.RunRequest)
+    assert isinstance(asked(), dg.RunRequest)
     decided(watched, 500, shift=0.3)
     facts = judged(watched)
     assert (facts["verdict"], facts["shadow"], facts["champion"]) == ("stop", watched.challenger, watched.champion)
@@ -86,7 +84,7 @@ def test_a_bad_shadow_is_stopped_on_record_and_told_and_the_next_is_judged_from_
     table = pd.read_parquet(Lake(settings.lake).require(KEY).data)
     assert table.groupby("figure")["pairs"].max().to_dict() == {"approval_rate": 500, "mean_pd": 500}
     assert judged(watched)["verdict"] == "no shadow"
-    assert isinstance(asked(watched), dg.SkipReason)
+    assert isinstance(asked(), dg.SkipReason)
     promoting.give_alias(settings, "2", "shadow", identity="Ada", reason="once more", override=())
     assert judged(watched)["verdict"] == "continue"
     assert watched.alerts() == []

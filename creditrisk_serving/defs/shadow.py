@@ -28,7 +28,6 @@ from creditrisk_assets.registry.changing import PLATFORM, RefusedError
 from creditrisk_assets.registry.ledger import champion_at, namings
 from creditrisk_assets.registry.sequential import Pairs, Verdict, judge
 from creditrisk_assets.registry.versions import SHADOW
-from creditrisk_assets.resources.platform import Platform
 from creditrisk_assets.settings import Settings
 from creditrisk_serving.decisions.database import Pair, reading
 from creditrisk_serving.settings import ServingSettings
@@ -206,12 +205,10 @@ watch_shadow = dg.define_asset_job(
     job=watch_shadow,
     cron_schedule="30 * * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    required_resource_keys={"platform"},
     description="Every hour while a version is shadow, so that a bad one is stopped the hour it is found out.",
 )
-def hourly_watch_shadow(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+def hourly_watch_shadow(_context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Run `watch_shadow` where there is a shadow."""
-    platform: Platform = context.resources.platform
-    if not (platform.settings.bundles / SHADOW_POINTER).exists():
+    if not (Settings().bundles / SHADOW_POINTER).exists():
         return dg.SkipReason("no version is shadow")
     return dg.RunRequest(run_key=f"{datetime.now(UTC):%Y-%m-%dT%H}")
