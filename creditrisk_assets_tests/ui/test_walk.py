@@ -14,7 +14,7 @@ from creditrisk_assets.modelling.policy import DEFAULT_PATH
 from creditrisk_assets.settings import Settings
 from creditrisk_assets_tests.serving.test_light import ask, serving
 from creditrisk_assets_tests.ui.conftest import CHROMIUM, Ui, started
-from creditrisk_assets_tests.ui.test_ui import LAUNCH, _outcome
+from creditrisk_assets_tests.ui.test_ui import LAUNCH, outcome_of
 
 pytestmark = [pytest.mark.drill, pytest.mark.browser]
 POLICY = (
@@ -22,7 +22,7 @@ POLICY = (
     .replace("approval: auto", "approval: two")
     .replace("minimum_test_defaults: 50", "minimum_test_defaults: 10")  # of as few applicants as there are here
 )
-FOLLOWED_SECONDS = 60
+FOLLOWED_SECONDS, RUN_SECONDS = 60, 3600
 
 
 class Walk:
@@ -38,7 +38,7 @@ class Walk:
         answer = self.ui.query(LAUNCH, params={"selector": selector, "runConfigData": config, "mode": "default"})
         launched = answer["launchPipelineExecution"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
-        return _outcome(self.ui, launched["run"]["runId"])
+        return outcome_of(self.ui, launched["run"]["runId"], RUN_SECONDS)
 
     def see(self, page: str, name: str, *words: str) -> None:
         """Require that a page shows words; its picture is kept."""
@@ -70,7 +70,7 @@ def test_train_compare_approve_twice_promote_and_roll_back(
         with serving(home) as (_, port, _):
             wait_for(port, first)
             policy.write_text(POLICY.replace("version: 1\n", "version: 2\n", 1))
-            assert walk.launch("refresh_portfolio") == "SUCCESS", ui.log.read_text()[-4000:]
+            assert walk.launch("retrain_model") == "SUCCESS", ui.log.read_text()[-4000:]
             standing = promoting.standing(settings)
             second = standing["candidate"]
             assert (standing["champion"], standing["approved_by"], standing["needed"]) == (first, [], 2)
