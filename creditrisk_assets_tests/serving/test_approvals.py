@@ -20,6 +20,7 @@ from creditrisk_assets.registry.changing import RefusedError
 from creditrisk_assets.registry.ledger import Event
 from creditrisk_assets_tests.serving.client import Client
 from creditrisk_assets_tests.serving.test_promotion import Desk, desk, prepared
+from creditrisk_serving.approvals.examples import TAKEN
 
 __all__ = ["desk", "prepared"]
 
@@ -58,6 +59,7 @@ def test_a_token_is_taken_once_and_counts_when_the_version_is_promoted(
     told = first.json()
     assert (told["model_version"], told["identity"], told["decision"]) == (office.challenger, "Grace", "approve")
     assert (told["taken"], again.json()["taken"]) == (True, False)
+    assert set(told) == set(TAKEN), "the example of the OpenAPI document is of this shape"
     audited = [entry.fields for entry in caplog.records if entry.getMessage() == "audit"]
     assert [(one["route"], one["status"], one["scope"]) for one in audited] == [("/approvals", 202, "admin")] * 2
     assert not [e for e in office.entries if e.event.kind == "approval"], "the service writes nothing to the ledger"

@@ -56,6 +56,16 @@ def judged(desk: Desk) -> dict[str, object]:
     return dict(Lake(desk.settings.lake).require(KEY).manifest.metadata["facts"])
 
 
+def observed(desk: Desk, count: int) -> None:
+    """Publish outcomes of the first applicants decided, and one that came too early to tell."""
+    lake = Lake(desk.settings.lake)
+    rows = pd.DataFrame({"SK_ID_CURR": range(100_000, 100_001 + count), "OUTCOME": 0, "OBSERVED_MONTH": "2026-05"})
+    rows["MATURITY"] = ["matured"] * count + ["early"]
+    with lake.draft("raw/outcomes/2026-05") as draft:
+        rows.to_parquet(draft.data)
+        lake.publish(draft, code_version="test", inputs={}, metadata={"facts": {}, "checks": []})
+
+
 def asked() -> object:
     return hourly_watch_shadow(dg.build_schedule_context())
 
@@ -69,6 +79,7 @@ def test_a_bad_shadow_is_stopped_on_record_and_told_and_the_next_is_judged_from_
     assert judged(watched)["verdict"] == "continue"
     assert isinstance(asked(), dg.RunRequest)
     decided(watched, 500, shift=0.3)
+    observed(watched, 100)
     facts = judged(watched)
     assert (facts["verdict"], facts["shadow"], facts["champion"]) == ("stop", watched.challenger, watched.champion)
     assert follow(settings.bundles, "SHADOW") is None
@@ -82,7 +93,11 @@ def test_a_bad_shadow_is_stopped_on_record_and_told_and_the_next_is_judged_from_
     assert alert.startswith(f"{watched.challenger} is no longer shadow: beyond what is tolerated: approval rate -")
     watched.require(watched.champion)
     table = pd.read_parquet(Lake(settings.lake).require(KEY).data)
-    assert table.groupby("figure")["pairs"].max().to_dict() == {"approval_rate": 500, "mean_pd": 500}
+    assert table.groupby("figure")["pairs"].max().to_dict() == {
+        "approval_rate": 500,
+        "mean_pd": 500,
+        "brier_loss": 100,
+    }
     assert judged(watched)["verdict"] == "no shadow"
     assert isinstance(asked(), dg.SkipReason)
     promoting.give_alias(settings, "2", "shadow", identity="Ada", reason="once more", override=())
