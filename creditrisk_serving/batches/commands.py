@@ -52,7 +52,7 @@ def score(
     """Score raw applications by the champion, as POST /predict does; a killed run goes on where it was."""
     from creditrisk_serving.batches.champion import load_champion  # noqa: PLC0415
     from creditrisk_serving.batches.job import Batch, score_batch  # noqa: PLC0415
-    from creditrisk_serving.cli import trusted_key  # noqa: PLC0415
+    from creditrisk_serving.trust import trusted_key  # noqa: PLC0415
     from creditrisk_serving.decisions.log import DecisionLog  # noqa: PLC0415
     from creditrisk_serving.errors import ServiceError  # noqa: PLC0415
     from creditrisk_serving.settings import ServingSettings  # noqa: PLC0415
@@ -100,7 +100,7 @@ def simulate(
     """Draw production months, score them by the champion, and write their feeds; then `creditrisk backfill MONTH`."""
     from creditrisk_assets.simulation.months import month_scenario, months_between  # noqa: PLC0415
     from creditrisk_serving.batches.months import Asked, simulate_month  # noqa: PLC0415
-    from creditrisk_serving.cli import trusted_key  # noqa: PLC0415
+    from creditrisk_serving.trust import trusted_key  # noqa: PLC0415
     from creditrisk_serving.decisions.log import DecisionLog  # noqa: PLC0415
     from creditrisk_serving.settings import ServingSettings  # noqa: PLC0415
 
@@ -132,7 +132,7 @@ def month_decisions(
 
     from creditrisk_assets.modelling.bundle import Bundle  # noqa: PLC0415
     from creditrisk_assets.simulation.months import months_between  # noqa: PLC0415
-    from creditrisk_serving.cli import trusted_key  # noqa: PLC0415
+    from creditrisk_serving.trust import trusted_key  # noqa: PLC0415
     from creditrisk_serving.decisions.database import reading  # noqa: PLC0415
     from creditrisk_serving.decisions.month import write_month  # noqa: PLC0415
     from creditrisk_serving.settings import ServingSettings  # noqa: PLC0415
@@ -176,7 +176,7 @@ def verify_scores(
     import msgspec  # noqa: PLC0415
 
     from creditrisk_serving.batches.record import verify_batch  # noqa: PLC0415
-    from creditrisk_serving.cli import trusted_signers  # noqa: PLC0415
+    from creditrisk_serving.trust import trusted_signers  # noqa: PLC0415
     from creditrisk_serving.decisions.checkpoints import read_checkpoints  # noqa: PLC0415
     from creditrisk_serving.decisions.database import reading  # noqa: PLC0415
     from creditrisk_serving.settings import ServingSettings  # noqa: PLC0415

@@ -295,6 +295,18 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     schemas: dict[str, str]
 
 
+class ApprovalTaken(msgspec.Struct, frozen=True, kw_only=True):
+    """An approval that was verified and waits for the registry."""
+
+    request_id: str
+    model_version: str
+    evidence: str
+    decision: str
+    identity: str
+    expires_at: str
+    taken: bool
+
+
 class Client:
     """The scoring service; safe to share between threads.
 
@@ -517,3 +529,15 @@ class Client:
             Refused (401, 403, 429, 503), or not answered.
         """
         return self._transport.call("GET", "/metrics", str, repeatable=True, accepted=(200,))
+
+    def approve(self, *, token: str) -> ApprovalTaken:
+        """Take an approver's signature over a model version and leave it for the registry, which verifies it again with its evidence.
+
+        Raises
+        ------
+        ClientError
+            Refused (400, 401, 403, 413, 422, 429, 503), or not answered.
+        """
+        return self._transport.call(
+            "POST", "/approvals", ApprovalTaken, body={"token": token}, repeatable=True, accepted=(202,)
+        )

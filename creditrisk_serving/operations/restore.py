@@ -10,7 +10,7 @@ from pathlib import Path
 
 from creditrisk_assets.lake import sha256_file
 from creditrisk_assets.registry.ledger import Ledger
-from creditrisk_serving.cli import trusted_signers
+from creditrisk_serving.trust import trusted_signers
 from creditrisk_serving.decisions.checkpoints import read_checkpoints
 from creditrisk_serving.decisions.database import reading
 from creditrisk_serving.decisions.log import DecisionLog
