@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -195,6 +195,8 @@ def read_approval(token: str, known: Mapping[str, str]) -> Approval:
         approval = Approval(**json.loads(content))
         public = base64.b64decode(known[approval.identity])
         Ed25519PublicKey.from_public_bytes(public).verify(signature, DOMAIN + content)
+        if approval.decision not in get_args(Verdict) or datetime.fromisoformat(approval.expires_at).tzinfo is None:
+            raise ValueError("its signer wrote something else than an approval")
     except KeyError:
         raise ApprovalError("the approval is by somebody who has no key here; see `creditrisk approver list`") from None
     except InvalidSignature:
@@ -244,11 +246,12 @@ def missing_approvals(
     at
         Now.
     """
-    problems, counted = [], set()
+    problems, counted, rejected = [], set(), False
     launchers = list(launched_by)
     for approval in approvals:
         who = approval.identity
         if approval.decision == "reject" and approval.evidence == evidence and not approval.expired(at):
+            rejected = True
             problems.append(f"{who} rejected it: {approval.reason}")
         elif approval.expired(at):
             problems.append(f"the approval of {who} expired on {approval.expires_at}")
@@ -258,7 +261,6 @@ def missing_approvals(
             problems.append(f"{who} launched the training, and nobody approves their own")
         else:
             counted.add(who)
-    rejected = any(problem.split(": ")[0].endswith("rejected it") for problem in problems)
     lacking = NEEDED[mode] - len(counted)
     if lacking > 0:
         return [f"{lacking} of {NEEDED[mode]} approvals missing (`creditrisk approve`)", *problems]

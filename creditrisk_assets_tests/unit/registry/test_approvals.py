@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from creditrisk_assets.registry.approvals import (
+    DOMAIN,
     ApprovalError,
     approval_event,
     approvers,
@@ -125,6 +126,24 @@ def test_a_token_that_was_changed_or_is_by_a_stranger_is_refused(office: Office)
     stranger = Ed25519PrivateKey.generate()
     with pytest.raises(ApprovalError, match="nobody is known by this key"):
         sign_approval(stranger, office.entries, model_version=VERSION, evidence="", reason="x", lasts=timedelta(1))
+
+
+@pytest.mark.parametrize("written", [{"decision": "abstain"}, {"expires_at": "2099-01-01"}, {"expires_at": "never"}])
+def test_what_its_own_signer_wrote_otherwise_is_no_approval(office: Office, written: dict[str, str]) -> None:
+    content = json.loads(base64.urlsafe_b64decode(office.token("Ada").split(".")[0])) | written
+    signed = json.dumps(content).encode()
+    token = ".".join(
+        base64.urlsafe_b64encode(part).decode() for part in (signed, office.keys["Ada"].sign(DOMAIN + signed))
+    )
+    with pytest.raises(ApprovalError, match="no approval"):
+        read_approval(token, approvers(office.entries))
+
+
+def test_a_rejection_counts_whatever_its_author_is_called(tmp_path: Path) -> None:
+    office = Office(tmp_path, "Ada", "Risk: Linus")
+    office.approve("Ada")
+    office.approve("Risk: Linus", decision="reject")
+    assert office.missing("one") == ["Risk: Linus rejected it: looked at it"]
 
 
 def test_a_typed_name_in_the_ledger_is_no_approval(office: Office) -> None:
