@@ -24,7 +24,7 @@ from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.part_scores import inputs_of, score_table
 from creditrisk_assets.modelling.plots import draw_drift
 from creditrisk_assets.modelling.policy import DriftLimits, load_policy
-from creditrisk_assets.modelling.signing import public_bytes, signing_key
+from creditrisk_assets.modelling.signing import trusted_keys
 from creditrisk_assets.monitoring.conditions import NO_VERDICT
 from creditrisk_assets.monitoring.drift import (
     attribution,
@@ -62,7 +62,7 @@ SHOWN_ROWS = 25
 def _make_drift(work: Work) -> Made:
     policy = load_policy(work.settings.policy)
     model = work.inputs[MODEL].path
-    bundle = Bundle.load(model / BUNDLE, public_bytes(signing_key(work.settings.keys, work.settings.signing_key)))
+    bundle = Bundle.load(model / BUNDLE, trusted_keys(work.settings.keys, work.settings.signing_key))
     with work.connection() as con:
         report = measure_month(
             con,

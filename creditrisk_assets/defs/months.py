@@ -35,7 +35,7 @@ from creditrisk_assets.lake import Lake, LakeError, Version, sha256_file, write_
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.calibration_tests import calibration_figures
 from creditrisk_assets.modelling.policy import load_policy
-from creditrisk_assets.modelling.signing import public_bytes, signing_key
+from creditrisk_assets.modelling.signing import trusted_keys
 from creditrisk_assets.monitoring import performance
 from creditrisk_assets.monitoring.drift.month import measure_month
 from creditrisk_assets.monitoring.performance import CalibrationError, measure_months, summary
@@ -169,7 +169,7 @@ def _make_month_drift(work: Work) -> Made:
     scored_by = str(applications.manifest.metadata["facts"]["model_version"])
     version = work.lake.version(MODEL, scored_by)
     model = version.path
-    bundle = Bundle.load(model / BUNDLE, public_bytes(signing_key(work.settings.keys, work.settings.signing_key)))
+    bundle = Bundle.load(model / BUNDLE, trusted_keys(work.settings.keys, work.settings.signing_key))
     with work.connection() as con:
         report = measure_month(
             con,
