@@ -9,9 +9,12 @@ from contextlib import asynccontextmanager
 from functools import cache
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from creditrisk_serving import errors
 from creditrisk_serving.access import KeyFile, Rate, Throttle
+from creditrisk_serving.approvals.endpoints import router as approvals
+from creditrisk_serving.approvals.schemas import ApprovalRequest, ApprovalTaken
 from creditrisk_serving.decisions.endpoints import router as decisions
 from creditrisk_serving.decisions.log import DecisionLog
 from creditrisk_serving.decisions.schemas import Review, ReviewRequest, StoredDecision
@@ -39,9 +42,12 @@ from creditrisk_serving.state import Keys, Pool, Service
 from creditrisk_serving.tracing import Traces
 
 VERSION = "1"
+# FastAPI's own would tell texts of exceptions, which quote an applicant's values, and asks for its providers at every request; `tracing`
+# makes the spans.
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 SHAPES = (
     Prediction, WhatIf, Validation, StoredDecision, Review, ReviewRequest, RecourseRequest, Recourse, Notice,
-    Liveness, Readiness, Metadata, Problem,
+    ApprovalRequest, ApprovalTaken, Liveness, Readiness, Metadata, Problem,
 )  # fmt: skip
 
 
@@ -88,12 +94,13 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
         generate_unique_id_function=operation_id,
         docs_url=None,  # the page would load scripts from elsewhere; /openapi.json is there
         redoc_url=None,
+        telemetry=NO_TELEMETRY,
         redirect_slashes=False,  # a redirect names the host and scheme of the request, which are not the proxy's
     )
     errors.install(app)
     app.add_middleware(Direct, routes={("POST", "/predict"): predict_directly})
     app.add_middleware(Observed, metrics=metrics, traces=traces, max_body_bytes=settings.max_body_bytes)
-    for router in (scoring, decisions, notices, recourse, health, sagemaker, desk):
+    for router in (scoring, decisions, notices, recourse, health, approvals, sagemaker, desk):
         app.include_router(router)
     documented = cache(lambda: document(app, SHAPES))
     app.openapi = documented  # type: ignore[method-assign] # FastAPI's way to a document of one's own

@@ -115,6 +115,7 @@ def replay_decision(
     from creditrisk_serving.decisions.log import DecisionLog  # noqa: PLC0415
     from creditrisk_serving.errors import DecisionNotStoredError  # noqa: PLC0415
     from creditrisk_serving.scoring.replay import pinned_bundle, replay  # noqa: PLC0415
+    from creditrisk_serving.trust import trusted_signers  # noqa: PLC0415
 
     settings = ServingSettings()
     log = DecisionLog(settings.decision_log_url, settings.journal_directory)
@@ -126,7 +127,7 @@ def replay_decision(
         log.close()
     if record is None:
         raise RuntimeError(f"no decision has the id {decision_id}")
-    bundle = pinned_bundle(settings.platform.bundles, record, trusted_key(settings))
+    bundle = pinned_bundle(settings.platform.bundles, record, trusted_signers(settings))
     found = replay(record, bundle, RequestFeatures(bundle.plan))
     if as_json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
@@ -197,6 +198,7 @@ def verify_decision_log(
     from creditrisk_serving.decisions.checkpoints import read_checkpoints  # noqa: PLC0415
     from creditrisk_serving.decisions.database import reading  # noqa: PLC0415
     from creditrisk_serving.decisions.verification import verify_log  # noqa: PLC0415
+    from creditrisk_serving.trust import trusted_signers  # noqa: PLC0415
 
     settings = ServingSettings()
     with reading(settings.decision_log_url) as database:
@@ -235,25 +237,6 @@ def checkpoint_decision_log() -> None:
         f"checkpoint {one.number} in {settings.checkpoints_file}: {one.records} records in {one.chains} chains",
         soft_wrap=True,
     )
-
-
-def trusted_key(settings: ServingSettings) -> bytes:
-    """Read the public keys that bundles must be signed with, today."""
-    from creditrisk_assets.modelling.bundle import parse_public_key, read_public_key  # noqa: PLC0415
-
-    if settings.bundle_public_key is None:
-        return read_public_key(settings.platform.keys)
-    return parse_public_key(settings.bundle_public_key.read_text("ascii"))
-
-
-def trusted_signers(settings: ServingSettings) -> bytes:
-    """Read the public keys that sign, and signed, checkpoints of log and ledger."""
-    from creditrisk_assets.modelling import trust  # noqa: PLC0415
-    from creditrisk_assets.modelling.bundle import read_signers  # noqa: PLC0415
-
-    if settings.bundle_public_key is None:
-        return read_signers(settings.platform.keys)
-    return trust.for_records(settings.bundle_public_key.read_text("ascii"))
 
 
 def score_applicant(settings: Settings, applicant_id: int) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,7 +51,7 @@ def family_artefact(family: Family) -> Artefact:
 
     def make(work: Work) -> Made:
         tables = {table: work.inputs[raw_key(table)].data for table in family.inputs}
-        with work.connection() as con, _session(work.settings) as session:
+        with work.connection() as con, spark.chosen_session(work.settings) as session:
             if session is None:
                 last, why = _last(work, family, code, also_from(work.settings))
                 rows, built = _build(con, family, last, tables, work.draft.data, why)
@@ -124,16 +123,6 @@ def _build(
         except incremental.IncrementalError as error:
             why = str(error)
     return engine.build_family(con, family, tables, out), f"whole: {why}"
-
-
-@contextmanager
-def _session(settings: Settings) -> Iterator[SparkSession | None]:
-    """Open a Spark session where the settings name that engine."""
-    if settings.engine != "spark":
-        yield None
-        return
-    with spark.session(settings.spark_master, memory=settings.memory_limit, directory=settings.spill) as session:
-        yield session
 
 
 def _computed_by(settings: Settings) -> Mapping[str, str]:

@@ -27,6 +27,9 @@ WHOLE = {
     "HUGEINT": 2**127,
 }  # whole numbers and their limits
 EXACT = 2**53  # whole numbers up to here are exact in a double; a row with a number beyond it is left to DuckDB
+SETTLED = (
+    2**50
+)  # whole numbers up to here, divided by a power of ten, are the doubles of decimals, and come back when multiplied by it
 USUAL = 2**24  # as is a row with an INTEGER beyond this, so that sums of many need no check for overflow
 DEEPEST = 12  # nested parentheses of one expression
 LONGEST = 400  # characters of one expression that may stand in several places
@@ -496,6 +499,8 @@ class _Writer:
         was = self._type(arguments[0])
         if was == "BOOLEAN":
             return self._cast_boolean(of, arguments[0])
+        if (rounded := self._cast_rounded(of, arguments[0])) is not None:
+            return rounded
         code = self._value(arguments[0])
         if was == of:
             return code
@@ -511,6 +516,27 @@ class _Writer:
         if code.low >= -EXACT and code.high <= EXACT:
             return code._replace(whole=True)
         return deeper._replace(text=f"exact({code.text})", whole=True, raises=True)
+
+    def _cast_rounded(self, of: str, place: int) -> _Code | None:
+        """Write what every raw number goes through in one call: `cast(round(x) as …)`, or `cast(round(x) / 1000 as decimal(…, 3))`."""
+        if of in WHOLE:
+            limit = WHOLE[of]
+        elif of.startswith("DECIMAL") and self._nodes[place][0] == "div":
+            width, scale = self._scale(of)
+            place, divisor = self._nodes[place][2]
+            if self._nodes[divisor][0] != "literal" or self._nodes[divisor][3] != 10**scale:
+                return None
+            limit = min(10**width, SETTLED)
+        else:
+            return None
+        kind, was, arguments, digits = self._nodes[place]
+        if kind != "round" or was != "DOUBLE" or digits != 0:
+            return None
+        code = self._value(arguments[0])
+        text, bound = f"nearest({code.text}, {limit})", float(limit)
+        return _Code(
+            text, code.guards, max(code.low - 1, -bound), min(code.high + 1, bound), raises=True, depth=code.depth + 1
+        )
 
     def _cast_double(self, code: _Code, of: str) -> _Code:
         if of in WHOLE:
@@ -859,6 +885,17 @@ def _away(value: float) -> float:
     return math.copysign(whole, value)
 
 
+def _nearest(value: float, limit: int) -> int:
+    """Round half away from zero to a whole number; NaN and infinity raise."""
+    whole = int(value)
+    rest = value - whole
+    if not -0.5 < rest < 0.5:
+        whole += 1 if value > 0 else -1
+    if -limit < whole < limit:
+        return whole
+    raise Odd
+
+
 def _round_double(value: float, factor: float) -> float:
     if not -EXACT < value < EXACT:
         raise Odd
@@ -927,7 +964,7 @@ def _greatest_total(*values: Any) -> Any:
 
 _NAMES: Mapping[str, Any] = {
     "odd": _odd, "as_double": _as_double, "as_whole": _as_whole, "unusual": _unusual, "within": _within, "exact": _exact,
-    "whole": _whole, "round_double": _round_double, "to_decimal": _to_decimal, "decimal_double": _decimal_double,
+    "whole": _whole, "nearest": _nearest, "round_double": _round_double, "to_decimal": _to_decimal, "decimal_double": _decimal_double,
     "shrink": _shrink, "remainder": _remainder, "floor_double": _floor, "ceil_double": _ceil,
     "least": _least, "greatest": _greatest, "least_total": _least_total, "greatest_total": _greatest_total,
     **{f"{kind}_total": _by_total_order(kind) for kind in COMPARE},

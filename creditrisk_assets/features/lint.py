@@ -14,8 +14,11 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from creditrisk_assets.contracts.features import GRIDS
+from creditrisk_assets.features.conversions import unrounded
 from creditrisk_assets.features.families import FAMILIES, Family
 from creditrisk_assets.features.lineage import LineageError, lineage
+from creditrisk_assets.features.plan import input_types
+from creditrisk_assets.features.program import ProgramError, render_program
 from creditrisk_assets.features.render import rendered
 from creditrisk_assets.features.statement import KEY
 
@@ -27,9 +30,6 @@ NAME = re.compile(
     r"__(?:(?:is|has)_\w+|\w+?_(?:amt|days|months|count|ratio|share|score|level|hours|category)(?:_\w+)?)$"
 )
 DIALECTS = ("duckdb", "spark")
-WHOLE = frozenset(
-    {exp.DataType.Type.INT, exp.DataType.Type.BIGINT, exp.DataType.Type.SMALLINT, exp.DataType.Type.TINYINT}
-)
 # Their result depends on the order of rows, on the engine, or is not exact.
 FORBIDDEN = (exp.Avg, exp.Stddev, exp.StddevPop, exp.StddevSamp, exp.Variance, exp.VariancePop, exp.First, exp.Last,
              exp.AnyValue, exp.ArgMax, exp.ArgMin, exp.ApproxDistinct, exp.Rand)  # fmt: skip
@@ -58,6 +58,8 @@ def _problems(family: Family) -> Iterator[str]:
         lineage(family)
     except LineageError as error:
         yield f"its lineage cannot be told: {error}"
+        return
+    yield from _conversions(family, statement)
 
 
 def _header(family: Family) -> Iterator[str]:
@@ -119,11 +121,6 @@ def _engines_differ(statement: exp.Select) -> Iterator[str]:
             yield (
                 f"`{rounding.sql('duckdb')[:80]}` breaks ties differently in the engines; scale first: round(1000000 * x) / 1000000"
             )
-    for cast in statement.find_all(exp.Cast):
-        if cast.to.this in WHOLE and (part := _unrounded(cast.this, (exp.Div, exp.Mul))) is not None:
-            yield f"`{part.sql('duckdb')[:80]}` is rounded by one engine's cast and cut by the other's; write cast(round(…) as …)"
-        elif cast.to.this == exp.DataType.Type.DECIMAL and (part := _unrounded(cast.this, (exp.Div,))) is not None:
-            yield f"`{part.sql('duckdb')[:80]}` breaks ties differently in the engines' casts; write cast(round(…) / … as decimal)"
     for call in statement.find_all(exp.Log, exp.Concat):
         if isinstance(call, exp.Concat) or call.args.get("expression") is None:
             yield f"`{call.sql('duckdb')[:60]}` means another thing in each engine; use ln(x), or || for texts that are known"
@@ -132,16 +129,23 @@ def _engines_differ(statement: exp.Select) -> Iterator[str]:
             yield f"text {text.sql('duckdb')}: a quote or a backslash in it is read differently by the engines"
 
 
-def _unrounded(node: exp.Expression, kinds: tuple[type[exp.Expression], ...]) -> exp.Expression | None:
-    """Find arithmetic below a cast that is not inside a rounding, another cast or an aggregate; a rounding may be scaled back."""
-    if isinstance(node, (exp.Round, exp.Floor, exp.Ceil, exp.Cast, exp.AggFunc)):
-        return None
-    if isinstance(node, exp.Div) and isinstance(node.this, exp.Round):
-        return None
-    if isinstance(node, kinds):
-        return node
-    children = [child for child in node.iter_expressions() if not isinstance(node, exp.If) or child is not node.this]
-    return next((found for child in children if (found := _unrounded(child, kinds)) is not None), None)
+def _conversions(family: Family, statement: exp.Select) -> Iterator[str]:
+    """Yield casts of which the engines make different numbers; features the contract does not know are taken as doubles."""
+    declared = dict(family.columns)
+    names = [item.alias_or_name for item in statement.expressions]
+    if KEY not in names:
+        return
+    names.remove(KEY)
+    try:
+        program = render_program(
+            family.sql, input_types(family), [(name, declared.get(name, "DOUBLE")) for name in names]
+        )
+    except ProgramError as error:
+        yield f"the types of its values cannot be told: {error}"
+        return
+    for columns, kind in unrounded(program):
+        remedy = "cast(round(1000 * …) / 1000 as …)" if kind.startswith("DECIMAL") else "cast(round(…) as …)"
+        yield f"{columns} becomes {kind} unrounded, which each engine does in its own way; write {remedy}"
 
 
 def _cannot_be_zero(divisor: exp.Expression) -> bool:

@@ -56,12 +56,19 @@ def _proof(plan: str) -> str:
     return json.dumps(render_proof(json.loads(plan)))
 
 
+def input_types(
+    family: Family, sources: Mapping[str, SourceContract] = SOURCES
+) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Return the views a family reads, each with (name, SQL type) of its columns."""
+    return {
+        view: tuple((column.name, column.sql_type) for column in sources[_source(view)].columns)
+        for view in family.views
+    }
+
+
 def _program(family: Family, sources: Mapping[str, SourceContract]) -> dict[str, Any]:
     """Render a family as a program; the service computes it with DuckDB where that fails."""
-    tables = tuple(
-        (view, tuple((column.name, column.sql_type) for column in sources[_source(view)].columns))
-        for view in family.views
-    )
+    tables = tuple(input_types(family, sources).items())
     rendered: dict[str, Any] = json.loads(_rendered(family.sql, tables, tuple(family.columns)))
     return rendered
 

@@ -24,6 +24,7 @@ from creditrisk_assets.features.engine import input_views, statement
 from creditrisk_assets.features.families import Family
 from creditrisk_assets.features.files import FeatureError, write
 from creditrisk_assets.features.statement import literal
+from creditrisk_assets.settings import Settings
 
 if TYPE_CHECKING:
     import duckdb
@@ -42,6 +43,8 @@ SETTINGS = {
 }
 LOCAL = re.compile(r"local(\[(?P<threads>\d+|\*).*\])?")
 LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+# What Spark names where a value is too large for its type, or none of it; anything else that fails is Spark's own trouble.
+REFUSED = re.compile(r"Spark(Arithmetic|NumberFormat|DateTime)Exception|CAST_OVERFLOW|NUMERIC_VALUE_OUT_OF_RANGE")
 UNITS = {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024 * 1024}
 
 
@@ -52,6 +55,47 @@ def missing() -> str | None:
     if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
         return f"there is no Java: {ENABLE}"
     return None
+
+
+class SparkFailedError(RuntimeError):
+    """Spark could not do its work; the message names what it called it, never a value."""
+
+
+class ValueRefusedError(ValueError):
+    """A statement cannot take a value of its rows."""
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Keep Spark's words, which may quote an applicant's values, to itself.
+
+    Raises
+    ------
+    ValueRefusedError
+        A value was too large for a type of the statement.
+    SparkFailedError
+        Spark failed otherwise.
+    """
+    from py4j.protocol import Py4JError  # noqa: PLC0415 - an optional extra
+    from pyspark.errors import PySparkException  # noqa: PLC0415 - an optional extra
+
+    try:
+        yield
+    except (PySparkException, Py4JError) as error:
+        if REFUSED.search(f"{error} {getattr(error, '_stackTrace', '')}"):
+            raise ValueRefusedError("a value is too large for its type") from None
+        condition = error.getCondition() if isinstance(error, PySparkException) else None
+        raise SparkFailedError(f"Spark could not go on ({condition or type(error).__name__})") from None
+
+
+@contextmanager
+def chosen_session(settings: Settings) -> Iterator[SparkSession | None]:
+    """Open a Spark session where the settings name that engine; otherwise there is none."""
+    if settings.engine != "spark":
+        yield None
+        return
+    with session(settings.spark_master, memory=settings.memory_limit, directory=settings.spill) as opened:
+        yield opened
 
 
 @contextmanager
@@ -127,25 +171,39 @@ def build_family(
     FeatureError
         A table the family reads was not given.
     """
-    views = input_views(family, tables, parquet, as_of)
-    try:
-        for name, select in views.items():
-            spark.sql(select).createOrReplaceTempView(name)
-        return _write(spark, con, statement(family, as_of), out)
-    finally:
-        for name in views:
-            spark.catalog.dropTempView(name)
+    return write_rows(spark, con, input_views(family, tables, parquet, as_of), statement(family, as_of), out)
 
 
-def _write(spark: SparkSession, con: duckdb.DuckDBPyConnection, select: str, out: Path) -> int:
-    """Let Spark write the rows in parts beside the file, in any order, and the one writer make the file of them."""
+def write_rows(
+    spark: SparkSession, con: duckdb.DuckDBPyConnection, views: Mapping[str, str], select: str, out: Path
+) -> int:
+    """Let Spark write the rows of a statement in parts beside the file, in any order, and the one writer make the file of them.
+
+    Parameters
+    ----------
+    spark, con, out
+        As in `build_family`.
+    views
+        What the statement reads: its names, and the select of each.
+    select
+        The statement; one of its columns is the key.
+
+    Returns
+    -------
+    int
+        Rows written.
+    """
     parts = out.with_name(f"{out.name}.parts")
     try:
+        for name, view in views.items():
+            spark.sql(view).createOrReplaceTempView(name)
         spark.sql(select).write.option("compression", "zstd").parquet(f"file://{parts}")
         with closing(con.cursor()) as cursor:
             return write(cursor, f"select * from read_parquet({literal(f'{parts}/*.parquet')})", out)  # noqa: S608 - a quoted path
     finally:
         shutil.rmtree(parts, ignore_errors=True)
+        for name in views:
+            spark.catalog.dropTempView(name)
 
 
 def _mebibytes(memory: str) -> int:

@@ -60,7 +60,7 @@ FILES = (
 EXPLANATION, LAYOUT, TABLE = "explanation.json", "explanation.npz", "contributions.npy"
 GOLDEN_CONTRIBUTIONS, REASONS = "golden_contributions.npy", "reasons.json"
 EXPLANATION_FILES = (EXPLANATION, LAYOUT, TABLE, GOLDEN_CONTRIBUTIONS, REASONS)
-POINTER = "CURRENT"
+POINTER, SHADOW_POINTER = "CURRENT", "SHADOW"
 PUBLIC_KEY_FILE = "bundle_signing.pub"
 GOLDEN_TOLERANCE = 1e-12
 GOLDEN_CONTRIBUTION_TOLERANCE = 1e-9  # of a margin
@@ -345,13 +345,15 @@ def to_float32(matrix: NDArray[np.float64]) -> NDArray[np.float32]:
     )  # np.clip takes ten times as long
 
 
-def follow(bundles: Path) -> Path | None:
-    """Find the published version.
+def follow(bundles: Path, name: str = POINTER) -> Path | None:
+    """Find the version a pointer names.
 
     Parameters
     ----------
     bundles
         Directory of published bundles, `Settings.bundles`.
+    name
+        The pointer: of the champion, or of its shadow.
 
     Returns
     -------
@@ -363,7 +365,7 @@ def follow(bundles: Path) -> Path | None:
     BundleError
         The pointer is damaged or names no version.
     """
-    pointer = bundles / POINTER
+    pointer = bundles / name
     try:
         version = json.loads(pointer.read_text("utf-8"))["version"]
     except FileNotFoundError:

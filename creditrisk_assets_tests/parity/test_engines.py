@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -22,12 +23,15 @@ from creditrisk_assets.contracts.table import TableContract
 from creditrisk_assets.features import engine, spark
 from creditrisk_assets.features.families import FAMILIES
 from creditrisk_assets.features.files import FeatureError, join_applicant
+from creditrisk_assets.features.plan import render_plan
 from creditrisk_assets.lake import sha256_file
 from creditrisk_assets_tests.contract.tables import put, valid_rows
 from creditrisk_assets_tests.contract.test_oracle import KINDS, NAN
 from creditrisk_assets_tests.features import tables as given_expect
 from creditrisk_assets_tests.features.tables import typed, write
 from creditrisk_assets_tests.property.histories import recent_tables
+from creditrisk_assets_tests.serving.portfolio import draw_portfolio, write_raw
+from creditrisk_serving.batches import features
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -56,13 +60,14 @@ def raw(con: duckdb.DuckDBPyConnection, portfolio: Path, tmp_path_factory: pytes
 
 
 @pytest.fixture(scope="module")
-def by_duckdb(
-    con: duckdb.DuckDBPyConnection, raw: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Path]:
+def joined(con: duckdb.DuckDBPyConnection, raw: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The joined table of the sample portfolio."""
     directory = tmp_path_factory.mktemp("duckdb")
+    files = {name: directory / f"{name}.parquet" for name in FAMILIES}
     for name, family in FAMILIES.items():
-        engine.build_family(con, family, raw, directory / f"{name}.parquet")
-    return {name: directory / f"{name}.parquet" for name in FAMILIES}
+        engine.build_family(con, family, raw, files[name])
+    join_applicant(files, directory / "applicant.parquet")
+    return directory / "applicant.parquet"
 
 
 @cache
@@ -101,29 +106,28 @@ def assert_same(con: duckdb.DuckDBPyConnection, one: Path, other: Path) -> None:
     assert {column[0]: count for column, count in zip(columns, counts, strict=True) if count} == {}
 
 
-@pytest.mark.parametrize("name", list(FAMILIES))
-def test_families_of_the_sample_portfolio_are_equal(
-    name: str,
-    session: "SparkSession",
-    con: duckdb.DuckDBPyConnection,
-    raw: dict[str, Path],
-    by_duckdb: dict[str, Path],
-    tmp_path: Path,
-) -> None:
-    rows = spark.build_family(session, con, FAMILIES[name], raw, tmp_path / "spark.parquet")
-    assert rows > 100
-    assert_same(con, by_duckdb[name], tmp_path / "spark.parquet")
-    assert [path.name for path in tmp_path.iterdir()] == ["spark.parquet"]
+def with_edges(con: duckdb.DuckDBPyConnection, name: str, raw: Mapping[str, Path], directory: Path) -> dict[str, Path]:
+    """The sample portfolio's tables of a family with the edge rows among them: a build of both takes Spark half the time of two."""
+    edge = write(con, edges(name), directory)
+    paths = {}
+    for table in FAMILIES[name].inputs:
+        paths[table] = directory / f"with_{table}.parquet"
+        both = ", ".join(f"'{path}'" for path in (raw[table], edge.get(table)) if path is not None)
+        con.execute(f"copy (from read_parquet([{both}], union_by_name = true)) to '{paths[table]}' (format parquet)")
+    return paths
 
 
 @pytest.mark.parametrize("name", list(FAMILIES))
-def test_edge_cases_are_equal_and_two_builds_are_one_hash(
-    name: str, session: "SparkSession", con: duckdb.DuckDBPyConnection, tmp_path: Path
+def test_the_sample_portfolio_and_edge_cases_are_equal_and_two_builds_are_one_hash(
+    name: str, session: "SparkSession", con: duckdb.DuckDBPyConnection, raw: dict[str, Path], tmp_path: Path
 ) -> None:
-    tables = write(con, edges(name), tmp_path)
-    paths = {which: tmp_path / f"{which}.parquet" for which in ("duckdb", "spark", "again")}
+    tables = with_edges(con, name, raw, tmp_path)
+    made = tmp_path / "made"
+    made.mkdir()
+    paths = {which: made / f"{which}.parquet" for which in ("duckdb", "spark", "again")}
     rows = engine.build_family(con, FAMILIES[name], tables, paths["duckdb"])
-    assert rows > 50
+    assert rows > 200
+    assert con.execute(f"select count(*) > 50 from '{paths['duckdb']}' where sk_id_curr > 1e9").fetchone() == (True,)
     assert spark.build_family(session, con, FAMILIES[name], tables, paths["spark"]) == rows
     assert_same(con, paths["duckdb"], paths["spark"])
     session.conf.set("spark.sql.shuffle.partitions", 3)  # rows arrive in another order
@@ -132,6 +136,7 @@ def test_edge_cases_are_equal_and_two_builds_are_one_hash(
     finally:
         session.conf.set("spark.sql.shuffle.partitions", 2)
     assert sha256_file(paths["spark"]) == sha256_file(paths["again"])
+    assert {path.name for path in made.iterdir()} == {"duckdb.parquet", "spark.parquet", "again.parquet"}
 
 
 @pytest.mark.parametrize("name", list(FAMILIES))
@@ -153,11 +158,10 @@ def test_an_empty_history_is_no_row(
     assert_same(con, tmp_path / "duckdb.parquet", tmp_path / "spark.parquet")
 
 
-def test_the_join_of_what_spark_built_keeps_the_contract(
-    session: "SparkSession", con: duckdb.DuckDBPyConnection, by_duckdb: dict[str, Path], tmp_path: Path
+def test_the_join_keeps_the_contract_for_both(
+    session: "SparkSession", con: duckdb.DuckDBPyConnection, joined: Path
 ) -> None:
-    join_applicant(by_duckdb, tmp_path / "applicant.parquet")
-    assert reports_of(con, session, tmp_path / "applicant.parquet", APPLICANT)[1]["passed"]
+    assert reports_of(con, session, joined, APPLICANT)[1]["passed"]
 
 
 def test_a_missing_table_is_named_and_nothing_stays_behind(
@@ -259,3 +263,49 @@ def test_broken_tables_are_reported_alike(
     by_duckdb, by_spark = reports_of(con, session, both, SOURCES["application_test"], parents)
     assert by_duckdb == by_spark
     assert "exclusion" in {result["rule"] for result in by_spark["results"] if result["failed"]}
+
+
+def test_a_family_of_a_batch_is_the_same_file(
+    session: "SparkSession", con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    family = FAMILIES["pos_cash"]
+    plan = render_plan({"pos_cash": family})
+    bundle: Any = SimpleNamespace(plan=plan, needed_names=[name for name, _ in family.columns])
+    typed = {"pos_cash_balance": [write_raw(draw_portfolio(seed=8), tmp_path)["pos_cash_balance"]]}
+    accepted, paths = tmp_path / "accepted.parquet", [tmp_path / "duckdb.parquet", tmp_path / "spark.parquet"]
+    con.execute(f"copy (select unnest(range(100001, 100061)) as id, true as sent) to '{accepted}'")
+    for path, by in zip(paths, (None, session), strict=True):
+        assert features.compute_family(con, bundle, "pos_cash", typed, accepted, path, by) == []
+    assert con.execute(f"select count(*), max(sk_id_curr) from '{paths[0]}'").fetchone() == (45, 100060)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_a_value_that_spark_refuses_is_laid_at_its_applicants_door(
+    session: "SparkSession", con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    columns = [{"name": "SK_ID_CURR", "sql_type": "BIGINT"}, {"name": "AMT_CREDIT", "sql_type": "DOUBLE"}]
+    sql = "select sk_id_curr, cast(round(amt_credit) as integer) as application__credit_amt from application"
+    family = {"inputs": ["application"], "sql": sql, "columns": [["application__credit_amt", "BIGINT"]]}
+    bundle: Any = SimpleNamespace(
+        plan={"families": {"application": family}, "tables": {"application": {"columns": columns}}},
+        needed_names=["application__credit_amt"],
+    )
+    paths = {name: tmp_path / f"{name}.parquet" for name in ("rows", "accepted", "one", "other")}
+    values = "(values (1::bigint, 10.4), (2, 1e12), (3, 2.5), (4, 9)) as t (k, v)"
+    con.execute(f"copy (select k as SK_ID_CURR, v::double as AMT_CREDIT from {values}) to '{paths['rows']}'")
+    con.execute(f"copy (select k as id, true as sent from {values} where k < 4) to '{paths['accepted']}'")
+    typed = {"application": [paths["rows"]]}
+    lost = features.compute_family(con, bundle, "application", typed, paths["accepted"], paths["one"], session)
+    assert lost == [2]
+    assert con.execute(f"from '{paths['one']}'").fetchall() == [(1, 10), (3, 3)]
+
+    con.execute(f"copy (from '{paths['accepted']}' where id <> 2) to '{paths['accepted']}'")
+    assert features.compute_family(con, bundle, "application", typed, paths["accepted"], paths["other"], session) == []
+    assert paths["one"].read_bytes() == paths["other"].read_bytes()
+
+
+def test_what_else_fails_in_spark_is_no_applicants_fault_and_quotes_nothing(session: "SparkSession") -> None:
+    with pytest.raises(spark.SparkFailedError, match=r"^Spark could not go on \(\w+\)$"), spark.in_words():
+        session.sql("select raise_error('a value of somebody')").collect()
+    with pytest.raises(spark.ValueRefusedError), spark.in_words():
+        session.sql("select cast(id * 1e12 as int) from range(1, 3)").collect()

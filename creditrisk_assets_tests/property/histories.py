@@ -10,11 +10,12 @@ from creditrisk_assets.contracts.table import ColumnSpec
 from creditrisk_assets.features.families import FAMILIES
 
 KEYS = {"SK_ID_CURR", "SK_ID_PREV", "SK_ID_BUREAU"}
+WHOLE = ("days", "months", "count")  # units of columns that hold whole numbers, though some are delivered as doubles
 Made = dict[str, list[dict[str, Any]]]
 
 
 def declared(column: ColumnSpec, source: random.Random) -> Any:
-    """A value the contract allows: NULL, sentinels and both bounds come often."""
+    """A value the contract allows: NULL, sentinels, both bounds and halves of the last digit that is kept come often."""
     if column.nullable and source.random() < 0.3:
         return None
     codes = [code for code in column.sentinels if column.type != "str"]
@@ -26,9 +27,10 @@ def declared(column: ColumnSpec, source: random.Random) -> Any:
     high = min(column.maximum if column.maximum is not None else 1000, 1e7)
     if source.random() < 0.2:
         return type(low)(source.choice([low, high])) if column.type == "float" else int(source.choice([low, high]))
-    if column.type == "int" or column.unit in ("days", "months", "count"):
+    if column.type == "int":
         return source.randint(int(low), int(high))
-    return round(source.uniform(low, high), 3)
+    parts = (1 if column.unit in WHOLE else 1000) * source.choice((1, 1, 1, 2))
+    return source.randint(int(low * parts), int(high * parts)) / parts
 
 
 @st.composite
@@ -59,7 +61,10 @@ def recent(column: ColumnSpec, source: random.Random) -> Any:
         return value
     latest = 400 if column.dating == "plan" else 0
     back = 36 if column.clock == "months" else 1100
-    return type(value)(source.randint(-back, latest))
+    if column.type == "int":
+        return source.randint(-back, latest)
+    parts = source.choice((1, 1, 1, 2))
+    return source.randint(-back * parts, latest * parts) / parts
 
 
 def recent_tables(name: str, source: random.Random, *, applicants: int, rows: int) -> Made:

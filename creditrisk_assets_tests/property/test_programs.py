@@ -76,6 +76,8 @@ class Draw:
                 lambda: f"({one()} / {one()})",
                 *[lambda: f"cast({one()} as {self.random.choice(TYPES)})"] * 2,
                 lambda: f"cast({truth()} as bigint)",
+                lambda: f"cast(round({one()}) as {self.random.choice(('integer', 'bigint'))})",
+                lambda: f"cast(round(1000 * {one()}) / {self.random.choice(('1000', '1000', '100'))} as decimal(18,3))",
                 lambda: f"coalesce({one()}, {one()})",
                 lambda: f"nullif({one()}, {one()})",
                 lambda: f"{self.random.choice(('least', 'greatest'))}({one()}, {one()}, {one()})",

@@ -6,7 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from creditrisk_assets.contracts.sources import SOURCES
+from creditrisk_assets.features import spark
 from creditrisk_assets.settings import Settings
 from creditrisk_assets_tests.serving.client import Client
 from creditrisk_assets_tests.serving.conftest import Published
@@ -520,3 +522,47 @@ def test_no_more_than_a_chunk_is_held_at_once(
     score(published.home, raw, tmp_path / "scores.parquet")
     file = pq.ParquetFile(tmp_path / "scores.parquet")
     assert [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)] == [10] * 8
+
+
+def test_the_chosen_engine_computes_is_named_and_another_one_starts_anew(
+    published: Published, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, computed = [], []
+
+    @contextmanager
+    def session(master: str, **_: Any) -> Iterator[str]:
+        opened.append(master)
+        yield "a session"
+
+    def compute(*args: Any) -> list[int]:
+        computed.append(args[-1])
+        return by_duckdb(*args[:-1])
+
+    by_duckdb = features.compute_family
+    monkeypatch.setattr(spark, "session", session)
+    monkeypatch.setattr(features, "compute_family", compute)
+
+    def die(step: str, done: int, total: int) -> None:
+        if step == "scoring":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score(published.home, raw, tmp_path / "scores.parquet", progress=die)
+    assert (opened, set(computed)) == ([], {None})
+
+    computed.clear()
+    monkeypatch.setenv("CREDITRISK_ENGINE", "spark")
+    monkeypatch.setenv("CREDITRISK_SPARK_MASTER", "spark://master:7077")
+    with pytest.raises(KeyboardInterrupt):
+        score(published.home, raw, tmp_path / "scores.parquet", progress=die)
+    assert (opened, computed) == (["spark://master:7077"], ["a session"] * 6)
+    outcome = score(published.home, raw, tmp_path / "scores.parquet")
+    assert outcome.resumed
+    assert len(opened) == 1  # nothing was left for it
+    assert outcome.manifest["engine"] == "spark"
+
+    monkeypatch.setenv("CREDITRISK_ENGINE", "duckdb")
+    with pytest.raises(KeyboardInterrupt):
+        score(published.home, raw, tmp_path / "other.parquet", progress=die)
+    monkeypatch.setenv("CREDITRISK_ENGINE", "spark")
+    assert score(published.home, raw, tmp_path / "other.parquet").anew_because == "changed since: engine"

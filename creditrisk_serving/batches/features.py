@@ -6,19 +6,26 @@ same question for one request (`scoring.features`), scores (`scoring.batch`).
 
 # ruff: noqa: S608 -- names of the plan, quoted paths and literals; DuckDB binds no identifiers
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from creditrisk_assets.contracts.render import spark as spark_sql
 from creditrisk_assets.contracts.render.sql import literal, parquet
+from creditrisk_assets.features import spark
 from creditrisk_assets.features.files import write
-from creditrisk_assets.features.statement import KEY, family_select, quoted
+from creditrisk_assets.features.statement import KEY, family_select, portable, quoted
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_serving.batches.inputs import APPLICANT, APPLICATION, CREDIT
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,7 @@ def compute_family(
     typed: Mapping[str, Sequence[Path]],
     accepted: Path,
     out: Path,
+    session: SparkSession | None = None,
 ) -> list[int]:
     """Compute one family for all applicants of a batch by the plan's SQL.
 
@@ -73,6 +81,8 @@ def compute_family(
         The applicants.
     out
         Parquet file to write, by key.
+    session
+        The Spark that computes; none: DuckDB does. Where Spark refuses a value, DuckDB computes the family and finds whose it is.
 
     Returns
     -------
@@ -80,11 +90,21 @@ def compute_family(
         Applicants whose values the SQL cannot take, though each is within its bounds; they are not in the file.
     """
     select = _family(bundle, name)
+    inputs = bundle.plan["families"][name]["inputs"]
+    if session is not None:
+        views = {table: _view(bundle.plan, table, typed, _of_spark(accepted), _of_spark) for table in inputs}
+        try:
+            with spark.in_words():
+                spark.write_rows(session, con, views, select, out)
+        except spark.ValueRefusedError:
+            out.unlink(missing_ok=True)
+        else:
+            return []
 
     def over(who: str, run: Callable[[duckdb.DuckDBPyConnection], object]) -> bool:
         """Run something over the family's inputs, cut to some applicants; false where the SQL cannot take a value."""
         with closing(con.cursor()) as cursor:
-            for table in bundle.plan["families"][name]["inputs"]:
+            for table in inputs:
                 view = _view(bundle.plan, table, typed, who)
                 cursor.execute(f"create or replace temp view {quoted(table)} as {view}")
             try:
@@ -135,17 +155,30 @@ def _but(accepted: Path, lost: Sequence[int]) -> str:
     return f"(select * from {parquet(accepted)} where id not in (select unnest({list(lost)}::bigint[])))"
 
 
-def _view(plan: Mapping[str, Any], table: str, typed: Mapping[str, Sequence[Path]], who: str) -> str:
+def _of_spark(*paths: Path) -> str:
+    """Write the relation of Parquet files in Spark's words."""
+    return f"({' union all '.join(f'select * from {spark_sql.parquet(path)}' for path in paths)})"
+
+
+def _view(
+    plan: Mapping[str, Any],
+    table: str,
+    typed: Mapping[str, Sequence[Path]],
+    who: str,
+    relation: Callable[..., str] = parquet,
+) -> str:
     """Write the rows of a table that are these applicants'."""
     declared = plan["tables"][table]["columns"]
     names = [column["name"] for column in declared]
     if not typed.get(table):
-        empty = ", ".join(f"null::{column['sql_type']} as {quoted(column['name'])}" for column in declared)
+        empty = ", ".join(
+            f"cast(null as {portable(column['sql_type'])}) as {quoted(column['name'])}" for column in declared
+        )
         return f"select {empty} where false"
-    rows = f"select {', '.join(map(quoted, names))} from {parquet(*typed[table])}"
+    rows = f"select {', '.join(map(quoted, names))} from {relation(*typed[table])}"
     if APPLICANT in names:
         return f"{rows} where {APPLICANT} in (select id from {who})"
-    return f"{rows} where {CREDIT} in (select {CREDIT} from ({_view(plan, 'bureau', typed, who)}))"
+    return f"{rows} where {CREDIT} in (select {CREDIT} from ({_view(plan, 'bureau', typed, who, relation)}))"
 
 
 def write_scorable(con: duckdb.DuckDBPyConnection, accepted: Path, lost: Sequence[int], out: Path) -> None:

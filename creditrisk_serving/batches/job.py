@@ -7,19 +7,21 @@ Steps leave finished files in a directory beside the output. A run that was kill
 features and code are the same, and starts anew when one is not. The record is in the decision log before the output is at its place.
 """
 
+from __future__ import annotations
+
 import errno
 import getpass
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version as release_of
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
@@ -28,6 +30,7 @@ import pyarrow.parquet as pq
 
 from creditrisk_assets.contracts.fingerprint import code_version
 from creditrisk_assets.contracts.render.sql import parquet
+from creditrisk_assets.features import spark
 from creditrisk_assets.features.files import write
 from creditrisk_assets.ingestion.quarantine import ReadPart
 from creditrisk_assets.ingestion.reader import ReadResult
@@ -45,6 +48,9 @@ from creditrisk_serving.batches.work import WorkDirectory
 from creditrisk_serving.decisions.log import DecisionLog, new_decision_id
 from creditrisk_serving.scoring import batch
 from creditrisk_serving.scoring.lookup import check_definition
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 FORMAT = 1
 FULL, FULL_WORDS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), ("No space left", "File too large")
@@ -171,6 +177,8 @@ def _in_words(work: Path) -> Iterator[None]:
     again = "give the same command again: it goes on from the last finished step"
     try:
         yield
+    except spark.SparkFailedError as error:
+        raise BatchError(f"{error}; see its own log, and {again}") from None
     except (OSError, duckdb.Error, batch.BatchError) as error:
         if getattr(error, "errno", None) in FULL or any(words in str(error) for words in FULL_WORDS):
             raise BatchError(f"the disk of {work.parent.resolve()} is full; free space and {again}") from None
@@ -225,6 +233,7 @@ class _Run:
             "model": self._champion.sha256,
             "policy": self._champion.policy_version,
             "published features": published,
+            "engine": self._settings.engine,
             "code": CODE,
         }
         new = {"batch_id": new_batch_id(), "started_at": _now(), "source": f"creditrisk score by {_who()}"}
@@ -318,14 +327,16 @@ class _Run:
         paths = {table: [typed[file.address] for file in files] for table, files in self._files.items()}
         families = self._bundle.plan["families"]
 
-        def compute(name: str, out: Path) -> None:
-            lost = features.compute_family(con, self._bundle, name, paths, self._accepted, out)
+        def compute(name: str, session: SparkSession | None, out: Path) -> None:
+            lost = features.compute_family(con, self._bundle, name, paths, self._accepted, out, session)
             _write_json(self._work.path / f"families/{name}.lost.json", lost)
 
-        computed = {}
-        for number, name in enumerate(families):
-            self._progress("features", number, len(families))
-            computed[name] = self._work.finished(f"families/{name}.parquet", partial(compute, name))
+        computed = {name: self._work.path / f"families/{name}.parquet" for name in families}
+        left = [name for name in families if not computed[name].exists()]
+        with spark.chosen_session(self._settings) if left else nullcontext() as session:
+            for name in left:
+                self._progress("features", len(families) - len(left) + left.index(name), len(families))
+                self._work.finished(f"families/{name}.parquet", partial(compute, name, session))
         self._progress("features", 1, 1)
         lost = _lost(self._work.path / "families")
         scorable = self._work.finished(
@@ -422,6 +433,7 @@ class _Run:
             "finished_at": _now(),
             "release": release_of("creditrisk"),
             "code_version": CODE,
+            "engine": self._settings.engine,
             "model_version": self._bundle.version,
             "bundle_sha256": self._champion.sha256,
             "policy_version": self._champion.policy_version,

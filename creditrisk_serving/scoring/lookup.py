@@ -87,6 +87,15 @@ class PublishedFeatures:
         except RowDamagedError as error:
             raise NotReadyError(f"{error}; lookups cannot be answered") from None
 
+    def lay_many(
+        self, applicants: Sequence[int], packed: Sequence[bytes], matrix: NDArray[np.float64]
+    ) -> list[tuple[str, ...]]:
+        """Lay what was found of applicants into their rows as `lay` does; raises as it."""
+        try:
+            return self.reader.lay_many(applicants, packed, matrix)
+        except RowDamagedError as error:
+            raise NotReadyError(f"{error}; lookups cannot be answered") from None
+
     def state(self, family: str, *, found: bool) -> LookedUp:
         """Tell the state of a family that was looked up; in a snapshot too old, no history may be out of date as well."""
         if time.time() > self.stale_after[family]:
@@ -119,7 +128,7 @@ def open_features(store: OnlineStore, slots: Slots, definitions: Mapping[str, st
         if current is None:
             raise LookupUnavailableError(f"the online store is empty; {REMEDY}")
         snapshot = store.snapshot(current.name)
-        if reasons := [*_misfits(snapshot, wanted, definitions), *_unknown(ages, wanted)]:
+        if reasons := [*misfits(snapshot, wanted, definitions), *_unknown(ages, wanted)]:
             raise LookupUnavailableError("; ".join(reasons))
         rows = store.open(snapshot)
     except OnlineStoreError as error:
@@ -159,7 +168,7 @@ def _other_definition(key: str) -> str:
     )
 
 
-def _misfits(snapshot: Snapshot, wanted: Mapping[str, Sequence[str]], definitions: Mapping[str, str]) -> Iterable[str]:
+def misfits(snapshot: Snapshot, wanted: Mapping[str, Sequence[str]], definitions: Mapping[str, str]) -> Iterable[str]:
     """Yield what keeps a model from reading a snapshot."""
     stored = {family.name: family for family in snapshot.layout.families}
     for name, columns in wanted.items():

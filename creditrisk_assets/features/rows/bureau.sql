@@ -23,12 +23,12 @@ with reported as (                -- one row per credit: days before the applica
         cast(-days_credit_update as integer) as updated_days,
         cast(credit_day_overdue as integer) as overdue_days,
         cast(cnt_credit_prolong as integer) as prolongations,
-        cast(amt_credit_sum as decimal(18, 3)) as credit_amt,
-        cast(amt_credit_sum_debt as decimal(18, 3)) as debt_amt,
-        cast(amt_credit_sum_limit as decimal(18, 3)) as limit_amt,
-        cast(amt_credit_sum_overdue as decimal(18, 3)) as overdue_amt,
-        cast(amt_credit_max_overdue as decimal(18, 3)) as worst_overdue_amt,
-        cast(amt_annuity as decimal(18, 3)) as annuity_amt
+        cast(round(1000 * amt_credit_sum) / 1000 as decimal(18, 3)) as credit_amt,
+        cast(round(1000 * amt_credit_sum_debt) / 1000 as decimal(18, 3)) as debt_amt,
+        cast(round(1000 * amt_credit_sum_limit) / 1000 as decimal(18, 3)) as limit_amt,
+        cast(round(1000 * amt_credit_sum_overdue) / 1000 as decimal(18, 3)) as overdue_amt,
+        cast(round(1000 * amt_credit_max_overdue) / 1000 as decimal(18, 3)) as worst_overdue_amt,
+        cast(round(1000 * amt_annuity) / 1000 as decimal(18, 3)) as annuity_amt
     from bureau
 ),
 credits as (                      -- ratios in ten-thousandths, between -10 and 10

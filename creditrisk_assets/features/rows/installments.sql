@@ -6,16 +6,16 @@ with instalments as (             -- one row per scheduled instalment: partial p
         sk_id_prev,
         version,
         number,
-        -max(cast(days_instalment as integer)) as due_days,
-        -max(cast(days_entry_payment as integer)) as settled_days,
-        max(cast(amt_instalment as decimal(18, 3))) as due_amt,
-        cast(sum(cast(amt_payment as decimal(18, 3))) as decimal(18, 3)) as paid_amt,
+        -max(cast(round(days_instalment) as integer)) as due_days,
+        -max(cast(round(days_entry_payment) as integer)) as settled_days,
+        max(cast(round(1000 * amt_instalment) / 1000 as decimal(18, 3))) as due_amt,
+        cast(sum(cast(round(1000 * amt_payment) / 1000 as decimal(18, 3))) as decimal(18, 3)) as paid_amt,
         cast(count(days_entry_payment) as integer) as payments   -- a missed instalment has a row, too
     from (                        -- whole numbers group faster
         select
             sk_id_curr,
             sk_id_prev,
-            cast(num_instalment_version as integer) as version,
+            cast(round(num_instalment_version) as integer) as version,
             cast(num_instalment_number as integer) as number,
             days_instalment,
             days_entry_payment,

@@ -22,9 +22,9 @@ with cleaned as (                 -- ages made positive, the sentinel of "not em
         housetype_mode, wallsmaterial_mode, emergencystate_mode,
         cast(-days_birth as bigint) as age_days,
         cast(case when days_employed <> 365243 then -days_employed end as bigint) as employed_days,
-        cast(-days_registration as bigint) as registration_days,
+        cast(round(-days_registration) as bigint) as registration_days,
         cast(-days_id_publish as bigint) as id_publish_days,
-        cast(-days_last_phone_change as bigint) as phone_change_days,
+        cast(round(-days_last_phone_change) as bigint) as phone_change_days,
         cast(amt_income_total as double) as income,
         cast(amt_credit as double) as credit,
         cast(amt_annuity as double) as annuity,
@@ -167,7 +167,7 @@ select
     phone_change_days as application__phone_change_days,
     cast(round(own_car_age * 12) as bigint) as application__car_age_months,
     cast(cnt_children as bigint) as application__children_count,
-    cast(cnt_fam_members as bigint) as application__family_members_count,
+    cast(round(cnt_fam_members) as bigint) as application__family_members_count,
     region_population as application__region_population_ratio,
     cast(case when region_rating_client > 0 then region_rating_client end as bigint) as
         application__region_rating_level,
@@ -234,18 +234,18 @@ select
     ext_source_2 is not null as application__has_ext_2_score,
     ext_source_3 is not null as application__has_ext_3_score,
     own_car_age is not null as application__has_car_age,
-    cast(obs_30_cnt_social_circle as bigint) as application__circle_observed_30d_count,
-    cast(def_30_cnt_social_circle as bigint) as application__circle_default_30d_count,
-    cast(obs_60_cnt_social_circle as bigint) as application__circle_observed_60d_count,
-    cast(def_60_cnt_social_circle as bigint) as application__circle_default_60d_count,
-    cast(amt_req_credit_bureau_hour as bigint) as application__enquiries_hour_count,
-    cast(amt_req_credit_bureau_day as bigint) as application__enquiries_day_count,
-    cast(amt_req_credit_bureau_week as bigint) as application__enquiries_week_count,
-    cast(amt_req_credit_bureau_mon as bigint) as application__enquiries_month_count,
-    cast(amt_req_credit_bureau_qrt as bigint) as application__enquiries_quarter_count,
-    cast(amt_req_credit_bureau_year as bigint) as application__enquiries_year_count,
-    cast(amt_req_credit_bureau_hour + amt_req_credit_bureau_day + amt_req_credit_bureau_week +
-        amt_req_credit_bureau_mon + amt_req_credit_bureau_qrt + amt_req_credit_bureau_year as bigint) as
+    cast(round(obs_30_cnt_social_circle) as bigint) as application__circle_observed_30d_count,
+    cast(round(def_30_cnt_social_circle) as bigint) as application__circle_default_30d_count,
+    cast(round(obs_60_cnt_social_circle) as bigint) as application__circle_observed_60d_count,
+    cast(round(def_60_cnt_social_circle) as bigint) as application__circle_default_60d_count,
+    cast(round(amt_req_credit_bureau_hour) as bigint) as application__enquiries_hour_count,
+    cast(round(amt_req_credit_bureau_day) as bigint) as application__enquiries_day_count,
+    cast(round(amt_req_credit_bureau_week) as bigint) as application__enquiries_week_count,
+    cast(round(amt_req_credit_bureau_mon) as bigint) as application__enquiries_month_count,
+    cast(round(amt_req_credit_bureau_qrt) as bigint) as application__enquiries_quarter_count,
+    cast(round(amt_req_credit_bureau_year) as bigint) as application__enquiries_year_count,
+    cast(round(amt_req_credit_bureau_hour + amt_req_credit_bureau_day + amt_req_credit_bureau_week +
+        amt_req_credit_bureau_mon + amt_req_credit_bureau_qrt + amt_req_credit_bureau_year) as bigint) as
         application__enquiries_count,
     cast(flag_document_2 + flag_document_3 + flag_document_4 + flag_document_5 + flag_document_6 +
         flag_document_7 + flag_document_8 + flag_document_9 + flag_document_10 + flag_document_11 +
@@ -365,7 +365,7 @@ select
     cast(phone_change_days as double) / nullif(id_publish_days, 0) as application__phone_change_id_publish_ratio,
     registration_days - id_publish_days as application__registration_less_id_publish_days,
     income * region_population as application__income_region_population_amt,
-    cast(cnt_fam_members as bigint) - cast(cnt_children as bigint) as application__adults_count,
+    cast(round(cnt_fam_members) as bigint) - cast(cnt_children as bigint) as application__adults_count,
     cast(shortest_term as bigint) as application__shortest_term_months,
     cast(round((longest_term - shortest_term) / 6e0) as bigint) + 1 as application__plausible_terms_count,
     24 * (shortest_term * payment_rate - 1) / nullif(shortest_term + 1, 0) as application__simple_rate_ratio_min,
@@ -391,9 +391,9 @@ select
     cast(reg_region_not_live_region + reg_region_not_work_region + live_region_not_work_region as bigint)
         as application__region_mismatches_count,
     cast(reg_city_not_live_city + reg_city_not_work_city + live_city_not_work_city as bigint) as application__city_mismatches_count,
-    cast(amt_req_credit_bureau_hour + amt_req_credit_bureau_day + amt_req_credit_bureau_week +
-        amt_req_credit_bureau_mon as bigint) as application__enquiries_last_month_count,
-    cast(def_30_cnt_social_circle + def_60_cnt_social_circle as bigint) as application__circle_default_count,
+    cast(round(amt_req_credit_bureau_hour + amt_req_credit_bureau_day + amt_req_credit_bureau_week +
+        amt_req_credit_bureau_mon) as bigint) as application__enquiries_last_month_count,
+    cast(round(def_30_cnt_social_circle + def_60_cnt_social_circle) as bigint) as application__circle_default_count,
     building_avg_missing as application__building_avg_missing_count,
     building_facts_missing as application__building_facts_missing_count,
     loan_missing as application__loan_missing_count,

@@ -12,8 +12,8 @@ months as (                       -- one row per contract and month, place 1 is 
         given.sk_id_prev,
         cast(-given.months_balance as integer) as months_before,
         cast(ends.latest_month - given.months_balance + 1 as integer) as place,
-        cast(given.cnt_instalment as integer) as term,
-        cast(given.cnt_instalment_future as integer) as future,
+        cast(round(given.cnt_instalment) as integer) as term,
+        cast(round(given.cnt_instalment_future) as integer) as future,
         -- instalments left per term in ten-thousandths, at most ten times
         cast(case when given.cnt_instalment > 0 and given.cnt_instalment_future >= 10 * given.cnt_instalment then 100000
             when given.cnt_instalment > 0
