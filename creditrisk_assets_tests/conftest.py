@@ -19,6 +19,7 @@ from creditrisk_assets.simulation.portfolio import write_portfolio
 LONG = (
     "test_graph",
     "test_engines",
+    "test_both_platforms",
     "test_ui",
     "test_alerts_with_daemon",
     "test_bad_input",
