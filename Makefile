@@ -1,6 +1,6 @@
 # Every target sets up what it needs; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run research test check format status doctor ui serve bench drill azurite lock imagelocks sbom freshness deploy docs client clean
+.PHONY: help setup run research test check format status doctor ui serve bench drill azurite lock imagelocks lowest sbom freshness deploy docs client clean
 
 PYTHON ?= python3
 VENV   := .venv
@@ -89,6 +89,15 @@ imagelocks: setup ## the locks of the images: parts of requirements.lock
 	@$(UV_COMPILE) pyproject.toml $(call extras,serving postgres s3 traces) --constraint requirements.lock --output-file requirements-serving.lock $(NOT_SERVED)
 	@$(UV_COMPILE) pyproject.toml $(call extras,assets serving azure kaggle postgres cluster s3 traces research) --constraint requirements.lock --output-file requirements-orchestration.lock
 	@echo setuptools | $(UV_COMPILE) - --constraint requirements.lock --output-file requirements-build.lock
+
+lowest: setup ## the oldest releases that pyproject.toml allows, in an environment of their own: both code locations and the service load
+	@$(BIN)/pip install --quiet uv
+	@mkdir -p .cache
+	@$(BIN)/uv pip compile --python-version 3.11 --resolution lowest-direct --no-annotate --no-header --quiet pyproject.toml \
+		$(call extras,assets serving azure kaggle postgres cluster s3 traces research) --output-file .cache/lowest.txt
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .cache/lowest
+	@$(BIN)/uv pip install --quiet --python .cache/lowest/bin/python --requirement .cache/lowest.txt
+	@.cache/lowest/bin/python -c "import creditrisk_assets.definitions, creditrisk_serving.definitions, creditrisk_serving.app"
 
 sbom: setup ## what is in the images, as CycloneDX, into build/sbom/
 	@mkdir -p build/sbom

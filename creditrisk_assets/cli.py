@@ -398,6 +398,21 @@ def promote(
 
 
 @app.command()
+def withdraw(
+    alias: Annotated[str, typer.Argument(help="The alias: challenger or shadow.")],
+    reason: Annotated[str, typer.Option(help="Why.")],
+    by: Annotated[str | None, typer.Option(help="Who asks for it; default: you.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Take the name challenger or shadow back; the services stop scoring by a shadow."""
+    from creditrisk_assets import promoting  # noqa: PLC0415
+
+    settings = Settings()
+    entry = promoting.take_name(settings, alias, identity=by, reason=reason)
+    _print_json(entry.to_dict()) if as_json else typer.echo(promoting.changed_words(settings, entry))
+
+
+@app.command()
 def rollback(
     reason: Annotated[str, typer.Option(help="Why.")],
     by: Annotated[str | None, typer.Option(help="Who asks for it; default: you.")] = None,

@@ -116,6 +116,9 @@ def examine(settings: Settings) -> list[dict[str, str]]:
     for package in ("dagster", "duckdb", "lightgbm", "mlflow", "pandera", "fastapi"):
         findings.append(_finding(package, _importable(package), "importable", "run `make setup`"))
     findings += _lake_findings(Lake(settings.lake))
+    findings.append(
+        _finding("ledger", *promoting.check_ledger(settings), "see `creditrisk ledger --verify`, restore it")
+    )
     for finding in running.run_findings(settings):
         findings.append(_finding(**finding))
     return findings

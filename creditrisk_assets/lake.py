@@ -119,10 +119,10 @@ def write_atomically(path: Path, text: str) -> None:
 class Elsewhere(Protocol):
     """Where published versions are kept beside this machine's disk; `creditrisk_assets.mirror` says what each method does."""
 
-    def push(self, directory: Path, name: str, version: Path) -> None:
+    def push(self, directory: Path, name: str, version: Path, pointer: str = POINTER) -> None:
         """Put a version and the pointer there."""
 
-    def withdraw(self, name: str) -> None:
+    def withdraw(self, name: str, pointer: str = POINTER) -> None:
         """Take the pointer there away."""
 
     def pull(self, directory: Path, name: str, versions: str = "") -> None:

@@ -7,6 +7,7 @@ A directory with a pointer has the same layout there as here, below the prefix o
 
     lake/raw/bureau/CURRENT       lake/raw/bureau/versions/9f2c…/data.parquet
     bundles/CURRENT               bundles/09cd3f346eb69498/model.txt
+    bundles/SHADOW
 
 The store is the truth: a pointer there is written last, after all files it leads to, and a machine that finds another pointer there than
 its own fetches that version first and then turns its own pointer.
@@ -27,6 +28,8 @@ from creditrisk_assets.lake import POINTER, VERSION_NAME, LakeError, write_atomi
 from creditrisk_assets.settings import Settings
 
 BUNDLES = "bundles"
+PATIENT = 12  # attempts, with pauses that grow to 20 s: a store that refuses for a minute is waited for
+QUICK = 3  # where another look comes soon
 
 
 class MirrorError(LakeError):
@@ -41,21 +44,24 @@ class Mirror:
     url
         `s3://bucket/prefix`. Region, endpoint and credentials are those of the AWS chain (`AWS_ENDPOINT_URL_S3` for another store than
         Amazon's).
+    attempts
+        How often the store is asked before it counts as not reached.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
+    def __init__(self, url: str, attempts: int = PATIENT) -> None:
+        self.url, self._attempts = url.rstrip("/"), attempts
         parts = urlsplit(self.url)
         self._bucket, self._prefix = parts.netloc, parts.path.strip("/")
 
     @cached_property
     def _client(self) -> Any:
         import boto3  # noqa: PLC0415 # only where there is an object store
+        from botocore.config import Config  # noqa: PLC0415
 
-        return boto3.client("s3")
+        return boto3.client("s3", config=Config(retries={"mode": "standard", "total_max_attempts": self._attempts}))
 
-    def push(self, directory: Path, name: str, version: Path) -> None:
-        """Put a version and then the directory's pointer there; nothing happens when the pointer there is the same.
+    def push(self, directory: Path, name: str, version: Path, pointer: str = POINTER) -> None:
+        """Put a version and then a pointer of the directory there; nothing happens when the pointer there is the same.
 
         Parameters
         ----------
@@ -65,23 +71,25 @@ class Mirror:
             The directory's name there, `lake/raw/bureau`.
         version
             The version's directory, below it.
+        pointer
+            Its file name.
 
         Raises
         ------
         MirrorError
             It could not be put there: the version counts as published on this machine alone.
         """
-        pointer = (directory / POINTER).read_text("utf-8")
+        content = (directory / pointer).read_text("utf-8")
         with self._told(name):
-            if self._pointer(name) == pointer:
+            if self._pointer(name, pointer) == content:
                 return
             for path in sorted(path for path in version.rglob("*") if path.is_file()):
                 key = self._key(name, path.relative_to(directory).as_posix())
                 self._client.upload_file(str(path), self._bucket, key)
-            self._client.put_object(Bucket=self._bucket, Key=self._key(name, POINTER), Body=pointer.encode())
+            self._client.put_object(Bucket=self._bucket, Key=self._key(name, pointer), Body=content.encode())
 
-    def withdraw(self, name: str) -> None:
-        """Take the pointer of a directory away there; its versions stay.
+    def withdraw(self, name: str, pointer: str = POINTER) -> None:
+        """Take a pointer of a directory away there; its versions stay.
 
         Raises
         ------
@@ -89,7 +97,7 @@ class Mirror:
             The store was not reached.
         """
         with self._told(name):
-            self._client.delete_object(Bucket=self._bucket, Key=self._key(name, POINTER))
+            self._client.delete_object(Bucket=self._bucket, Key=self._key(name, pointer))
 
     def pull(self, directory: Path, name: str, versions: str = "") -> None:
         """Fetch the version the pointer there names, if this machine has it not, and turn the pointer here.
@@ -112,6 +120,24 @@ class Mirror:
             return
         self.fetch(directory, name, versions, _version_in(pointer, f"{self.url}/{name}"))
         write_atomically(directory / POINTER, pointer)
+
+    def pointed(self, directory: Path, name: str, pointer: str) -> str | None:
+        """Return the version a pointer there names, fetched if this machine has it not; None: there is no pointer.
+
+        The pointer here stays as it is: where it is removed there, nobody here has to notice.
+
+        Raises
+        ------
+        MirrorError
+            The store was not reached, or its pointer is damaged.
+        """
+        with self._told(name):
+            content = self._pointer(name, pointer)
+        if content is None:
+            return None
+        version = _version_in(content, f"{self.url}/{name}", pointer)
+        self.fetch(directory, name, "", version)
+        return version
 
     def fetch(self, directory: Path, name: str, versions: str, version: str) -> None:
         """Fetch one version, if this machine has it not.
@@ -146,9 +172,9 @@ class Mirror:
         for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
             yield from (found["Key"] for found in page.get("Contents", ()))
 
-    def _pointer(self, name: str) -> str | None:
+    def _pointer(self, name: str, pointer: str = POINTER) -> str | None:
         try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._key(name, POINTER))
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._key(name, pointer))
         except self._client.exceptions.NoSuchKey:
             return None
         return str(answer["Body"].read().decode("utf-8"))
@@ -172,9 +198,9 @@ class Mirror:
             ) from error
 
 
-def mirror_of(settings: Settings) -> Mirror | None:
+def mirror_of(settings: Settings, attempts: int = PATIENT) -> Mirror | None:
     """Return the object store the settings name; None: this machine's disk is all there is."""
-    return None if settings.object_store is None else Mirror(settings.object_store)
+    return None if settings.object_store is None else Mirror(settings.object_store, attempts)
 
 
 def _read(path: Path) -> str | None:
@@ -184,11 +210,11 @@ def _read(path: Path) -> str | None:
         return None
 
 
-def _version_in(pointer: str, where: str) -> str:
+def _version_in(content: str, where: str, pointer: str = POINTER) -> str:
     try:
-        version = json.loads(pointer)["version"]
+        version = json.loads(content)["version"]
     except (ValueError, KeyError, TypeError) as error:
-        raise MirrorError(f"the pointer {where}/{POINTER} is damaged; publish the version again") from error
+        raise MirrorError(f"the pointer {where}/{pointer} is damaged; publish the version again") from error
     if not isinstance(version, str) or not VERSION_NAME.fullmatch(version):
-        raise MirrorError(f"the pointer {where}/{POINTER} names no version; publish the version again")
+        raise MirrorError(f"the pointer {where}/{pointer} names no version; publish the version again")
     return version

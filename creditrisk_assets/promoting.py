@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
 
 from creditrisk_assets.defs.promotion import approve as keep_approval
 from creditrisk_assets.defs.promotion import (
@@ -24,17 +25,19 @@ from creditrisk_assets.defs.promotion import (
     promote,
     read_ledger,
     roll_back,
+    withdraw_name,
 )
 from creditrisk_assets.lake import Lake
 from creditrisk_assets.modelling.bundle import BundleError
 from creditrisk_assets.modelling.policy import load_policy
 from creditrisk_assets.registry import approvals, versions
-from creditrisk_assets.registry.ledger import Entry, champion_at
+from creditrisk_assets.registry.ledger import WITHDRAWN, Entry, LedgerError, champion_at
+from creditrisk_assets.schema_version import SchemaError
 from creditrisk_assets.settings import Settings
 from creditrisk_assets.terminal import WIDE
 
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
-SHOWN = 50
+SHOWN, FINDINGS_SHOWN = 50, 3
 
 
 def ledger(settings: Settings, at: datetime | None, *, verify: bool) -> dict[str, Any]:
@@ -56,6 +59,20 @@ def ledger(settings: Settings, at: datetime | None, *, verify: bool) -> dict[str
         "entries": told,
         "verification": None if verification is None else vars(verification),
     }
+
+
+def check_ledger(settings: Settings) -> tuple[bool, str]:
+    """Say whether the ledger is as it was written, by its chain and the last signatures: a second for ten thousand entries."""
+    try:
+        with read_ledger(settings) as opened:
+            found = opened.verify(quick=True)
+    except BundleError:
+        return True, "nothing was written yet"
+    except (LedgerError, SchemaError, SQLAlchemyError) as error:
+        told = str(error) if isinstance(error, LedgerError | SchemaError) else "its database cannot be read"
+        return False, told
+    words = f"chain of {found.entries} entries, signatures of the last entry and checkpoint"
+    return not found.findings, "; ".join((words, *found.findings[:FINDINGS_SHOWN]))
 
 
 def print_ledger(found: Mapping[str, Any]) -> None:
@@ -157,6 +174,20 @@ def give_alias(
     return name_version(settings, word, alias, identity=who, reason=reason)
 
 
+def take_name(settings: Settings, alias: str, *, identity: str | None, reason: str) -> Entry:
+    """Take an alias that decides on nobody back.
+
+    Raises
+    ------
+    RegistryError
+        The alias is none, or is moved by training and promotion alone.
+    """
+    alias = versions.alias_named(alias)
+    if alias not in {versions.CHALLENGER, versions.SHADOW}:
+        raise versions.RegistryError(f"{alias} is not taken back; challenger and shadow are (`creditrisk rollback`)")
+    return withdraw_name(settings, alias, identity=identity or settings.actor, reason=reason)
+
+
 def go_back(settings: Settings, *, identity: str | None, reason: str) -> Entry:
     """Make the champion before the present one the champion again."""
     return roll_back(settings, identity=identity or settings.actor, reason=reason)
@@ -165,7 +196,8 @@ def go_back(settings: Settings, *, identity: str | None, reason: str) -> Entry:
 def changed_words(settings: Settings, entry: Entry) -> str:
     """Say what a change came to."""
     if entry.event.kind == "alias":
-        return f"{entry.event.model_version} is {entry.event.details['alias']} (ledger entry {entry.sequence})"
+        verb = "is no longer" if entry.event.details.get(WITHDRAWN) else "is"
+        return f"{entry.event.model_version} {verb} {entry.event.details['alias']} (ledger entry {entry.sequence})"
     asked = (
         f"{len(settings.replicas)} replicas confirm it"
         if settings.replicas

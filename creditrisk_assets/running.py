@@ -379,7 +379,7 @@ def recover() -> Sequence[str]:
 
 def instance_status(settings: Settings) -> dict[str, Any]:
     """Return the last run and the assets that Dagster knows to be stale."""
-    if not (settings.dagster_home / "dagster.yaml").is_file():
+    if not settings.dagster_instance.is_file():
         return {"last_run": None, "stale": []}
     prepare_instance(settings)
     with dg.DagsterInstance.get() as instance:
@@ -397,7 +397,7 @@ def instance_status(settings: Settings) -> dict[str, Any]:
 
 def run_findings(settings: Settings) -> list[dict[str, Any]]:
     """Say which runs were left open by killed processes."""
-    if not (settings.dagster_home / "dagster.yaml").is_file():
+    if not settings.dagster_instance.is_file():
         return []
     prepare_instance(settings)
     with dg.DagsterInstance.get() as instance:

@@ -180,6 +180,11 @@ class Settings(BaseSettings):
         return self.root / "dagster"
 
     @property
+    def dagster_instance(self) -> Path:
+        """File of the Dagster instance in force."""
+        return self.dagster_yaml or self.dagster_home / "dagster.yaml"
+
+    @property
     def online(self) -> Path:
         """Snapshots of the online store when no database is configured."""
         return self.root / "online"

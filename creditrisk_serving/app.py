@@ -12,6 +12,8 @@ from fastapi import FastAPI
 
 from creditrisk_serving import errors
 from creditrisk_serving.access import KeyFile, Rate, Throttle
+from creditrisk_serving.approvals.endpoints import router as approvals
+from creditrisk_serving.approvals.schemas import ApprovalRequest, ApprovalTaken
 from creditrisk_serving.decisions.endpoints import router as decisions
 from creditrisk_serving.decisions.log import DecisionLog
 from creditrisk_serving.decisions.schemas import Review, ReviewRequest, StoredDecision
@@ -41,7 +43,7 @@ from creditrisk_serving.tracing import Traces
 VERSION = "1"
 SHAPES = (
     Prediction, WhatIf, Validation, StoredDecision, Review, ReviewRequest, RecourseRequest, Recourse, Notice,
-    Liveness, Readiness, Metadata, Problem,
+    ApprovalRequest, ApprovalTaken, Liveness, Readiness, Metadata, Problem,
 )  # fmt: skip
 
 
@@ -93,7 +95,7 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
     errors.install(app)
     app.add_middleware(Direct, routes={("POST", "/predict"): predict_directly})
     app.add_middleware(Observed, metrics=metrics, traces=traces, max_body_bytes=settings.max_body_bytes)
-    for router in (scoring, decisions, notices, recourse, health, sagemaker, desk):
+    for router in (scoring, decisions, notices, recourse, health, approvals, sagemaker, desk):
         app.include_router(router)
     documented = cache(lambda: document(app, SHAPES))
     app.openapi = documented  # type: ignore[method-assign] # FastAPI's way to a document of one's own

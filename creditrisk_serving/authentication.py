@@ -94,4 +94,5 @@ ReadingCaller = Annotated[Caller, Security(known_caller, scopes=(*READERS, Scope
 CaseCaller = Annotated[Caller, Security(known_caller, scopes=READERS)]
 ExplainingCaller = Annotated[Caller, Security(known_caller, scopes=(Scope.EXPLAIN,))]
 ReviewingCaller = Annotated[Caller, Security(known_caller, scopes=(Scope.REVIEW,))]
+AdministeringCaller = Annotated[Caller, Security(known_caller, scopes=(Scope.ADMIN,))]
 MonitoringCaller = Annotated[Caller, Security(known_caller, scopes=(Scope.MONITOR,))]

@@ -115,6 +115,7 @@ def replay_decision(
     from creditrisk_serving.decisions.log import DecisionLog  # noqa: PLC0415
     from creditrisk_serving.errors import DecisionNotStoredError  # noqa: PLC0415
     from creditrisk_serving.scoring.replay import pinned_bundle, replay  # noqa: PLC0415
+    from creditrisk_serving.trust import trusted_signers  # noqa: PLC0415
 
     settings = ServingSettings()
     log = DecisionLog(settings.decision_log_url, settings.journal_directory)
@@ -126,7 +127,7 @@ def replay_decision(
         log.close()
     if record is None:
         raise RuntimeError(f"no decision has the id {decision_id}")
-    bundle = pinned_bundle(settings.platform.bundles, record, trusted_key(settings))
+    bundle = pinned_bundle(settings.platform.bundles, record, trusted_signers(settings))
     found = replay(record, bundle, RequestFeatures(bundle.plan))
     if as_json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
@@ -197,10 +198,11 @@ def verify_decision_log(
     from creditrisk_serving.decisions.checkpoints import read_checkpoints  # noqa: PLC0415
     from creditrisk_serving.decisions.database import reading  # noqa: PLC0415
     from creditrisk_serving.decisions.verification import verify_log  # noqa: PLC0415
+    from creditrisk_serving.trust import trusted_signers  # noqa: PLC0415
 
     settings = ServingSettings()
     with reading(settings.decision_log_url) as database:
-        found = verify_log(database, read_checkpoints(settings.checkpoints_file, trusted_key(settings)))
+        found = verify_log(database, read_checkpoints(settings.checkpoints_file, trusted_signers(settings)))
     if as_json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
     else:
@@ -222,27 +224,19 @@ def verify_decision_log(
 @app.command("checkpoint-log")
 def checkpoint_decision_log() -> None:
     """Sign what the decision log holds, after verifying what is new in it; the file belongs outside the database."""
-    from creditrisk_assets.modelling.signing import public_bytes, signing_key  # noqa: PLC0415
+    from creditrisk_assets.modelling.bundle import read_signers  # noqa: PLC0415
+    from creditrisk_assets.modelling.signing import signing_key  # noqa: PLC0415
     from creditrisk_serving.decisions.database import reading  # noqa: PLC0415
     from creditrisk_serving.decisions.verification import checkpoint_log  # noqa: PLC0415
 
     settings = ServingSettings()
     key = signing_key(settings.platform.keys, settings.platform.signing_key)
     with reading(settings.decision_log_url) as database:
-        one = checkpoint_log(database, settings.checkpoints_file, key, public_bytes(key))
+        one = checkpoint_log(database, settings.checkpoints_file, key, read_signers(settings.platform.keys))
     Console(highlight=False).print(
         f"checkpoint {one.number} in {settings.checkpoints_file}: {one.records} records in {one.chains} chains",
         soft_wrap=True,
     )
-
-
-def trusted_key(settings: ServingSettings) -> bytes:
-    """Read the public key that bundles and checkpoints must be signed with."""
-    from creditrisk_assets.modelling.bundle import parse_public_key, read_public_key  # noqa: PLC0415
-
-    if settings.bundle_public_key is None:
-        return read_public_key(settings.platform.keys)
-    return parse_public_key(settings.bundle_public_key.read_text("ascii"))
 
 
 def score_applicant(settings: Settings, applicant_id: int) -> dict[str, Any]:

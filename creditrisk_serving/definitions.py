@@ -9,9 +9,9 @@ from creditrisk_assets.defs.alerts import on_alert_condition
 from creditrisk_assets.defs.artefact import asset_of
 from creditrisk_assets.resources.duckdb import EmbeddedDuckDB
 from creditrisk_assets.resources.platform import Platform
-from creditrisk_serving.defs import batch, decision_log, deployment, online
+from creditrisk_serving.defs import batch, decision_log, deployment, online, shadow
 
-ARTEFACTS = (*online.ARTEFACTS, *batch.ARTEFACTS, *decision_log.ARTEFACTS, *deployment.ARTEFACTS)
+ARTEFACTS = (*online.ARTEFACTS, *batch.ARTEFACTS, *decision_log.ARTEFACTS, *shadow.ARTEFACTS, *deployment.ARTEFACTS)
 
 score_applicants = dg.define_asset_job(
     "score_applicants",
@@ -41,8 +41,8 @@ def build_defs(
     """
     return dg.Definitions(
         assets=[asset_of(artefact) for artefact in ARTEFACTS],
-        jobs=[score_applicants, online.refresh_online_store],
-        schedules=[nightly_score_applicants],
+        jobs=[score_applicants, online.refresh_online_store, shadow.watch_shadow],
+        schedules=[nightly_score_applicants, shadow.hourly_watch_shadow],
         sensors=[on_alert_condition, online.on_new_features],
         resources={"platform": Platform(), "duckdb": EmbeddedDuckDB(), **(resources or {})},
         executor=dg.in_process_executor,

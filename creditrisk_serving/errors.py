@@ -119,6 +119,18 @@ class InvalidReviewError(ServiceError):
     status, kind, title = 422, "invalid-review", "The review is not well formed"
 
 
+class InvalidApprovalError(ServiceError):
+    """The body is no approval that could count."""
+
+    status, kind, title = 422, "invalid-approval", "The approval is not taken"
+
+
+class ApprovalsUnavailableError(ServiceError):
+    """The registry's ledger is not to be had, so whose key signed is not known."""
+
+    status, kind, title = 503, "approvals-unavailable", "No approval can be taken here"
+
+
 class NoticeRefusedError(ServiceError):
     """No notice can be issued for the decision: it needs none, or what a notice must say is not known."""
 

@@ -103,6 +103,7 @@ class Metrics:
 
     def __post_init__(self) -> None:
         self._in_use: tuple[str, str, str] | None = None
+        self._shadow: str | None = None
         made: dict[str, Any] = {"registry": self.registry, "namespace": "creditrisk"}
         self.latency = Children(
             Histogram("request_seconds", "Time to answer.", ["route"], buckets=LATENCY_SECONDS, **made)
@@ -122,6 +123,14 @@ class Metrics:
             "unexplained", "Decisions whose contributions did not add up and were kept back: a broken bundle.", **made
         )
         self.swaps = Children(Counter("bundle_loads", "Bundles loaded or refused.", ["outcome"], **made))
+        self.shadowed = Children(
+            Counter(
+                "shadow_scores", "Decisions the shadow scored beside the champion, or failed to.", ["outcome"], **made
+            )
+        )
+        self.shadow = Gauge(
+            "shadow_info", "1 for the shadow in use.", ["model_version"], multiprocess_mode="max", **made
+        )
         self.model = Gauge(
             "model_info",
             "1 for the bundle in use.",
@@ -136,6 +145,14 @@ class Metrics:
             self.model.labels(*self._in_use).set(0)
         self._in_use = (model_version, bundle_sha256, policy_version)
         self.model.labels(*self._in_use).set(1)
+
+    def shadow_in_use(self, model_version: str | None) -> None:
+        """Note the shadow in use; None: there is none."""
+        if self._shadow is not None and self._shadow != model_version:
+            self.shadow.labels(self._shadow).set(0)
+        if model_version is not None:
+            self.shadow.labels(model_version).set(1)
+        self._shadow = model_version
 
     def render(self) -> bytes:
         """Render all metrics in Prometheus' text format."""

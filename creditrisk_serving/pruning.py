@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from creditrisk_assets.lake import Lake, LakeError, Manifest
-from creditrisk_assets.modelling.bundle import MANIFEST, BundleError, follow, read_public_key
+from creditrisk_assets.modelling.bundle import MANIFEST, BundleError, follow, read_signers
 from creditrisk_assets.registry.ledger import Ledger, ever_in_use, named_by_alias
 from creditrisk_assets.registry.retention import Place, Stored, bundles_to_remove, versions_to_remove
 from creditrisk_assets.settings import Settings
@@ -57,7 +57,7 @@ def _in_registry(settings: Settings) -> set[str]:
     """Return what the pointer and aliases name, what was ever champion, the last version registered, and whatever somebody approved."""
     published = follow(settings.bundles)
     found = set() if published is None else {published.name}
-    with Ledger(settings.registry_url, settings.registry_checkpoints_file, read_public_key(settings.keys)) as ledger:
+    with Ledger(settings.registry_url, settings.registry_checkpoints_file, read_signers(settings.keys)) as ledger:
         entries = ledger.entries()
     registered = [entry.event.model_version for entry in entries if entry.event.kind == "registration"]
     approved = {entry.event.model_version for entry in entries if entry.event.kind == "approval"}

@@ -72,6 +72,9 @@ class ServingSettings(BaseSettings):
     notice: Path = Field(
         Path("deploy/notice.yaml"), description="What a notice says of the lender: jurisdiction, names, addresses."
     )
+    approvals_database: SecretStr | None = Field(
+        None, description="SQLAlchemy URL of the registry's ledger, for `POST /approvals`; none: it answers 503."
+    )
     max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="Past it: 413.")
     max_applicants: int = Field(1000, ge=1, description="Applications and applicant ids of one request; past it: 413.")
     max_history_rows: int = Field(100_000, ge=0, description="History rows of one request, all tables; past it: 413.")

@@ -117,6 +117,11 @@ class LoggedDecisions(DataFrameModel):
         description="principal reasons of a referral or decline; NULL: approved, unexplained, or an earlier release",
         metadata={"unit": "json"},
     )
+    shadow: dt.String = pa.Field(
+        nullable=True,
+        description="what the shadow would have decided; NULL: none scored it, or an earlier release",
+        metadata={"unit": "json"},
+    )
     writer: dt.String = pa.Field(
         nullable=True, description="process that decided; NULL: a release without chains", metadata={"unit": "id"}
     )

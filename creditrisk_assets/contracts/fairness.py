@@ -110,9 +110,11 @@ class Alternatives(DataFrameModel):
 
     alternative: dt.String = pa.Field(description="What is done")
     kind: dt.String = pa.Field(
-        isin=["in use", "inputs", "cut-off"], description="The model itself, other inputs, or another cut-off"
+        isin=["in use", "inputs", "constraints", "cut-off"],
+        description="The model itself, other inputs, fewer monotone constraints, or another cut-off",
     )
     without: dt.String = pa.Field(description="Groups of inputs left out; empty: none")
+    freed: dt.String = pa.Field(description="Quantities with which the PD may move either way; empty: none")
     inputs: dt.Int64 = r.count("Inputs it is fitted on", minimum=1)
     applicants: dt.Int64 = r.count("Applicants it was measured on", minimum=1)
     auc: dt.Float64 = r.share("AUC")
@@ -128,7 +130,9 @@ class Alternatives(DataFrameModel):
     impact_ratio_low: dt.Float64 = _ratio(LOW)
     impact_ratio_high: dt.Float64 = _ratio(HIGH)
     worst_group: dt.String = pa.Field(description="That group; `insufficient`: none")
-    on_frontier: dt.Boolean = pa.Field(description="No other choice of inputs is as good in both, and better in one")
+    on_frontier: dt.Boolean = pa.Field(
+        description="No other choice of inputs and constraints is as good in both, and better in one"
+    )
     chosen: dt.Boolean = pa.Field(description="The model in use")
     better: dt.Boolean = pa.Field(
         description="Fairer by the policy's limit, and hardly less accurate, than the same inputs fitted alike"

@@ -53,7 +53,29 @@ class Swapped(DataFrameModel):
         unique = ("segment", "value", "champion", "candidate")
 
 
+FIGURES = ["approval_rate", "mean_pd", "brier_loss"]
+
+
+class ShadowPath(DataFrameModel):
+    """Grain: one row per figure and number of pairs drawn. Source: the decision log; the shadow's figure less the champion's."""
+
+    figure: dt.String = pa.Field(isin=FIGURES, description="What differs")
+    pairs: dt.Int64 = pa.Field(ge=1, description="Decisions both scored so far", metadata={"unit": "count"})
+    mean: dt.Float64 = pa.Field(ge=-1, le=1, description="Mean difference", metadata={"unit": "share"})
+    lower: dt.Float64 = pa.Field(ge=-1, le=1, description="Lower end of its sequence", metadata={"unit": "share"})
+    upper: dt.Float64 = pa.Field(ge=-1, le=1, description="Upper end of its sequence", metadata={"unit": "share"})
+    tolerated_from: dt.Float64 = pa.Field(ge=-1, le=1, description="Lower limit", metadata={"unit": "share"})
+    tolerated_to: dt.Float64 = pa.Field(ge=-1, le=1, description="Upper limit", metadata={"unit": "share"})
+
+    class Config:
+        """Exactly these columns, and a key."""
+
+        strict = True
+        unique = ("figure", "pairs")
+
+
 CONTRACT = TableContract(table="version", model=RegisteredVersion, layer="registry")
 SWAP_SET = TableContract(
     table="canary", model=Swapped, layer="registry", may_be_empty=True
 )  # the first version finds no champion
+SHADOW_PATH = TableContract(table="shadow", model=ShadowPath, layer="registry", may_be_empty=True)

@@ -41,7 +41,7 @@ from creditrisk_assets.modelling.explanation.reasons import group_features
 from creditrisk_assets.modelling.inputs import InputChoice
 from creditrisk_assets.modelling.part_scores import encode_part
 from creditrisk_assets.modelling.policy import CanaryLimits, Policy, PolicyError, load_policy
-from creditrisk_assets.modelling.signing import public_bytes, signing_key
+from creditrisk_assets.modelling.signing import trusted_keys
 from creditrisk_assets.modelling.tables import Part, read_part
 from creditrisk_assets.registry import comparison, comparison_plots, lineage, promotion, versions
 from creditrisk_assets.registry.comparison import Canary, Side, compare_versions, evidence_hash, not_compared
@@ -112,7 +112,7 @@ def _compared(work: Work, candidate: str, policy: Policy, limits: CanaryLimits) 
         )
     open_test_part(work, path.name, "comparison")
     part = read_part(work.inputs[SPLIT_TEST].data, choice.all)
-    public = public_bytes(signing_key(work.settings.keys, work.settings.signing_key))
+    public = trusted_keys(work.settings.keys, work.settings.signing_key)
     own = Bundle.load(work.settings.bundles / candidate, public)
     matrices = {one.version: encode_part(one, part) for one in (own, bundle)}
     one, other = (_side(model, matrices[model.version]) for model in (own, bundle))

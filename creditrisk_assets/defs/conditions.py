@@ -128,6 +128,7 @@ class World:
                     blocking=self._graph.get(key).blocking,
                     words=evaluation.description or "",
                     at=_moment(record.event.timestamp),
+                    no_verdict=seen.NO_VERDICT in evaluation.metadata,
                 )
             )
         return seen.read_checks(found, {each.asset: self._held_up(each.asset) for each in found if not each.passed})

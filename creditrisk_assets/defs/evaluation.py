@@ -41,7 +41,7 @@ from creditrisk_assets.modelling.figures import evaluation_figures
 from creditrisk_assets.modelling.master_scale import MasterScale
 from creditrisk_assets.modelling.part_scores import score_part
 from creditrisk_assets.modelling.policy import Policy, load_policy
-from creditrisk_assets.modelling.signing import public_bytes, signing_key
+from creditrisk_assets.modelling.signing import trusted_keys
 from creditrisk_assets.modelling.tables import Part, read_part
 from creditrisk_assets.registry import tracking
 from creditrisk_assets.registry.lockbox import Opening, Purpose, record_opening
@@ -59,7 +59,7 @@ def _make_evaluation(work: Work) -> Made:
     choice, version = choose(work.settings), model.manifest.metadata["facts"]["model_version"]
     openings = open_test_part(work, version, "evaluation")
     part = read_part(work.inputs[SPLIT_TEST].data, choice.all)
-    public = public_bytes(signing_key(work.settings.keys, work.settings.signing_key))
+    public = trusted_keys(work.settings.keys, work.settings.signing_key)
     pds = score_part(Bundle.load(model.path / BUNDLE, public), part)
     prohibited = model.path / COMPARISON
     with_prohibited = score_part(Bundle.load(prohibited, public), part) if prohibited.is_dir() else None
@@ -145,7 +145,7 @@ def _beside_champion(work: Work, part: Part, pds: NDArray[np.float64], version: 
 def rival_bundle(settings: Settings, path: Path) -> tuple[Bundle | None, str]:
     """Load another version to measure it on this test part, or say why its recorded figures are all there is."""
     try:
-        rival = Bundle.load(path, public_bytes(signing_key(settings.keys, settings.signing_key)))
+        rival = Bundle.load(path, trusted_keys(settings.keys, settings.signing_key))
     except BundleError as error:
         return None, str(error)
     meant = {name: family["definition"] for name, family in rival.plan["families"].items()}

@@ -52,7 +52,7 @@ from creditrisk_assets.modelling.inputs import ModelInput
 from creditrisk_assets.modelling.part_scores import score_part
 from creditrisk_assets.modelling.pipeline import ApplicantEncoder
 from creditrisk_assets.modelling.policy import FairnessLimits, Policy, load_policy
-from creditrisk_assets.modelling.signing import public_bytes, signing_key
+from creditrisk_assets.modelling.signing import trusted_keys
 from creditrisk_assets.modelling.tables import read_part, sample_part
 from creditrisk_assets.settings import Settings
 
@@ -132,8 +132,8 @@ def _champion(work: Work, policy: Policy, ids: Sequence[int]) -> tuple[Scored | 
 def _sampled(work: Work, policy: Policy, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Scan for proxies and fit alternatives, on samples of the training part."""
     settings, limits, model = work.settings, limits_of(policy), work.inputs[MODEL]
-    bundle = Bundle.load(model.path / BUNDLE, public_bytes(signing_key(settings.keys, settings.signing_key)))
-    inputs = [ModelInput(feature.name, feature.family, feature.kind) for feature in bundle.features]
+    bundle = Bundle.load(model.path / BUNDLE, trusted_keys(settings.keys, settings.signing_key))
+    inputs = [ModelInput(f.name, f.family, f.kind, f.monotone) for f in bundle.features]
     importance: Mapping[str, float] = json.loads((model.path / IMPORTANCE).read_text("utf-8"))
     found = proxies.input_groups(inputs, importance)
     with work.connection() as con:
@@ -168,7 +168,8 @@ def _sample(work: Work, policy: Policy, inputs: Sequence[ModelInput], in_use: in
     pds = kept.groupby("sk_id_curr")["pd"].mean().loc[part.ids.tolist()].to_numpy()
     parted = grouped(_attributes(work, part.ids.tolist(), policy), policy)
     matrix = ApplicantEncoder().fit_transform(part.frame)
-    return Sample(matrix, tuple(i.name for i in inputs), part.labels, pds, parted, in_use)
+    signs = tuple(item.monotone for item in inputs)
+    return Sample(matrix, tuple(item.name for item in inputs), part.labels, pds, parted, in_use, signs)
 
 
 def _write(

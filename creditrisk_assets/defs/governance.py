@@ -22,7 +22,7 @@ from creditrisk_assets.lake import Lake, Version
 from creditrisk_assets.mirror import BUNDLES, mirror_of
 from creditrisk_assets.modelling.bundle import Bundle, BundleError, follow
 from creditrisk_assets.modelling.bundle_writer import store_bundle
-from creditrisk_assets.modelling.signing import public_bytes, signing_key
+from creditrisk_assets.modelling.signing import trusted_keys
 from creditrisk_assets.registry import lineage, tracking, versions
 from creditrisk_assets.registry.ledger import Event
 from creditrisk_assets.registry.promotion import GateFigures
@@ -38,7 +38,7 @@ def _make_version(work: Work) -> Made:
     require_one_lineage(work.inputs)  # a model whose gates failed finds the validation of the one before
     connect(settings)
     model = work.inputs[MODEL]
-    public = public_bytes(signing_key(settings.keys, settings.signing_key))
+    public = trusted_keys(settings.keys, settings.signing_key)
     stored = store_bundle(model.path / BUNDLE, settings.bundles, public)
     logged = LoggedTraining(**model.manifest.metadata["facts"]["mlflow"])
     launched_by = tracking.launched_by(logged.run_id) or work.launched_by
@@ -120,7 +120,7 @@ def _show_version(version: Version) -> Mapping[str, dg.MetadataValue]:
 def _export(settings: Settings, lake: Lake, version: Version) -> None:
     """Note the registration in the ledger, once; store the bundle again should it have been lost."""
     facts = version.manifest.metadata["facts"]
-    public = public_bytes(signing_key(settings.keys, settings.signing_key))
+    public = trusted_keys(settings.keys, settings.signing_key)
     try:
         Bundle.load(settings.bundles / facts["model_version"], public)
     except BundleError:

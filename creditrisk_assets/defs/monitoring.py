@@ -24,7 +24,8 @@ from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.part_scores import inputs_of, score_table
 from creditrisk_assets.modelling.plots import draw_drift
 from creditrisk_assets.modelling.policy import DriftLimits, load_policy
-from creditrisk_assets.modelling.signing import public_bytes, signing_key
+from creditrisk_assets.modelling.signing import trusted_keys
+from creditrisk_assets.monitoring.conditions import NO_VERDICT
 from creditrisk_assets.monitoring.drift import (
     attribution,
     causes,
@@ -61,7 +62,7 @@ SHOWN_ROWS = 25
 def _make_drift(work: Work) -> Made:
     policy = load_policy(work.settings.policy)
     model = work.inputs[MODEL].path
-    bundle = Bundle.load(model / BUNDLE, public_bytes(signing_key(work.settings.keys, work.settings.signing_key)))
+    bundle = Bundle.load(model / BUNDLE, trusted_keys(work.settings.keys, work.settings.signing_key))
     with work.connection() as con:
         report = measure_month(
             con,
@@ -84,7 +85,7 @@ def _make_drift(work: Work) -> Made:
     drawn = _draw_evidently(work, bundle, report, policy.drift)
     facts = {"rows": len(report.table), **report.to_dict(), "headline": report.words, "drawn": list(drawn)}
     # the table alone names the version: the same drift is the same evidence, however Evidently writes its page
-    return Made(facts, [*outcome, *cause_outcomes(report)], version=sha256_file(work.draft.data))
+    return Made(facts, [*outcome, *cause_outcomes(facts)], version=sha256_file(work.draft.data))
 
 
 def _draw_evidently(work: Work, bundle: Bundle, report: DriftReport, limits: DriftLimits) -> Sequence[str]:
@@ -96,16 +97,20 @@ def _draw_evidently(work: Work, bundle: Bundle, report: DriftReport, limits: Dri
     )
 
 
-def cause_outcomes(report: DriftReport) -> list[CheckOutcome]:
-    """Answer one check per kind of cause, so that each is one alert, which the router opens and resolves."""
+def cause_outcomes(facts: Mapping[str, Any]) -> list[CheckOutcome]:
+    """Answer one check per kind of cause, so that each is one alert, which the router opens and resolves.
+
+    A report without a verdict passes none of them for the router: an alert resolves on evidence of recovery alone.
+    """
+    undecided = {NO_VERDICT: True} if facts["status"] == "unknown" else {}
     outcomes = []
     for kind in CAUSES:
-        found = [cause for cause in report.causes if cause.kind == kind]
-        words = "; ".join(cause.words for cause in found)
-        shown = sorted({name for cause in found for name in cause.features[:NAMED_IN_WORDS]})
+        found = [cause for cause in facts["causes"] if cause["kind"] == kind]
+        words = "; ".join(cause["words"] for cause in found)
+        shown = sorted({name for cause in found for name in cause["features"][:NAMED_IN_WORDS]})
         said = f"{words}. Inputs: {', '.join(shown) or 'none by itself'}. Runbook: {RUNBOOK}#{kind}"
-        description = said if found else f"not seen: {report.words}" if report.status == "unknown" else "not seen"
-        outcomes.append(CheckOutcome(f"no_{kind}", not found, {"description": description}, "WARN"))
+        description = said if found else facts["words"] if undecided else "not seen"
+        outcomes.append(CheckOutcome(f"no_{kind}", not found, {"description": description, **undecided}, "WARN"))
     return outcomes
 
 

@@ -6,6 +6,8 @@ call for (`defs.retraining`).
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -23,15 +25,17 @@ from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
 from creditrisk_assets.defs.evaluation import EVALUATION
 from creditrisk_assets.defs.monitoring import CAUSE_CHECKS, MODULES, cause_outcomes
+from creditrisk_assets.defs.split import SPLIT_TRAIN
 from creditrisk_assets.defs.training import BUNDLE, IMPORTANCE, MODEL, OUT_OF_FOLD
 from creditrisk_assets.defs.vocabulary import Describe, month_of
 from creditrisk_assets.ingestion import months as month_files
-from creditrisk_assets.ingestion.months import MonthFile, read_outcomes
-from creditrisk_assets.lake import Lake, Version, sha256_file, write_atomically
+from creditrisk_assets.ingestion.connector import IngestionError
+from creditrisk_assets.ingestion.months import SERVICE, MonthFile, read_decisions, read_outcomes
+from creditrisk_assets.lake import Lake, LakeError, Version, sha256_file, write_atomically
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.calibration_tests import calibration_figures
 from creditrisk_assets.modelling.policy import load_policy
-from creditrisk_assets.modelling.signing import public_bytes, signing_key
+from creditrisk_assets.modelling.signing import trusted_keys
 from creditrisk_assets.monitoring import performance
 from creditrisk_assets.monitoring.drift.month import measure_month
 from creditrisk_assets.monitoring.performance import CalibrationError, measure_months, summary
@@ -55,7 +59,12 @@ FILES = {
     "scores.parquet.features": (".parquet",),
     "applications": (".parquet",),
 }
+MANIFEST = "scores.parquet.manifest"
 AS_RECORDED = {"as_recorded": "Scores and features are those that the batch's manifest names by their SHA-256."}
+JUDGED = {
+    "as_tolerated": "The newest month with outcomes is no worse than the policy tolerates, or its drift report said why.",
+    "labels_on_time": "Every month that is old enough has its outcomes.",
+}
 OF_THE_MONTH = {"of_the_month": "Every row is of the month it was delivered for."}
 
 
@@ -99,47 +108,58 @@ def _show_outcomes(version: Version) -> Mapping[str, dg.MetadataValue]:
     return {"maturity": table_of(maturity)} if maturity else {}
 
 
+def _found_applications(context: dg.AssetExecutionContext) -> Seen:
+    """Look at the files of decisions: a batch's, the service's, or both."""
+    month, files = month_of(context.partition_key), context.resources.platform.months
+    service = {name: files.look_for(month, name, (".parquet",)) for name in SERVICE}
+    delivered = {name: each for name, each in service.items() if each is not None}
+    if not delivered or files.look_for(month, "scores", (".parquet",)) is not None:
+        delivered |= {name: files.find(month, name, suffixes) for name, suffixes in FILES.items()}
+    if 0 < len(delivered.keys() & set(SERVICE)) < len(SERVICE):
+        raise IngestionError(
+            f"{month} has one of {', '.join(SERVICE)} without the other; `creditrisk month-decisions {month}` writes both"
+        )
+    return Seen({f"file:{name}": each.stat.version for name, each in delivered.items()}, delivered)
+
+
 def _make_applications(work: Work) -> Made:
     files, seen = work.context.resources.platform.months, work.seen
     paths = {name: files.bring(found) for name, found in seen.items()}
-    manifest = json.loads(paths["scores.parquet.manifest"].read_text("utf-8"))
-    scores, features, raw = (parquet(paths[name]) for name in ("scores", "scores.parquet.features", "applications"))
-    select = (
-        f"select s.*, $month as application_month, nullif(a.CODE_GENDER, 'XNA')::varchar as gender,"  # noqa: S608 -- quoted paths
-        f" round(-a.DAYS_BIRTH / {DAYS_A_YEAR}, 2)::double as age_years"
-        f" from {scores} as s left join {raw} as a on a.SK_ID_CURR = s.sk_id_curr order by s.sk_id_curr"
-    )
+    manifest = json.loads(paths[MANIFEST].read_text("utf-8")) if MANIFEST in paths else {}
     with work.connection() as con:
-        con.execute(f"copy ({select}) to '{work.draft.data}' (format parquet, compression zstd)", {"month": work.month})
-        con.execute(
-            f"copy (select f.*, s.pd from {features} as f join {scores} as s using (sk_id_curr) order by sk_id_curr)"  # noqa: S608
-            f" to '{work.draft.path / FEATURES}' (format parquet, compression zstd)"
+        decided = read_decisions(
+            con, paths, work.month, str(manifest.get("finished_at", "")), work.draft.data, work.draft.path / FEATURES
         )
         outcome = contract_outcomes(check(con, parquet(work.draft.data), APPLICATIONS))
         mix = con.execute(
             f"select decision, band, count(*)::integer, avg(pd) from {parquet(work.draft.data)} group by all order by all"  # noqa: S608
         ).fetchall()
-    recorded = _as_recorded(manifest, {"output": paths["scores"], "features_output": paths["scores.parquet.features"]})
+    recorded = {"output": "scores", "features_output": "scores.parquet.features"} if manifest else {}
     files.require_unchanged(seen)
     facts = {
         "rows": sum(row[2] for row in mix),
-        "rejected": manifest["rejected"],
-        "model_version": manifest["model_version"],
-        "batch_id": manifest["batch_id"],
+        "decided_by": dict(decided.by),
+        "rejected": manifest.get("rejected", 0),
+        "model_version": decided.model_version,
+        "other_models": decided.other_models,
+        "batch_id": manifest.get("batch_id", ""),
         "mix": [{"decision": d, "band": b, "applicants": n, "mean_pd": round(p, 6)} for d, b, n, p in mix],
     }
-    return Made(facts, [*outcome, recorded])
+    return Made(facts, [*outcome, _as_recorded(manifest, {name: paths[file] for name, file in recorded.items()})])
 
 
 def _as_recorded(manifest: Mapping[str, Any], paths: Mapping[str, Any]) -> CheckOutcome:
     wrong = [name for name, path in paths.items() if (manifest.get(name) or {}).get("sha256") != sha256_file(path)]
-    words = f"not as the manifest says: {', '.join(wrong)}" if wrong else f"batch {manifest['batch_id']}"
+    words = f"not as the manifest says: {', '.join(wrong)}" if wrong else f"batch {manifest.get('batch_id', 'none')}"
     return CheckOutcome("as_recorded", passed=not wrong, facts={"description": words})
 
 
 def _show_applications(version: Version) -> Mapping[str, dg.MetadataValue]:
     facts = version.manifest.metadata["facts"]
-    shown = {"model_version": dg.MetadataValue.text(facts["model_version"])}
+    shown = {
+        "model_version": dg.MetadataValue.text(facts["model_version"]),
+        "decided_by": dg.MetadataValue.json(facts["decided_by"]),
+    }
     return shown | ({"mix": table_of(facts["mix"])} if facts["mix"] else {})
 
 
@@ -147,8 +167,9 @@ def _make_month_drift(work: Work) -> Made:
     policy = load_policy(work.settings.policy)
     applications = work.inputs[f"{MONTH_APPLICATIONS}/{work.month}"]
     scored_by = str(applications.manifest.metadata["facts"]["model_version"])
-    model = work.lake.version(MODEL, scored_by).path
-    bundle = Bundle.load(model / BUNDLE, public_bytes(signing_key(work.settings.keys, work.settings.signing_key)))
+    version = work.lake.version(MODEL, scored_by)
+    model = version.path
+    bundle = Bundle.load(model / BUNDLE, trusted_keys(work.settings.keys, work.settings.signing_key))
     with work.connection() as con:
         report = measure_month(
             con,
@@ -156,12 +177,58 @@ def _make_month_drift(work: Work) -> Made:
             applications.path / FEATURES,
             policy,
             importance=json.loads((model / IMPORTANCE).read_text("utf-8")),
+            reference=_learned_from(work.lake, version),
+            outcomes=_all_known(work, applications, policy.monitoring.complete_share),
             threads=work.settings.threads,
         )
         report.table.to_parquet(work.draft.data, index=False, compression="zstd")
         outcome = contract_outcomes(check(con, parquet(work.draft.data), DRIFT_CONTRACT))
-    facts = {"rows": len(report.table), **report.to_dict(), "headline": f"{work.month}: {report.words}"}
-    return Made(facts, [*outcome, *cause_outcomes(report)])
+    facts = {"rows": len(report.table), **report.to_dict(), "month": work.month}
+    facts["headline"] = f"{work.month}: {report.words}"
+    return Made(facts, outcome)
+
+
+def _learned_from(lake: Lake, model: Version) -> Path | None:
+    """Return the applicants a model learned from; None where their version was tidied away."""
+    try:
+        return lake.version(SPLIT_TRAIN, model.manifest.inputs[SPLIT_TRAIN]).data
+    except (KeyError, LakeError):
+        return None
+
+
+def _outcomes_of(context: dg.AssetExecutionContext) -> Seen:
+    """Look for months in which outcomes of this month's applications were seen."""
+    lake: Lake = context.resources.platform.lake
+    month = month_of(context.partition_key)
+    known = {key: lake.require(key) for key in (f"{RAW_OUTCOMES}/{part}" for part in lake.parts(RAW_OUTCOMES))}
+    seen = {
+        key: version
+        for key, version in known.items()
+        if any(row["applied_in"] == month for row in version.manifest.metadata["facts"]["maturity"])
+    }
+    return Seen({key: version.version for key, version in seen.items()}, seen)
+
+
+def _all_known(work: Work, applications: Version, complete_share: float) -> dict[int, int] | None:
+    """Return the outcome of each granted loan, 1 for a default; None while too many are not known: defaults are known first."""
+    if not work.seen:
+        return None
+    told = pd.concat([pd.read_parquet(version.data) for version in work.seen.values()])
+    known = performance.newest_outcomes(told[told["APPLICATION_MONTH"] == work.month]).set_index("SK_ID_CURR")[
+        "OUTCOME"
+    ]
+    decided = pd.read_parquet(applications.data, columns=["sk_id_curr", "decision"])
+    granted = decided.loc[decided["decision"] != performance.REFUSED, "sk_id_curr"]
+    known = known[known.index.isin(granted)]
+    enough = len(known) >= max(1, complete_share * len(granted))
+    return dict(zip(known.index.tolist(), known.tolist(), strict=True)) if enough else None
+
+
+def _newest_causes(context: dg.AssetExecutionContext, _version: Version, _seen: object) -> list[CheckOutcome]:
+    """Answer the checks by the newest month, whichever was made: an earlier one made again is no news and no recovery."""
+    lake: Lake = context.resources.platform.lake
+    newest = lake.require(f"{MONTH_DRIFT}/{lake.parts(MONTH_DRIFT)[-1]}").manifest.metadata["facts"]
+    return [replace(each, facts={**each.facts, "month": newest["month"]}) for each in cause_outcomes(newest)]
 
 
 def _show_month_drift(version: Version) -> Mapping[str, dg.MetadataValue]:
@@ -185,7 +252,14 @@ def _make_performance(work: Work) -> Made:
     if applications.empty:
         raise RuntimeError("no month is published; run `creditrisk backfill MONTH` first")
     model_auc = float(work.inputs[EVALUATION].manifest.metadata["facts"]["figures"]["auc"])
-    report = measure_months(applications, outcomes, rules, model_auc=model_auc, error=error)
+    causes = {
+        version.manifest.metadata["facts"]["month"]: [
+            each["kind"] for each in version.manifest.metadata["facts"]["causes"]
+        ]
+        for key, version in work.inputs.items()
+        if key.startswith(f"{MONTH_DRIFT}/")
+    }
+    report = measure_months(applications, outcomes, rules, model_auc=model_auc, error=error, causes=causes)
     report.table.to_parquet(work.draft.data, index=False, compression="zstd")
     with work.connection() as con:
         outcome = contract_outcomes(check(con, parquet(work.draft.data), PERFORMANCE))
@@ -197,7 +271,7 @@ def _make_performance(work: Work) -> Made:
         "months": [month.to_dict() for month in report.months],
         "calibration_error": vars(error),
     }
-    return Made(facts, [*outcome, _as_tolerated(report)])
+    return Made(facts, [*outcome, _as_tolerated(report), _labels_on_time(report)])
 
 
 def read_months(work: Work, key: str) -> pd.DataFrame:
@@ -208,10 +282,20 @@ def read_months(work: Work, key: str) -> pd.DataFrame:
 
 
 def _as_tolerated(report: performance.PerformanceReport) -> CheckOutcome:
+    """Judge the newest month with outcomes; what its drift report named was told and answered then, and is no second alert."""
     newest = [month for month in report.months if month.realised is not None][-1:]
-    breaches = [breach.words for month in newest for breach in month.breaches]
-    words = "; ".join(breaches) or (f"{newest[0].month} is as expected" if newest else "no month has its outcomes yet")
-    return CheckOutcome("as_tolerated", passed=not breaches, facts={"description": words}, severity="WARN")
+    breaches = [breach for month in newest for breach in month.breaches]
+    words = "; ".join(breach.words for breach in breaches) or (
+        f"{newest[0].month} is as expected" if newest else "no month has its outcomes yet"
+    )
+    passed = all(breach.explained_by for breach in breaches)
+    return CheckOutcome("as_tolerated", passed=passed, facts={"description": words}, severity="WARN")
+
+
+def _labels_on_time(report: performance.PerformanceReport) -> CheckOutcome:
+    late = [f"{month.month} ({month.known_share:.0%} known)" for month in report.late]
+    words = f"label delay: outcomes are due and were not delivered: {', '.join(late)}" if late else "none is due"
+    return CheckOutcome("labels_on_time", passed=not late, facts={"description": words}, severity="WARN")
 
 
 def _show_performance(version: Version) -> Mapping[str, dg.MetadataValue]:
@@ -254,7 +338,10 @@ DECIDED_APPLICATIONS = Artefact(
     describe=Describe(
         what="The applications decided in a month: PD and decision, and beside them, in features.parquet, what they were decided on.",
         grain="one row per SK_ID_CURR decided in the month",
-        built_from="the month's files that `creditrisk score --features` writes, and its raw applications (CREDITRISK_MONTHS)",
+        built_from=(
+            "the month's files that `creditrisk score --features` writes with its raw applications, those of"
+            " `creditrisk month-decisions`, or both (CREDITRISK_MONTHS)"
+        ),
         known_at="the application day",
         consumed_by="`monitoring/performance`, `monitoring/report`, drift by month",
         fails_when="a file is not there or is not what the batch's manifest names, or the contract is broken",
@@ -265,7 +352,7 @@ DECIDED_APPLICATIONS = Artefact(
     show=_show_applications,
     monthly=True,
     checks=CONTRACT | AS_RECORDED,
-    observe=lambda context: _found(context, FILES),
+    observe=_found_applications,
     columns=schema_of(APPLICATIONS),
     retry=RETRY,
 )
@@ -276,8 +363,11 @@ DRIFT_OF_MONTH = Artefact(
     describe=Describe(
         what="Whether a month's applicants look like those the model that decided on them learned from, by effect size.",
         grain="one row per input of the model, and one for each of score, grade, decision and first reason",
-        built_from="the month of `monitoring/applications`, and the version of `model/pd` that scored it",
-        known_at="the application day",
+        built_from=(
+            "the month of `monitoring/applications`, the version of `model/pd` that scored it with the applicants it learned from, and the"
+            " month's outcomes in `raw/outcomes` where they are all known"
+        ),
+        known_at="the application day; made anew when its outcomes are known",
         consumed_by="`monitoring/report`, the sensor `on_drift`, the alert router",
         fails_when="a table leaves its contract; drift itself is a verdict, not a failure",
         source="creditrisk_assets/monitoring/drift/month.py",
@@ -289,6 +379,8 @@ DRIFT_OF_MONTH = Artefact(
     same_month=(MONTH_APPLICATIONS,),
     checks={**CONTRACT, **CAUSE_CHECKS},
     advisory=frozenset(CAUSE_CHECKS),
+    observe=_outcomes_of,
+    today=_newest_causes,
     also_from=lambda settings, _lake: {"policy": load_policy(settings.policy).digest},
     columns=schema_of(DRIFT_CONTRACT),
     retry=RETRY,
@@ -300,7 +392,10 @@ PERFORMANCE_OF_MONTHS = Artefact(
     describe=Describe(
         what="How months perform: estimated from PDs until outcomes are known, realised then; vintages, grades, approval by group.",
         grain="one row per month, figure and part of the applicants",
-        built_from="every month of `monitoring/applications` and `raw/outcomes`; `model/out_of_fold`, `model/evaluation`",
+        built_from=(
+            "every month of `monitoring/applications`, `raw/outcomes` and `monitoring/monthly_drift`; `model/out_of_fold`,"
+            " `model/evaluation`"
+        ),
         known_at="expected figures with the applications, realised ones when the outcomes are known",
         consumed_by="`monitoring/report`, the sensor `on_performance`, risk officers",
         fails_when="no month is published, or the table leaves its contract; a breach is a warning",
@@ -310,9 +405,9 @@ PERFORMANCE_OF_MONTHS = Artefact(
     make=_make_performance,
     show=_show_performance,
     deps=(OUT_OF_FOLD, EVALUATION),
-    every_month=(MONTH_APPLICATIONS, RAW_OUTCOMES),
-    checks=CONTRACT | {"as_tolerated": "The newest month with outcomes is no worse than the policy tolerates."},
-    advisory=frozenset({"as_tolerated"}),
+    every_month=(MONTH_APPLICATIONS, RAW_OUTCOMES, MONTH_DRIFT),
+    checks=CONTRACT | JUDGED,
+    advisory=frozenset(JUDGED),
     also_from=lambda settings, _lake: {"rules": load_policy(settings.policy).monitoring.model_dump_json()},
     export=_export_performance,
     columns=schema_of(PERFORMANCE),

@@ -23,16 +23,17 @@ from creditrisk_assets.defs.validation import VALIDATION as VALIDATION_KEY
 from creditrisk_assets.defs.vocabulary import LAUNCHED_BY_TAG, OWNERS
 from creditrisk_assets.lake import Lake, Version, write_atomically
 from creditrisk_assets.mirror import mirror_of
-from creditrisk_assets.modelling.bundle import MANIFEST, BundleError, read_public_key
+from creditrisk_assets.modelling.bundle import MANIFEST, BundleError, read_signers
 from creditrisk_assets.modelling.policy import load_policy
-from creditrisk_assets.modelling.signing import public_bytes, signing_key
+from creditrisk_assets.modelling.signing import signing_key, trusted_keys
 from creditrisk_assets.monitoring.alerts.channels import load_policy as load_alert_policy
 from creditrisk_assets.monitoring.alerts.channels import open_channels
 from creditrisk_assets.monitoring.alerts.delivery import deliver
 from creditrisk_assets.monitoring.alerts.store import AlertStore, AlertStoreError
-from creditrisk_assets.monitoring.conditions import Condition, Observation, fingerprint
+from creditrisk_assets.monitoring.conditions import Condition, Observation, Severity, fingerprint
 from creditrisk_assets.registry import changing, versions
 from creditrisk_assets.registry.approvals import (
+    ApprovalError,
     approval_event,
     approvers,
     missing_approvals,
@@ -51,7 +52,7 @@ from creditrisk_assets.registry.evidence import (
 )
 from creditrisk_assets.registry.ledger import BusyError, Entry, Event, Ledger, champion_at, ever_in_use
 from creditrisk_assets.registry.replicas import unconfirmed
-from creditrisk_assets.registry.versions import RegisteredVersion
+from creditrisk_assets.registry.versions import RegisteredVersion, RegistryError
 from creditrisk_assets.resources.mlflow import connect
 from creditrisk_assets.resources.platform import Platform
 from creditrisk_assets.settings import Settings
@@ -67,12 +68,12 @@ LOG = logging.getLogger("creditrisk.registry")
 def open_ledger(settings: Settings) -> Ledger:
     """Open the ledger for reading and writing, where the signing key is."""
     key = signing_key(settings.keys, settings.signing_key)
-    return Ledger(settings.registry_url, settings.registry_checkpoints_file, public_bytes(key), key)
+    return Ledger(settings.registry_url, settings.registry_checkpoints_file, read_signers(settings.keys), key)
 
 
 def read_ledger(settings: Settings) -> Ledger:
     """Open the ledger for reading; the public key is enough."""
-    return Ledger(settings.registry_url, settings.registry_checkpoints_file, read_public_key(settings.keys))
+    return Ledger(settings.registry_url, settings.registry_checkpoints_file, read_signers(settings.keys))
 
 
 @contextmanager
@@ -81,7 +82,7 @@ def open_registry(settings: Settings) -> Iterator[Registry]:
     connect(settings)
     asked = partial(unconfirmed, settings.replicas, key=settings.replica_key, timeout=settings.replica_timeout_seconds)
     with open_ledger(settings) as ledger:
-        public = public_bytes(signing_key(settings.keys, settings.signing_key))
+        public = trusted_keys(settings.keys, settings.signing_key)
         yield Registry(
             settings.registered_model,
             settings.bundles,
@@ -94,17 +95,24 @@ def open_registry(settings: Settings) -> Iterator[Registry]:
         )
 
 
-def tell(settings: Settings, problem: str | None) -> None:
-    """Open an alert that a promotion was taken back, or resolve it; the alert store being down keeps nobody from promoting."""
+def tell(
+    settings: Settings,
+    problem: str | None,
+    *,
+    detail: str = "",
+    severity: Severity = "critical",
+    remedy: str = "see `creditrisk ledger`, mend what it names, promote again",
+) -> None:
+    """Open an alert that a promotion was taken back or a shadow stopped, or resolve it; the alert store being down stops nobody."""
     policy, _ = load_alert_policy(settings)
     now, subject = datetime.now(UTC), settings.registered_model
     if problem is None:
-        seen = Observation(now, healthy={fingerprint("promotion", subject): "a promotion or rollback was completed"})
+        seen = Observation(now, healthy={fingerprint("promotion", subject, detail): "a later one was well"})
     else:
         condition = Condition(
-            "promotion", subject, "critical", problem,
+            "promotion", subject, severity, problem,
             since=now - timedelta(seconds=policy.settle_seconds),  # it is final: there is nothing to settle
-            remedy="see `creditrisk ledger`, mend what it names, promote again", owner=OWNERS["governance"],
+            remedy=remedy, detail=detail, owner=OWNERS["governance"],
         )  # fmt: skip
         seen = Observation(now, conditions=(condition,))
     try:
@@ -196,6 +204,7 @@ def promote(settings: Settings, word: str, *, identity: str, reason: str, overri
     """
     if strangers := sorted(set(override) - set(OVERRIDABLE)):
         raise RefusedError(f"{', '.join(strangers)} cannot be overridden; {', '.join(OVERRIDABLE)} can")
+    take_approvals(settings)
     with open_registry(settings) as registry:
         version = versions.named(settings.registered_model, word)
         evidence = collect_evidence(settings, Lake(settings.lake), version)
@@ -230,12 +239,28 @@ def name_version(settings: Settings, word: str, alias: str, *, identity: str, re
 
     Raises
     ------
-    RefusedError, RegistryError, BundleError, TrackingError
+    RefusedError, BusyError, RegistryError, BundleError, TrackingError
         It could not be.
     """
     with open_registry(settings) as registry:
         version = versions.named(settings.registered_model, word)
         return changing.name_version(registry, version, alias, identity=identity, reason=reason)
+
+
+def withdraw_name(
+    settings: Settings, alias: str, *, identity: str, reason: str, expected: str | None = None, evidence: str = ""
+) -> Entry:
+    """Take `challenger` or `shadow` back from the version it names.
+
+    Raises
+    ------
+    RefusedError, BusyError, TrackingError
+        It could not be.
+    """
+    with open_registry(settings) as registry:
+        return changing.withdraw_name(
+            registry, alias, identity=identity, reason=reason, expected=expected, evidence=evidence
+        )
 
 
 def approve(settings: Settings, token: str) -> Entry:
@@ -259,6 +284,20 @@ def approve(settings: Settings, token: str) -> Entry:
         if any(entry.event.details.get("token") == token for entry in entries):
             raise RefusedError("this approval is in the ledger already")
         return registry.ledger.append(approval_event(token, approval))
+
+
+def take_approvals(settings: Settings) -> list[Entry]:
+    """Keep in the ledger what was sent to a service, each verified again with its evidence; what counts for nothing stays out."""
+    with open_ledger(settings) as ledger:
+        kept = {entry.event.details.get("token") for entry in ledger.entries()}
+        waiting = [token for token in ledger.left() if token not in kept]
+    taken = []
+    for token in waiting:
+        try:
+            taken.append(approve(settings, token))
+        except (ApprovalError, RefusedError, RegistryError, BundleError) as error:
+            LOG.warning(f"an approval that was sent is not taken: {error}")
+    return taken
 
 
 def settle(settings: Settings, lake: Lake) -> None:

@@ -30,7 +30,7 @@ from creditrisk_assets.modelling.explanation.principal import BookError
 from creditrisk_assets.modelling.explanation.reference_set import draw
 from creditrisk_assets.modelling.inputs import ModelInput
 from creditrisk_assets.modelling.part_scores import columns_of
-from creditrisk_assets.modelling.signing import public_bytes, signing_key
+from creditrisk_assets.modelling.signing import trusted_keys
 from creditrisk_assets.modelling.tables import read_part
 from creditrisk_assets.settings import Settings
 
@@ -45,7 +45,7 @@ SHOWN = 20
 def _make(work: Work) -> Made:
     require_one_lineage(work.inputs)
     model = work.inputs[MODEL]
-    public = public_bytes(signing_key(work.settings.keys, work.settings.signing_key))
+    public = trusted_keys(work.settings.keys, work.settings.signing_key)
     bundle = Bundle.load(model.path / BUNDLE, public)
     inputs = [ModelInput(feature.name, feature.family, feature.kind) for feature in bundle.features]
     part = read_part(work.inputs[SPLIT_TEST].data, inputs)

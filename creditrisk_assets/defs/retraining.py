@@ -58,7 +58,11 @@ def _of_drift(report: Version) -> Evidence:
 
 
 def performance_evidence(settings: Settings, lake: Lake, _now: datetime) -> Evidence | None:
-    """Read the newest month with outcomes: a breach of the model in use calls for a retrain, one of an earlier model does not."""
+    """Read the newest month with outcomes: a breach of the model in use calls for a retrain.
+
+    One of an earlier model does not, nor one in a month whose drift report named a cause: a fault of the data is nothing to learn, and a
+    drift called for its retrain then.
+    """
     if (table := _published(lake, MONTH_PERFORMANCE)) is None:
         return None
     facts = table.manifest.metadata["facts"]
@@ -69,11 +73,17 @@ def performance_evidence(settings: Settings, lake: Lake, _now: datetime) -> Evid
     breaches = [
         breach
         for breach in facts["breaches"]
-        if breach["month"] == judged[-1]["month"] and champion is not None and breach["model_version"] == champion.name
+        if breach["month"] == judged[-1]["month"]
+        and not breach["explained_by"]
+        and champion is not None
+        and breach["model_version"] == champion.name
     ]
     if not breaches:
         return Evidence(
-            "performance", table.version, False, f"{judged[-1]['month']} is as expected, or of an earlier model"
+            "performance",
+            table.version,
+            False,
+            f"{judged[-1]['month']} is as expected, of an earlier model, or was answered",
         )
     found = ",".join(sorted(breach["evidence"] for breach in breaches))
     return Evidence("performance", found, True, "; ".join(breach["words"] for breach in breaches))

@@ -27,7 +27,7 @@ from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.inputs import ModelInput
 from creditrisk_assets.modelling.part_scores import encode_part, score_part
 from creditrisk_assets.modelling.policy import load_policy
-from creditrisk_assets.modelling.signing import public_bytes, signing_key
+from creditrisk_assets.modelling.signing import trusted_keys
 from creditrisk_assets.modelling.tables import Part, read_part
 from creditrisk_assets.modelling.validation import Evidence, GateResult, Validation
 from creditrisk_assets.registry import tracking
@@ -58,7 +58,7 @@ def _today() -> date:
 
 def _evidence(work: Work) -> Evidence:
     model, evaluation = work.inputs[MODEL], work.inputs[EVALUATION]
-    public = public_bytes(signing_key(work.settings.keys, work.settings.signing_key))
+    public = trusted_keys(work.settings.keys, work.settings.signing_key)
     bundle = Bundle.load(model.path / BUNDLE, public)
     # Features alone are looked at: outcomes come with the evaluation's predictions, so the lockbox is not opened again.
     part = read_part(work.inputs[SPLIT_TEST].data, [ModelInput(f.name, f.family, f.kind) for f in bundle.features])

@@ -25,7 +25,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -33,9 +33,9 @@ from typing import Any, Literal
 
 import numpy as np
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from numpy.typing import NDArray
 
+from creditrisk_assets.modelling import trust
 from creditrisk_assets.modelling.booster import Booster, BoosterError
 from creditrisk_assets.modelling.calibration import CalibrationError, Calibrator
 from creditrisk_assets.modelling.explanation.explainer import Explainer, ExplanationError
@@ -60,7 +60,7 @@ FILES = (
 EXPLANATION, LAYOUT, TABLE = "explanation.json", "explanation.npz", "contributions.npy"
 GOLDEN_CONTRIBUTIONS, REASONS = "golden_contributions.npy", "reasons.json"
 EXPLANATION_FILES = (EXPLANATION, LAYOUT, TABLE, GOLDEN_CONTRIBUTIONS, REASONS)
-POINTER = "CURRENT"
+POINTER, SHADOW_POINTER = "CURRENT", "SHADOW"
 PUBLIC_KEY_FILE = "bundle_signing.pub"
 GOLDEN_TOLERANCE = 1e-12
 GOLDEN_CONTRIBUTION_TOLERANCE = 1e-9  # of a margin
@@ -345,13 +345,15 @@ def to_float32(matrix: NDArray[np.float64]) -> NDArray[np.float32]:
     )  # np.clip takes ten times as long
 
 
-def follow(bundles: Path) -> Path | None:
-    """Find the published version.
+def follow(bundles: Path, name: str = POINTER) -> Path | None:
+    """Find the version a pointer names.
 
     Parameters
     ----------
     bundles
         Directory of published bundles, `Settings.bundles`.
+    name
+        The pointer: of the champion, or of its shadow.
 
     Returns
     -------
@@ -363,7 +365,7 @@ def follow(bundles: Path) -> Path | None:
     BundleError
         The pointer is damaged or names no version.
     """
-    pointer = bundles / POINTER
+    pointer = bundles / name
     try:
         version = json.loads(pointer.read_text("utf-8"))["version"]
     except FileNotFoundError:
@@ -376,16 +378,31 @@ def follow(bundles: Path) -> Path | None:
 
 
 def read_public_key(keys: Path) -> bytes:
-    """Read the public key written beside the local signing key (`Settings.keys`), 32 raw bytes.
+    """Read the public keys written beside the local signing key (`Settings.keys`) whose bundles are taken today, 32 raw bytes each.
 
     Raises
     ------
     BundleError
         There is none, or it is no Ed25519 key.
     """
+    return _read_keys(keys, parse_public_key)
+
+
+def read_signers(keys: Path) -> bytes:
+    """Read the public keys that sign chains of records, now and before, 32 raw bytes each.
+
+    Raises
+    ------
+    BundleError
+        As `read_public_key`.
+    """
+    return _read_keys(keys, trust.for_records)
+
+
+def _read_keys(keys: Path, read: Callable[[str], bytes]) -> bytes:
     path = keys / PUBLIC_KEY_FILE
     try:
-        return parse_public_key(path.read_text("ascii"))
+        return read(path.read_text("ascii"))
     except FileNotFoundError as error:
         raise BundleError(
             f"no public key at {path}; run `creditrisk run` once, or copy the key of the machine that trains"
@@ -397,17 +414,14 @@ def read_public_key(keys: Path) -> bytes:
 
 
 def parse_public_key(text: str) -> bytes:
-    """Decode a public key from base64.
+    """Decode the public keys whose bundles are taken today: the one in use, and those it replaced that are trusted still.
 
     Raises
     ------
     ValueError
-        It is not the base64 of 32 bytes.
+        The text is none that `trust.read_keys` reads.
     """
-    raw = base64.b64decode(text.strip(), validate=True)
-    if len(raw) != 32:
-        raise ValueError("an Ed25519 public key has 32 bytes")
-    return raw
+    return trust.for_bundles(text)
 
 
 def _verified_manifest(path: Path, public_key: bytes) -> dict[str, Any]:
@@ -416,12 +430,10 @@ def _verified_manifest(path: Path, public_key: bytes) -> dict[str, Any]:
         signature = json.loads(_read(path, SIGNATURE))
         if signature["algorithm"] != "ed25519":
             raise BundleError(f"{path}: signed by an unknown algorithm")
-        Ed25519PublicKey.from_public_bytes(public_key).verify(
-            base64.b64decode(signature["signature"], validate=True), raw
-        )
+        trust.signer(public_key, base64.b64decode(signature["signature"], validate=True), raw)
     except InvalidSignature as error:
         raise BundleError(
-            f"{path}: the signature is not by the trusted key, or the manifest was changed;"
+            f"{path}: the signature is not by a key that is trusted today, or the manifest was changed;"
             " publish the version again, or trust its key"
         ) from error
     except (ValueError, KeyError, TypeError, binascii.Error) as error:

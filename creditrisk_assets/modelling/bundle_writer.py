@@ -211,8 +211,8 @@ def publish_bundle(bundle: Path, bundles: Path, public_key: bytes, elsewhere: El
     return target
 
 
-def point_to(bundles: Path, version: str | None, elsewhere: Elsewhere | None = None) -> None:
-    """Swap the pointer to a stored version, here and in the object store that other machines follow; None: take the pointer away.
+def point_to(bundles: Path, version: str | None, elsewhere: Elsewhere | None = None, pointer: str = POINTER) -> None:
+    """Swap a pointer to a stored version, here and in the object store that other machines follow; None: take the pointer away.
 
     Raises
     ------
@@ -220,13 +220,13 @@ def point_to(bundles: Path, version: str | None, elsewhere: Elsewhere | None = N
         The object store was not reached: the pointer here is swapped, the one there is not.
     """
     if version is None:
-        (bundles / POINTER).unlink(missing_ok=True)
+        (bundles / pointer).unlink(missing_ok=True)
         if elsewhere is not None:
-            elsewhere.withdraw(BUNDLES)
+            elsewhere.withdraw(BUNDLES, pointer)
     else:
-        write_atomically(bundles / POINTER, json.dumps({"version": version}))
+        write_atomically(bundles / pointer, json.dumps({"version": version}))
         if elsewhere is not None:
-            elsewhere.push(bundles, BUNDLES, bundles / version)
+            elsewhere.push(bundles, BUNDLES, bundles / version, pointer)
 
 
 def _move_in(draft: Path, target: Path, public_key: bytes) -> None:

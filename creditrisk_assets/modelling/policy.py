@@ -294,6 +294,16 @@ class CanaryLimits(_Frozen):
     seed: int
 
 
+class ShadowLimits(_Frozen):
+    """How far a shadow's decisions may be from the champion's, and how surely."""
+
+    error_rate: Annotated[float, Field(gt=0, lt=0.5)]  # of stopping a shadow that is as good as is tolerated
+    maximum_approval_rate_shift: Annotated[float, Field(gt=0, lt=1)]
+    maximum_mean_pd_shift: Annotated[float, Field(gt=0, lt=1)]
+    maximum_brier_loss: Annotated[float, Field(gt=0, lt=1)]
+    minimum_pairs: Annotated[int, Field(ge=1)]
+
+
 class DriftLimits(_Frozen):
     """Effect sizes from which a distribution counts as moved. Those with a default are not in bundles made before them."""
 
@@ -365,6 +375,7 @@ class Policy(_Frozen):
     # How a version comes into use: no part of what it is, as the overrides.
     approval: Annotated[Literal["auto", "one", "two"], Field(exclude=True)] = "auto"
     canary: Annotated[CanaryLimits | None, Field(exclude=True)] = None  # none: a policy that a bundle carries
+    shadow: Annotated[ShadowLimits | None, Field(exclude=True)] = None  # none: a policy that a bundle carries
     drift: DriftLimits
     retraining: RetrainPolicy
     # Said of production, as overrides are said of a version: no part of what a version is.
@@ -406,7 +417,7 @@ class Policy(_Frozen):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the content but overrides, approval, canary and the rules of monitoring, whatever the file's comments and layout."""
+        """SHA-256 of the content, whatever the file's layout, but overrides, approval, canary, shadow and the rules of monitoring."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def to_json(self) -> str:

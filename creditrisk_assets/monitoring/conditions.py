@@ -28,6 +28,7 @@ Severity = Literal["warning", "critical"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 ASSET_KINDS = frozenset({"freshness", "data_age", "check", "materialization"})
 UNKNOWN, PASS, WARN, FAIL = "UNKNOWN", "PASS", "WARN", "FAIL"
+NO_VERDICT = "no_verdict"  # metadata of a check that could not be answered: neither wrong nor well
 DATA_AGE = "data_age"  # the check that asks how old the data are is a kind of its own
 WORDS_LIMIT = 600
 FORGOTTEN = timedelta(hours=1)  # a sensor that failed this long ago and was not tried again is no longer run
@@ -172,12 +173,15 @@ class CheckSeen:
     blocking: bool
     words: str
     at: datetime
+    no_verdict: bool = False
 
 
 def read_checks(seen: Iterable[CheckSeen], not_run: Mapping[str, tuple[str, ...]]) -> Reading:
-    """Tell failed checks, blocking or not; `not_run` names the assets held up by one."""
+    """Tell failed checks, blocking or not; one without a verdict says nothing; `not_run` names the assets held up by one."""
     conditions, healthy = [], {}
     for each in seen:
+        if each.no_verdict:
+            continue
         kind: Kind = "data_age" if each.name == DATA_AGE else "check"
         detail = "" if kind == "data_age" else each.name
         if each.passed:

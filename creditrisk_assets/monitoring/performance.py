@@ -19,6 +19,7 @@ Confidence-based performance estimation: Kuberski et al. (2024), arXiv 2407.0864
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,8 @@ AGE_BANDS = ("under 25", "25 to 39", "40 to 61", "62 and over")
 AGE_EDGES = (25, 40, 62)
 REFUSED, APPROVED = "decline", "approve"
 EARLY_MONTHS = 1  # a default so soon tells of fraud or of a loan that should not have been granted
+CONCEPT = "concept"
+NOTHING: Mapping[str, Sequence[str]] = MappingProxyType({})
 CELLS = 4_000_000  # of drawn outcomes at once
 
 Numbers = NDArray[np.float64]
@@ -81,12 +84,20 @@ class Figures:
 
 @dataclass(frozen=True)
 class Breach:
-    """A figure that is worse than tolerated, beyond its interval."""
+    """A figure that is worse than tolerated, beyond its interval.
+
+    Attributes
+    ----------
+    explained_by
+        What the month's own drift report named, which was told and answered then; empty: nothing that applicants show moved, so what
+        defaults is another thing than it was, concept drift.
+    """
 
     month: str
     figure: str
     model_version: str
     words: str
+    explained_by: str = ""
 
     @property
     def evidence(self) -> str:
@@ -130,6 +141,11 @@ class PerformanceReport:
     def breaches(self) -> tuple[Breach, ...]:
         """Every breach, the oldest month first."""
         return tuple(breach for month in self.months for breach in month.breaches)
+
+    @property
+    def late(self) -> tuple[MonthPerformance, ...]:
+        """Months that are old enough, whose outcomes were not delivered."""
+        return tuple(month for month in self.months if month.state == LATE)
 
     @property
     def words(self) -> str:
@@ -252,6 +268,7 @@ def measure_months(
     *,
     model_auc: float,
     error: CalibrationError = CERTAIN,
+    causes: Mapping[str, Sequence[str]] = NOTHING,
 ) -> PerformanceReport:
     """Measure every month.
 
@@ -267,6 +284,8 @@ def measure_months(
         The model's own on its test part, which months are held against.
     error
         How far PDs may be from the truth.
+    causes
+        Month -> the kinds of causes its drift report named.
     """
     known = newest_outcomes(outcomes).set_index("SK_ID_CURR")
     frame = applications.join(known[["OUTCOME", "OBSERVED_MONTH"]], on="sk_id_curr")
@@ -274,7 +293,7 @@ def measure_months(
     now = max((month_number(month) for month in set(delivered)), default=0)
     months, rows = [], []
     for name, each in frame.groupby("application_month", sort=True):
-        found = _measure_month(str(name), each, now, rules, model_auc, error)
+        found = _measure_month(str(name), each, now, rules, model_auc, error, causes.get(str(name), ()))
         months.append(found)
         rows += list(_rows(found, each, now, rules))
     columns = ["application_month", "figure", "segment", "part", "value", "low", "high", "applicants", "state"]
@@ -284,7 +303,13 @@ def measure_months(
 
 
 def _measure_month(
-    month: str, frame: pd.DataFrame, now: int, rules: MonitoringRules, model_auc: float, error: CalibrationError
+    month: str,
+    frame: pd.DataFrame,
+    now: int,
+    rules: MonitoringRules,
+    model_auc: float,
+    error: CalibrationError,
+    causes: Sequence[str],
 ) -> MonthPerformance:
     granted = frame[frame["decision"] != REFUSED]
     known = granted["OUTCOME"].notna()
@@ -298,7 +323,8 @@ def _measure_month(
                 granted.loc[known, "OUTCOME"].to_numpy(dtype=np.int64), granted.loc[known, "pd"].to_numpy()
             )
     version = str(frame["model_version"].iloc[0])
-    breaches = tuple(_breaches(month, version, expected, realised, rules, model_auc))
+    explained = " and ".join(kind.replace("_", " ") for kind in causes if kind != CONCEPT)
+    breaches = tuple(_breaches(month, version, expected, realised, rules, model_auc, explained))
     return MonthPerformance(month, state, len(frame), len(granted), share, expected, realised, breaches)
 
 
@@ -309,6 +335,7 @@ def _breaches(
     realised: Figures | None,
     rules: MonitoringRules,
     model_auc: float,
+    explained: str,
 ) -> Iterator[Breach]:
     """Name what is worse than tolerated even at the end of its interval that speaks for the model.
 
@@ -317,19 +344,20 @@ def _breaches(
     """
     if realised is None or expected is None or realised.bad_rate.value * realised.applicants < rules.minimum_defaults:
         return
+    named = f"{month}, as its {explained} said" if explained else f"{month}, concept drift"
     if realised.auc is not None and expected.auc is not None:
         floor = min(expected.auc.value, model_auc) - rules.tolerated_auc_drop
         if realised.auc.high < floor:
             yield Breach(
                 month, "auc", version,
-                f"{month}: AUC {realised.auc.value:.3f} (to {realised.auc.high:.3f}), expected {expected.auc.value:.3f}",
+                f"{named}: AUC {realised.auc.value:.3f} (to {realised.auc.high:.3f}), expected {expected.auc.value:.3f}", explained,
             )  # fmt: skip
     ceiling = rules.tolerated_bad_rate_ratio * expected.bad_rate.value
     if realised.bad_rate.low > ceiling:
         yield Breach(
             month, "bad_rate", version,
-            f"{month}: bad rate {realised.bad_rate.value:.1%} (from {realised.bad_rate.low:.1%}),"
-            f" expected {expected.bad_rate.value:.1%}",
+            f"{named}: bad rate {realised.bad_rate.value:.1%} (from {realised.bad_rate.low:.1%}),"
+            f" expected {expected.bad_rate.value:.1%}", explained,
         )  # fmt: skip
 
 

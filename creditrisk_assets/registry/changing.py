@@ -16,12 +16,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 from creditrisk_assets.lake import Elsewhere
-from creditrisk_assets.modelling.bundle import BundleError, follow
+from creditrisk_assets.modelling.bundle import POINTER, SHADOW_POINTER, BundleError, follow
 from creditrisk_assets.modelling.bundle_writer import point_to
 from creditrisk_assets.registry import versions
-from creditrisk_assets.registry.ledger import CHANGES, Entry, Event, Ledger, champion_at, champion_before, interrupted
+from creditrisk_assets.registry.ledger import (
+    CHANGES,
+    WITHDRAWN,
+    Entry,
+    Event,
+    Ledger,
+    champion_at,
+    champion_before,
+    interrupted,
+    namings,
+)
 from creditrisk_assets.registry.tracking import TrackingError
-from creditrisk_assets.registry.versions import CHAMPION, RegisteredVersion, RegistryError
+from creditrisk_assets.registry.versions import CHAMPION, SHADOW, RegisteredVersion, RegistryError
 
 PLATFORM = "platform"  # the identity of what nobody asked for
 ALIAS_PENDING = "alias_pending"
@@ -168,6 +178,7 @@ def recover(registry: Registry) -> tuple[Entry, ...]:
             words = f"the bundle of {known} is gone: nothing is in use"
         ledger.append(Event("promotion", in_use or "", "unknown", words))
         entries = ledger.entries()
+    _recover_shadow(registry, entries)
     return entries
 
 
@@ -179,18 +190,68 @@ def needs_mlflow(entries: Sequence[Entry]) -> bool:
 def name_version(registry: Registry, version: RegisteredVersion, alias: str, *, identity: str, reason: str) -> Entry:
     """Point an alias that decides on nobody to a version, on record.
 
+    A shadow's bundle is published too: the services score by it beside the champion.
+
     Raises
     ------
     RefusedError
-        No reason is given.
+        No reason is given, or the champion would be its own shadow.
+    BusyError
+        Another change is under way.
     RegistryError, BundleError
         The stored bundle is not what was registered.
     """
     if not reason.strip():
         raise RefusedError("say why (--reason)")
-    versions.verified_bundle(version, registry.bundles, registry.public_key)
-    versions.set_alias(version, alias)
-    return registry.ledger.append(Event("alias", version.model_version, identity, reason, details={"alias": alias}))
+    with registry.ledger.exclusive(registry.lock):
+        entries = recover(registry)
+        if alias == SHADOW and version.model_version == _in_use(entries):
+            raise RefusedError(f"{version.model_version} is the champion, so it would be compared with itself")
+        versions.verified_bundle(version, registry.bundles, registry.public_key)
+        versions.set_alias(version, alias)
+        if alias == SHADOW:
+            point_to(registry.bundles, version.model_version, registry.elsewhere, SHADOW_POINTER)
+        return registry.ledger.append(Event("alias", version.model_version, identity, reason, details={"alias": alias}))
+
+
+def withdraw_name(
+    registry: Registry, alias: str, *, identity: str, reason: str, expected: str | None = None, evidence: str = ""
+) -> Entry:
+    """Take an alias that decides on nobody away, on record; of a shadow, the services stop scoring by it.
+
+    Parameters
+    ----------
+    registry
+        What is touched.
+    alias
+        Which.
+    identity, reason
+        For the ledger.
+    expected
+        The version it must name; None: any.
+    evidence
+        Hash of what says that it is no good; empty: somebody says so.
+
+    Raises
+    ------
+    RefusedError
+        No reason is given, or it does not name such a version.
+    BusyError
+        Another change is under way.
+    """
+    if not reason.strip():
+        raise RefusedError("say why (--reason)")
+    with registry.ledger.exclusive(registry.lock):
+        named = namings(recover(registry)).get(alias)
+        if named is None or expected not in {None, named.event.model_version}:
+            raise RefusedError(f"no version{f' {expected}' if expected else ''} is {alias}; see `creditrisk ledger`")
+        if alias == SHADOW:  # the pointer first: it is what the services follow
+            point_to(registry.bundles, None, registry.elsewhere, SHADOW_POINTER)
+        versions.remove_alias(registry.name, alias)
+        details = {"alias": alias, WITHDRAWN: True}
+        return registry.ledger.append(
+            Event("alias", named.event.model_version, identity, reason, evidence, details=details)
+        )
 
 
 def _change(registry: Registry, version: RegisteredVersion, event: Event, before: str | None) -> Entry:
@@ -249,9 +310,19 @@ def _in_use(entries: Sequence[Entry]) -> str | None:
     return entry.event.model_version if entry else None
 
 
-def _followed(bundles: Path) -> str | None:
+def _recover_shadow(registry: Registry, entries: Sequence[Entry]) -> None:
+    """Point the services to the shadow the ledger names, or to none, where somebody died between pointer and ledger."""
+    named = namings(entries).get(SHADOW)
+    known = named.event.model_version if named is not None else None
+    if known is not None and not (registry.bundles / known).is_dir():
+        known = None
+    if _followed(registry.bundles, SHADOW_POINTER) != known:
+        point_to(registry.bundles, known, registry.elsewhere, SHADOW_POINTER)
+
+
+def _followed(bundles: Path, pointer: str = POINTER) -> str | None:
     try:
-        path = follow(bundles)
+        path = follow(bundles, pointer)
     except BundleError:
         return None
     return path.name if path is not None and path.is_dir() else None

@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import SecretStr
 from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, Text, create_engine, insert, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
+from creditrisk_assets.modelling import trust
 from creditrisk_assets.schema_version import Schema
 
 Kind = Literal[
@@ -35,13 +36,14 @@ Kind = Literal[
 ]
 Phase = Literal["intent", "done", "undone"]  # of a promotion or rollback; whatever else happened is done
 CHANGES = ("promotion", "rollback")  # of the champion
+WITHDRAWN = "withdrawn"  # among the details of an alias: its name was taken back
 ENTRY_DOMAIN, CHECKPOINT_DOMAIN = b"creditrisk registry ledger entry\n", b"creditrisk registry ledger checkpoint\n"
 GENESIS = hashlib.sha256(b"creditrisk registry ledger").hexdigest()
 ATTEMPTS = 20  # at the next place of the chain, while others append too
 ADVISORY_LOCK = 7041777  # PostgreSQL's, of whoever changes what is in use
 WAIT_SECONDS = 30
 METADATA = MetaData()
-SCHEMA = Schema("ledger", "ledger_0001")
+SCHEMA = Schema("ledger", "ledger_0002")
 _LEDGER = Table(
     "ledger",
     METADATA,
@@ -49,6 +51,14 @@ _LEDGER = Table(
     Column("content", Text, nullable=False),  # canonical JSON of the event
     Column("hash", String(64), nullable=False),
     Column("signature", String(88), nullable=False),
+)
+_INBOX = Table(  # approvals sent to a service: nothing in it counts before it is in the ledger
+    "approval_inbox",
+    METADATA,
+    Column("token_sha256", String(64), primary_key=True),
+    Column("token", Text, nullable=False),
+    Column("caller", String(64), nullable=False),
+    Column("taken_at", String(32), nullable=False),  # UTC, ISO 8601
 )
 
 
@@ -126,7 +136,8 @@ class Ledger:
     checkpoints
         File of signed checkpoints.
     public_key
-        What entries and checkpoints must be signed with, 32 raw bytes.
+        Who may have signed entries and checkpoints, 32 raw bytes each: the key in use, and those it replaced, which sign none after it has
+        (`bundle.read_signers`).
     key
         The signing key; None: for reading alone.
     """
@@ -176,6 +187,37 @@ class Ledger:
             return Entry(place, event, digest)
         raise LedgerError("the ledger is written to by too many at once; try again")
 
+    def whole(self) -> bool:
+        """Tell whether every entry follows the one before and the last is signed; the checkpoints need not be here."""
+        before, signature = GENESIS, ""
+        for place, (sequence, content, digest, signature) in enumerate(self._rows(), start=1):  # noqa: B007 - the last one's
+            if sequence != place or digest != link(before, sequence, content):
+                return False
+            before = digest
+        return before == GENESIS or self._signed(ENTRY_DOMAIN, before.encode(), signature)
+
+    def leave(self, token: str, caller: str) -> bool:
+        """Leave an approval for the registry, which judges it; tell whether it was not there before."""
+        row = {
+            "token_sha256": hashlib.sha256(token.encode()).hexdigest(),
+            "token": token,
+            "caller": caller,
+            "taken_at": datetime.now(UTC).isoformat(timespec="microseconds"),
+        }
+        try:
+            with self._open(make=True).begin() as connection:
+                connection.execute(insert(_INBOX), [row])
+        except IntegrityError:
+            return False
+        return True
+
+    def left(self) -> list[str]:
+        """Return the approvals that were left, oldest first, whether or not they are in the ledger by now."""
+        if self._file is not None and not self._file.exists():
+            return []
+        with self._open(make=True).connect() as connection:
+            return list(connection.scalars(select(_INBOX.c.token).order_by(_INBOX.c.taken_at)))
+
     def adopt(self) -> None:
         """Make the table where it is not there, and note the schema of one of a release without versions."""
         self._open(make=True)
@@ -190,20 +232,29 @@ class Ledger:
         """
         return tuple(_entry(*row[:3]) for row in self._rows())
 
-    def verify(self) -> Verification:
-        """Compare every entry with its place, its signature, and the checkpoints; findings name entries."""
+    def verify(self, *, quick: bool = False) -> Verification:
+        """Compare every entry with its place, its signature, and the checkpoints; findings name entries.
+
+        Parameters
+        ----------
+        quick
+            Whether of the signatures only the last entry's and the last checkpoint's are verified. Each entry's hash is in the next
+            one's, so these two speak for every entry; what is not seen is that an earlier checkpoint was changed.
+        """
         findings: list[str] = []
         hashes: dict[int, str] = {}
-        before = GENESIS
-        for expected, (sequence, content, digest, signature) in enumerate(self._rows(), start=1):
+        before, turns, rows = GENESIS, _Turns(), self._rows()
+        for expected, (sequence, content, digest, signature) in enumerate(rows, start=1):
             if sequence != expected and sequence - 1 not in hashes:
                 findings.append(f"the entries before {sequence} are not all there")
             if digest != link(before, sequence, content):
                 findings.append(f"entry {sequence} was changed, or the one before it")
-            elif not self._signed(ENTRY_DOMAIN, digest.encode(), signature):
+            elif not (quick and expected < len(rows)) and not turns.allow(
+                self._signer(ENTRY_DOMAIN, digest.encode(), signature)
+            ):
                 findings.append(f"entry {sequence} is not signed by the platform's key")
             hashes[sequence] = before = digest
-        checkpoints, wrong = self._read_checkpoints()
+        checkpoints, wrong = self._read_checkpoints(last_alone=quick)
         findings += wrong
         for records, head in sorted(checkpoints.items()):
             if records not in hashes:
@@ -252,7 +303,8 @@ class Ledger:
             self._engine = engine
         if make:
             with self._engine.begin() as connection:
-                connection.execute(CreateTable(_LEDGER, if_not_exists=True))
+                for table in METADATA.sorted_tables:
+                    connection.execute(CreateTable(table, if_not_exists=True))
                 SCHEMA.note(connection)
         return self._engine
 
@@ -277,14 +329,11 @@ class Ledger:
         assert self._key is not None  # noqa: S101 - `append` looked
         return base64.b64encode(self._key.sign(ENTRY_DOMAIN + digest.encode())).decode()
 
-    def _signed(self, domain: bytes, content: bytes, signature: str | bytes) -> bool:
+    def _signer(self, domain: bytes, content: bytes, signature: str | bytes) -> int | None:
         try:
-            Ed25519PublicKey.from_public_bytes(self._public).verify(
-                base64.b64decode(signature, validate=True), domain + content
-            )
+            return trust.signer(self._public, base64.b64decode(signature, validate=True), domain + content)
         except (InvalidSignature, binascii.Error, ValueError):
-            return False
-        return True
+            return None
 
     def _checkpoint(self, records: int, head: str) -> None:
         assert self._key is not None  # noqa: S101 - `append` looked
@@ -305,7 +354,7 @@ class Ledger:
                 " is checkpointed again"
             ) from error
 
-    def _read_checkpoints(self) -> tuple[Mapping[int, str], list[str]]:
+    def _read_checkpoints(self, *, last_alone: bool) -> tuple[Mapping[int, str], list[str]]:
         """Return the places that were signed -> hash, and what is wrong with the file."""
         try:
             lines = self._checkpoints.read_bytes().splitlines()
@@ -313,10 +362,10 @@ class Ledger:
             return {}, []
         except OSError as error:
             return {}, [f"the checkpoints {self._checkpoints} cannot be read ({error.strerror})"]
-        known, wrong = {}, []
-        for number, line in enumerate(lines, start=1):
+        known, wrong, turns = {}, [], _Turns()
+        for number, line in list(enumerate(lines, start=1))[-1 if last_alone else 0 :]:
             signature, _, content = line.partition(b" ")
-            if self._signed(CHECKPOINT_DOMAIN, content, signature):
+            if turns.allow(self._signer(CHECKPOINT_DOMAIN, content, signature)):
                 signed = json.loads(content)
                 known[int(signed["records"])] = str(signed["head"])
             else:
@@ -324,6 +373,20 @@ class Ledger:
                     f"line {number} of {self._checkpoints} is not signed by the platform's key, or was changed"
                 )
         return known, wrong
+
+
+class _Turns:
+    """Whose turn it is to sign: a key that was replaced signs nothing after its successor has."""
+
+    def __init__(self) -> None:
+        self._by: int | None = None
+
+    def allow(self, by: int | None) -> bool:
+        """Say whether the key at a place of the trusted ones (None: no such key) may have signed what comes next."""
+        if by is None or (self._by is not None and by > self._by):
+            return False
+        self._by = by
+        return True
 
 
 def link(before: str, sequence: int, content: str) -> str:
@@ -373,12 +436,15 @@ def ever_in_use(entries: Sequence[Entry]) -> frozenset[str]:
     return frozenset(version for version in done if version)
 
 
+def namings(entries: Sequence[Entry]) -> Mapping[str, Entry]:
+    """Return the entry that gave each alias other than the champion's to the version it names now."""
+    named = {e.event.details["alias"]: e for e in entries if e.event.kind == "alias" and e.event.details}
+    return {alias: entry for alias, entry in named.items() if not entry.event.details.get(WITHDRAWN)}
+
+
 def named_by_alias(entries: Sequence[Entry]) -> frozenset[str]:
-    """Return the versions that aliases other than the champion's were pointed to last."""
-    aliases = {
-        e.event.details["alias"]: e.event.model_version for e in entries if e.event.kind == "alias" and e.event.details
-    }
-    return frozenset(aliases.values())
+    """Return the versions that aliases other than the champion's name."""
+    return frozenset(entry.event.model_version for entry in namings(entries).values())
 
 
 def interrupted(entries: Sequence[Entry]) -> Entry | None:

@@ -30,7 +30,9 @@ from pydantic import SecretStr
 
 from creditrisk_assets.defs import alerts
 from creditrisk_assets.defs.alerts import LookError, alert_sensor, look, watch
+from creditrisk_assets.defs.artefact import _check_results
 from creditrisk_assets.defs.conditions import World
+from creditrisk_assets.defs.monitoring import CAUSE_CHECKS, cause_outcomes
 from creditrisk_assets.lake import Lake
 from creditrisk_assets.monitoring.alerts.store import AlertStore
 from creditrisk_assets.settings import Settings
@@ -234,6 +236,28 @@ def test_a_check_that_is_being_evaluated_leaves_its_alert_as_it_is(platform: Pla
     assert platform.tick() == []
     with AlertStore(Settings().alerts_url) as store:
         assert [alert.fingerprint for alert in store.alerts()] == ["check:raw/bureau:contract"]
+
+
+def test_a_drift_without_a_verdict_resolves_no_alert(platform: Platform) -> None:
+    """Too few applicants are no evidence of recovery; the first report with a verdict is."""
+    covariate = {"kind": "covariate", "subject": "application", "words": "they changed", "features": ["age"]}
+    reports = {
+        "drifted": {"status": "drifted", "words": "drifted", "causes": [covariate]},
+        "unknown": {"status": "unknown", "words": "no verdict: 3 applicants", "causes": []},
+        "stable": {"status": "stable", "words": "stable", "causes": []},
+    }
+    status = ""
+
+    @dg.asset(key=RAW, check_specs=[dg.AssetCheckSpec(name, asset=RAW) for name in CAUSE_CHECKS])
+    def drift() -> dg.MaterializeResult:
+        return dg.MaterializeResult(check_results=list(_check_results("raw/bureau", cause_outcomes(reports[status]))))
+
+    nightly = dg.define_asset_job("nightly", selection=dg.AssetSelection.all())
+    platform.defs = dg.Definitions(assets=[drift], jobs=[nightly], sensors=[alert_sensor()])
+    told = {"drifted": ["opened check:raw/bureau:no_covariate"], "stable": ["resolved check:raw/bureau:no_covariate"]}
+    for status in ("unknown", "drifted", "unknown", "stable", "unknown"):
+        platform.run()
+        assert platform.tick() == told.get(status, [])
 
 
 def test_a_failed_asset_is_told_with_its_own_words_and_ends_with_a_newer_materialization(platform: Platform) -> None:

@@ -4,6 +4,7 @@ import csv
 import itertools
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,7 @@ def prepared(graph: Graph, portfolio: Path, tmp_path: Path, monkeypatch: pytest.
             "DECISION": decided["decision_id"],
             "CALLER": "origination",
             "REQUEST_NUMBER": "request 17",
+            "UNTIL": datetime.now(UTC).date() + timedelta(days=90),
             "SCORES": graph.lake.require("serving/batch_scores").data,
             "CREDITRISK_SERVING_HOLD_DAYS": 0,
         }.items():

@@ -96,8 +96,13 @@ def test_a_quiet_report_asks_for_nothing(instance: dg.DagsterInstance, repositor
     assert not tick(instance, repository, None).run_requests
 
 
-@pytest.mark.parametrize(("champion", "calls"), [("a" * 16, True), ("b" * 16, False)])
-def test_a_breach_counts_for_the_model_in_use(champion: str, calls: bool) -> None:
+@pytest.mark.parametrize(
+    ("champion", "explained_by", "calls"),
+    [("a" * 16, "", True), ("b" * 16, "", False), ("a" * 16, "missing feed", False), ("a" * 16, "prior", False)],
+)
+def test_a_breach_counts_for_the_model_in_use_where_no_drift_was_answered(
+    champion: str, explained_by: str, calls: bool
+) -> None:
     settings = Settings()
     settings.bundles.joinpath(champion).mkdir(parents=True)
     settings.bundles.joinpath("CURRENT").write_text(json.dumps({"version": champion}))
@@ -106,6 +111,7 @@ def test_a_breach_counts_for_the_model_in_use(champion: str, calls: bool) -> Non
         "figure": "auc",
         "model_version": "a" * 16,
         "words": "worse",
+        "explained_by": explained_by,
         "evidence": "auc:2026-05",
     }
     facts = {"months": [{"month": "2026-05", "realised": {}}], "breaches": [breach], "headline": ""}

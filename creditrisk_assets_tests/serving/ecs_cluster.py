@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 import requests
 from moto.ecs.models import ecs_backends
+from moto.moto_api import state_manager
 from moto.server import ThreadedMotoServer
 
 from creditrisk_assets_tests.serving.test_light import serving
@@ -74,11 +75,16 @@ class Cluster:
     images
         Image -> what running it comes to: a port to answer on, HANGING, None (nothing listens), `breaker` (its tasks do not start, and ECS
         goes back) or `starting` (they never come up).
+    exits
+        Image -> the exit code of a command that is run by it once, 0 where it is not named; None: it never ends.
     """
 
     def __init__(self, ecs: Any, balancer: Balancer, images: dict[str, Callable[[], int | str | None]]) -> None:
         self.ecs, self.balancer, self.images = ecs, balancer, images
         self.started: list[str] = []  # images, in the order they were started
+        self.exits: dict[str, int | None] = {}
+        self.commands: list[tuple[str, list[str], str]] = []  # image, command, image that served meanwhile
+        self._seen = {task.id for task in self._tasks()}  # of the tests before
         self._over = threading.Event()
         self._running = ""
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -96,6 +102,22 @@ class Cluster:
         while not self._over.wait(0.01):
             if (wanted := self.service.task_definition) != self._running:
                 self._start(wanted)
+            for task in self._tasks():
+                if task.id not in self._seen:
+                    self._run_once(task)
+
+    @staticmethod
+    def _tasks() -> list[Any]:
+        return list(ecs_backends[ACCOUNT][REGION].tasks.get(CLUSTER, {}).values())
+
+    def _run_once(self, task: Any) -> None:
+        self._seen.add(task.id)
+        image = self.image_of(task.task_definition_arn)
+        (override,) = task.overrides["containerOverrides"]
+        self.commands.append((image, override["command"], self.started[-1]))
+        if (code := self.exits.get(image, 0)) is not None:
+            task.containers[0].exitCode = code
+            task.status = "STOPPED"
 
     def _start(self, wanted: str) -> None:
         service, image = self.service, self.image_of(wanted)
@@ -160,6 +182,12 @@ def moto() -> Iterator[str]:
         server.stop()
 
 
+def _network() -> dict[str, Any]:
+    ec2 = boto3.client("ec2")
+    subnet, group = ec2.describe_subnets()["Subnets"][0], ec2.describe_security_groups()["SecurityGroups"][0]
+    return {"awsvpcConfiguration": {"subnets": [subnet["SubnetId"]], "securityGroups": [group["GroupId"]]}}
+
+
 @contextmanager
 def cluster(images: dict[str, Callable[[], int | str | None]], first: str) -> Iterator[Cluster]:
     """Make the service, running one of the images."""
@@ -175,14 +203,23 @@ def cluster(images: dict[str, Callable[[], int | str | None]], first: str) -> It
             {
                 "name": "scoring",
                 "image": first,
+                "memory": 768,
                 "essential": True,
                 "readonlyRootFilesystem": True,
                 "environment": [{"name": "CREDITRISK_SERVING_WORKERS", "value": "2"}],
             },
-            {"name": "log-router", "image": "router:1", "essential": False},
+            {"name": "log-router", "image": "router:1", "memory": 64, "essential": False},
         ],
     )["taskDefinition"]["taskDefinitionArn"]
-    ecs.create_service(cluster=CLUSTER, serviceName=SERVICE, taskDefinition=registered, desiredCount=2)
+    ecs.create_service(
+        cluster=CLUSTER,
+        serviceName=SERVICE,
+        taskDefinition=registered,
+        desiredCount=2,
+        launchType="FARGATE",
+        networkConfiguration=_network(),
+    )
+    state_manager.set_transition("ecs::task", {"progression": "manual", "times": 10**9})  # a task ends when it is ended
     balancer = Balancer()
     running = Cluster(ecs, balancer, images)
     try:
@@ -190,6 +227,7 @@ def cluster(images: dict[str, Callable[[], int | str | None]], first: str) -> It
             time.sleep(0.05)
         yield running
     finally:
+        state_manager.unset_transition("ecs::task")
         running.close()
         balancer.close()
         ecs.delete_service(cluster=CLUSTER, service=SERVICE, force=True)

@@ -41,6 +41,7 @@ OPENED_BY = {
     ("POST", "/decisions/{decision_id}/notice"): {Scope.EXPLAIN, Scope.REVIEW},
     ("GET", "/decisions/{decision_id}/notice"): {Scope.EXPLAIN, Scope.REVIEW},
     ("POST", "/recourse"): {Scope.EXPLAIN},
+    ("POST", "/approvals"): {Scope.ADMIN},
 }
 
 

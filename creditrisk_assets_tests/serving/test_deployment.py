@@ -130,7 +130,8 @@ def test_a_good_image_is_released_and_only_the_image_changes(
     outcome = release(running, target, BETTER, expected)
     assert outcome.good, outcome.words
     assert outcome.state == "released"
-    assert [step.name for step in outcome.steps] == ["rollout", "healthy", "model_hash", "golden_rows"]
+    assert [step.name for step in outcome.steps] == ["migration", "rollout", "healthy", "model_hash", "golden_rows"]
+    assert running.commands == [(BETTER, ["migrate"], GOOD)], "before any of its tasks answers"
     assert outcome.task_definition_before == before
     assert running.service.task_definition == outcome.task_definition
     old, new = (
@@ -186,7 +187,34 @@ def test_a_service_that_cannot_go_back_is_told_as_stuck(running: Cluster, target
     running.images[GOOD] = lambda: HANGING
     outcome = release(running, target, UNHEALTHY, expected, replace(SHORT, rollout=180.0))
     assert (outcome.state, outcome.good) == ("stuck", False)
-    assert [step.name for step in outcome.steps] == ["rollout", "healthy", "rollback", "healthy"]
+    assert [step.name for step in outcome.steps] == ["migration", "rollout", "healthy", "rollback", "healthy"]
+
+
+@pytest.mark.parametrize(("code", "words"), [(1, "failed (exit code 1)"), (None, "did not end within 4 s")])
+def test_an_image_whose_migration_fails_is_not_released(
+    running: Cluster, target: Target, expected: Expected, code: int | None, words: str
+) -> None:
+    running.exits[BETTER] = code
+    before = running.service.task_definition
+    outcome = release(running, target, BETTER, expected, SHORT)
+    assert (outcome.state, outcome.good) == ("not begun", False)
+    assert words in outcome.words
+    assert running.service.task_definition == before == outcome.task_definition
+    assert running.started == [GOOD]
+
+
+def test_schemas_go_back_with_the_image_where_the_old_one_reads_others(
+    running: Cluster, target: Target, expected: Expected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = ecs.HEADS["decision_log"]
+    monkeypatch.setitem(ecs.HEADS, "decision_log", "decision_log_9999")
+    outcome = release(running, target, WRONG_MODEL, expected)
+    assert outcome.state == "rolled back", outcome.words
+    assert [(image, command) for image, command, _ in running.commands] == [
+        (WRONG_MODEL, ["migrate"]),
+        (WRONG_MODEL, ["migrate", "--to", reads]),
+    ]
+    assert [step.name for step in outcome.steps][-3:] == ["migration back", "rollback", "healthy"]
 
 
 def test_an_image_put_there_by_hand_goes_back_to_the_last_verified_one(

@@ -52,7 +52,9 @@ def desk(template: Published, tmp_path_factory: pytest.TempPathFactory) -> Itera
     place = tmp_path_factory.mktemp("desk")
     shutil.copytree(template.home, place / "home")
     key = create_key(
-        place / "home" / "keys" / "api_keys.json", "desk", scopes=(Scope.SCORE, Scope.REVIEW, Scope.MONITOR)
+        place / "home" / "keys" / "api_keys.json",
+        "desk",
+        scopes=(Scope.SCORE, Scope.EXPLAIN, Scope.REVIEW, Scope.MONITOR),
     )
     with serving(place / "home") as (_, port, _said), browser(place / "profile") as page:
         yield Desk(page, port, key, place / "home")
@@ -221,6 +223,58 @@ def test_a_hard_rule_that_decided_is_told_with_its_reason(desk: Desk, portfolio:
     assert "Hard rule: annuity above income. the loan would take more than the whole income" in page.text(
         ".answer .notice"
     )
+
+
+def test_what_could_change_a_decision_is_shown_and_decides_nothing(desk: Desk, portfolio: Portfolio) -> None:
+    loan = {"AMT_CREDIT": 120_000.0, "AMT_ANNUITY": 6_000.0}
+    rows = [{**portfolio.application(one), **loan} for one in portfolio.applicants[:24]]
+    decisions = desk.ask("POST", "/predict", {"applications": rows})["decisions"]
+    found = [
+        desk.ask("POST", "/recourse", {"decision_id": one["decision_id"]})
+        for one in decisions
+        if one["decision"] != "approve"
+    ]
+    looked_up = desk.ask("POST", "/predict", {"applicant_ids": portfolio.applicants})["decisions"]
+    made = desk.decisions()
+    for answer in (
+        next(one for one in found if one["suggestions"]),
+        next(one for one in found if not one["suggestions"]),
+    ):
+        page = desk.enter(f"#decision={answer['decision_id']}")
+        decided(page)
+        page.press("#recourse")
+        page.until("document.querySelector('.recourse')")
+        assert page.js("document.querySelectorAll('.suggestions > li').length") == len(answer["suggestions"])
+        told = page.text(".recourse")
+        assert "Nothing was decided, nothing was stored." in told
+        assert all(words in told for words in answer["fixed"])
+        for one in answer["suggestions"]:
+            assert f"with a PD of {percent(one['pd'])}" in told
+            for field in (field for change in one["changes"] for field in change["fields"]):
+                assert f"{field['before']:,.0f}" in told
+                assert f"{field['after']:,.0f}" in told
+        assert answer["none_because"] in told
+        assert page.js("document.getElementById('recourse')") is None
+        assert page.complaints == []
+    approved = next(one["decision_id"] for one in looked_up if one["decision"] == "approve")
+    page = desk.enter(f"#decision={approved}")
+    decided(page)
+    assert page.js("document.getElementById('recourse')") is None
+    assert desk.decisions() == made
+
+
+def test_what_could_change_the_decision_on_a_known_applicant_is_shown_with_what_it_rests_on(
+    desk: Desk, portfolio: Portfolio
+) -> None:
+    decisions = desk.ask("POST", "/predict", {"applicant_ids": portfolio.applicants})["decisions"]
+    one = next(one for one in decisions if one["decision"] != "approve")
+    page = desk.enter(f"#decision={one['decision_id']}", width=400, height=800, narrow=True)
+    decided(page)
+    page.press("#recourse")
+    page.until("document.querySelector('.recourse')")
+    assert "looked up" in page.text(".recourse .states")
+    assert page.js("document.documentElement.scrollWidth") <= 400
+    assert page.js(CONTRAST) == []
 
 
 def test_decide_pressed_again_after_a_lost_answer_makes_no_second_decision(desk: Desk) -> None:

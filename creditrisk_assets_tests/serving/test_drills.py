@@ -21,7 +21,7 @@ from creditrisk_assets_tests.serving.callers import Callers
 from creditrisk_assets_tests.serving.conftest import Published
 from creditrisk_assets_tests.serving.portfolio import publish
 from creditrisk_assets_tests.serving.test_light import ask, serving
-from creditrisk_serving.cli import trusted_key
+from creditrisk_serving.trust import trusted_key
 from creditrisk_serving.decisions.checkpoints import read_checkpoints
 from creditrisk_serving.decisions.database import reading
 from creditrisk_serving.decisions.verification import verify_log

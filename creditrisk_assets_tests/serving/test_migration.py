@@ -91,7 +91,7 @@ def test_down_and_up_again(own, name: str) -> None:
     database = own(name)
     database.adopt()
     assert migrate(database, FIRST[name]) == (database.schema.head, FIRST[name])
-    assert len(differences(database)) == {"decision_log": 6, "alerts": 1}[name]
+    assert len(differences(database)) == {"decision_log": 7, "alerts": 1}[name]
     assert migrate(database) == (FIRST[name], database.schema.head)
     assert differences(database) == []
 
@@ -110,12 +110,14 @@ def test_a_downgrade_that_would_break_chains_is_refused_and_changes_nothing(own)
     database = own("decision_log")
     database.adopt()
     engine = create_engine(database.url)
-    row = {c.name: 1 if c.type.python_type is not str else "x" for c in decisions.DECISIONS.columns} | {"reasons": None}
+    row = {c.name: 1 if c.type.python_type is not str else "x" for c in decisions.DECISIONS.columns} | dict.fromkeys(
+        ("reasons", "shadow")
+    )
     with engine.begin() as connection:
         connection.execute(insert(decisions.DECISIONS), [row])
     engine.dispose()
     with pytest.raises(RuntimeError, match=r"1 decisions hold a rule or a latency.*restore the backup"):
-        migrate(database, "decision_log_0001")  # after the steps from 0004 and 0003, which would have gone well
+        migrate(database, "decision_log_0001")  # after the steps from 0005, 0004 and 0003, which would have gone well
     assert differences(database) == []
     assert migrate(database) == (database.schema.head, database.schema.head)
 
@@ -153,7 +155,7 @@ def test_the_service_and_its_command_refuse_to_start_on_another_schema_in_one_li
     client._runner.close()
     reply = CliRunner().invoke(serving_commands, ["serve", "--port", "18999"])
     assert str(reply.exception) == (
-        "the database of the decision log is of schema decision_log_0099, this release reads decision_log_0004: stop what uses it "
+        "the database of the decision log is of schema decision_log_0099, this release reads decision_log_0005: stop what uses it "
         "and run `creditrisk migrate`, or run the release that wrote it"
     )
 

@@ -19,6 +19,9 @@ SNAPSHOT = Path(__file__).with_name("openapi.json")
 DOCUMENT = json.loads(SNAPSHOT.read_text())
 
 
+SIGNED = "/approvals"  # its body is a signature of the moment: `test_approvals` sends one
+
+
 def rendered() -> str:
     return json.dumps(create_app().openapi(), indent=1, sort_keys=True) + "\n"
 
@@ -33,6 +36,7 @@ def examples() -> list[tuple[str, str, str, Any]]:
                 (method.upper(), path, media_type, example["value"])
                 for media_type, told in content.items()
                 for example in told["examples"].values()
+                if path != SIGNED
             ]
     return found
 
@@ -85,7 +89,7 @@ def test_examples_of_answers_hold_their_schemas() -> None:
                         encoded = json.dumps(example["value"])
                         assert msgspec.to_builtins(msgspec.json.decode(encoded, type=shapes[name])) == example["value"]
                         seen.add(name)
-    assert seen == set(shapes) - {"ReviewRequest", "RecourseRequest"}
+    assert seen == set(shapes) - {"ReviewRequest", "RecourseRequest", "ApprovalRequest"}
 
 
 def test_every_route_says_what_it_does_and_where_it_belongs() -> None:

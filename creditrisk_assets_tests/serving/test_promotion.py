@@ -553,3 +553,44 @@ def test_pruning_keeps_what_a_pointer_a_champion_ever_or_a_decision_names(desk: 
     (bundles / "CURRENT").write_text(json.dumps({"version": desk.challenger}))
     assert pruned(delete=True) == []  # the champion is named by its decision alone
     assert (bundles / desk.champion).is_dir()
+
+
+def test_a_shadow_is_published_by_its_name_and_gone_with_it(desk: Desk) -> None:
+    connect(desk.settings)
+    how = {"identity": None, "reason": "a month beside the champion"}
+    with pytest.raises(RefusedError, match="compared with itself"):
+        promoting.give_alias(desk.settings, "champion", "shadow", override=(), **how)
+    with pytest.raises(RefusedError, match="no version is shadow"):
+        promoting.take_name(desk.settings, "shadow", **how)
+    with pytest.raises(RegistryError, match="champion is not taken back"):
+        promoting.take_name(desk.settings, "champion", **how)
+    entry = promoting.give_alias(desk.settings, "2", "shadow", override=(), **how)
+    assert promoting.changed_words(desk.settings, entry).startswith(f"{desk.challenger} is shadow")
+    pointed = follow(desk.settings.bundles, "SHADOW")
+    assert pointed is not None
+    assert (pointed.name, desk.in_use) == (desk.challenger, desk.champion)
+    with pytest.raises(RefusedError, match="no version 0123 is shadow"):
+        promotion.withdraw_name(desk.settings, "shadow", identity="Ada", reason="worse", expected="0123")
+    taken = promoting.take_name(desk.settings, "shadow", **how)
+    assert promoting.changed_words(desk.settings, taken).startswith(f"{desk.challenger} is no longer shadow")
+    assert follow(desk.settings.bundles, "SHADOW") is None
+    assert versions.by_alias(NAME, "shadow") is None
+    assert [e.event.details["alias"] for e in desk.entries if e.event.kind == "alias"] == ["shadow", "shadow"]
+    desk.require(desk.champion)
+
+
+def test_a_process_that_died_between_the_shadow_and_the_ledger_leaves_none(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    promotion.recover_registry(desk.settings)
+    monkeypatch.setattr(Ledger, "append", die)
+    with pytest.raises(KeyboardInterrupt):
+        promotion.name_version(desk.settings, "2", "shadow", identity="Ada", reason="a month beside the champion")
+    monkeypatch.undo()
+    monkeypatch.setenv("CREDITRISK_HOME", str(desk.settings.root))
+    assert follow(desk.settings.bundles, "SHADOW") is not None
+    promotion.recover_registry(desk.settings)
+    assert follow(desk.settings.bundles, "SHADOW") is None

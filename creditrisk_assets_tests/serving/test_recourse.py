@@ -1,5 +1,6 @@
 """Recourse: what would change a decision, each suggestion scored again by the service, in bounds, sparse, and no decision itself."""
 
+import json
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -8,11 +9,13 @@ import numpy as np
 import pytest
 
 from creditrisk_assets.contracts.sources import SOURCES
+from creditrisk_assets.features.lineage import applicant_lineage
 from creditrisk_assets.modelling.bundle import BundleFeature
 from creditrisk_assets.modelling.policy import load_policy
 from creditrisk_assets_tests.serving.client import Client
 from creditrisk_assets_tests.serving.portfolio import Portfolio
-from creditrisk_serving.recourse.actions import Step, combinations, load_actions, taken
+from creditrisk_serving.recourse.actions import Held, Step, combinations, load_actions, taken
+from creditrisk_serving.recourse.known import KnownApplicant
 from creditrisk_serving.recourse.search import MOST_STEPS, MOST_SUGGESTIONS, MOST_TRIES, Search
 
 ACTIONS, POLICY = load_actions(), load_policy()
@@ -176,11 +179,97 @@ def test_it_is_no_decision(client: Client, portfolio: Portfolio) -> None:
     assert all(line in client.get("/metrics").body for line in counted)
 
 
+@pytest.fixture(scope="module")
+def known(shared: Client, portfolio: Portfolio) -> list[dict[str, Any]]:
+    """Answers for everybody who is not approved by published features alone, asked by decision."""
+    decided = shared.post("/predict", {"applicant_ids": portfolio.applicants}).json()["decisions"]
+    told = [one for one in decided if one["decision"] != "approve"]
+    return [shared.post("/recourse", {"decision_id": one["decision_id"]}).json() | {"was": one} for one in told]
+
+
+def test_of_a_known_applicant_every_suggestion_holds_when_the_application_is_sent(
+    shared: Client, portfolio: Portfolio, known: list[dict[str, Any]]
+) -> None:
+    suggested = [(answer, one) for answer in known for one in answer["suggestions"]]
+    assert suggested
+    for answer, one in suggested:
+        row = dict(portfolio.application(answer["applicant_id"]))
+        for field in (field for change in one["changes"] for field in change["fields"]):
+            assert row[field["column"]] == field["before"]
+            row[field["column"]] = field["after"]
+        estimate = shared.post("/what-if", {"applications": [row]}).json()["estimates"][0]
+        assert (one["pd"], one["outcome"], one["points"]) == (estimate["pd"], estimate["outcome"], estimate["points"])
+
+
+def test_a_known_applicant_is_asked_about_by_id_and_its_states_are_carried(
+    shared: Client, known: list[dict[str, Any]]
+) -> None:
+    for answer in known:
+        assert answer["families"] == answer["was"]["families"]
+        assert answer["pd_now"] == answer["was"]["pd"]
+        by_id = shared.post("/recourse", {"applicant_id": answer["applicant_id"]}).json()
+        assert (by_id["decision_id"], by_id["decision"]) == (None, None)
+        same = (
+            "suggestions",
+            "families",
+            "pd_now",
+            "outcome_now",
+            "tried",
+            "out_of_reach",
+            "not_tried",
+            "applicant_id",
+        )
+        assert {name: by_id[name] for name in same} == {name: answer[name] for name in same}
+
+
+def test_everything_that_follows_from_an_action_is_made_of_columns_that_are_read_back() -> None:
+    acted = {column for one in ACTIONS.actions if one.table == "application" for column in one.columns}
+    made_of = {
+        name: {column for table, column in origins if table.startswith("application_")}
+        for name, origins in applicant_lineage().items()
+    }
+    lacking = {name for name, columns in made_of.items() if columns & acted and columns - set(ACTIONS.read_back)}
+    # They count what is unknown, and no action makes anything known.
+    assert lacking == {"application__missing_count", "application__loan_missing_count"}
+    for column, held in ACTIONS.read_back.items():
+        assert made_of[held.feature] == {column}
+
+
+def test_a_change_is_carried_only_if_what_moves_follows_from_what_was_read_back(
+    shared: Client, portfolio: Portfolio
+) -> None:
+    champion = shared.service.scoring.champion()
+    refused = 0
+    for applicant in portfolio.applicants[:20]:
+        now = shared.service.scoring.estimate(champion, json.dumps({"applicant_ids": [applicant]}).encode())
+        one = KnownApplicant(champion, now, ACTIONS.read_back)
+        assert one.rescore(one.sent).margin == now.margin
+        # 1.5 persons of a family are drawn, and counted whole: what is told per member does not follow from the count.
+        drawn = portfolio.application(applicant)["CNT_FAM_MEMBERS"]
+        smaller = {"application": {**one.sent["application"], "AMT_CREDIT": 100.0}, "histories": {}}
+        assert (one.rescore(smaller) is None) is (drawn is not None and drawn != int(drawn))
+        refused += one.rescore(smaller) is None
+        older = {**ACTIONS.read_back, "X": Held(feature="application__of_another_release")}
+        assert KnownApplicant(champion, now, older).sent["application"] == {}
+    assert 0 < refused < 20
+
+
 def test_what_it_cannot_be_asked_about_is_refused_with_the_reason(shared: Client, portfolio: Portfolio) -> None:
     decisions = shared.post("/predict", {"applicant_ids": portfolio.applicants}).json()["decisions"]
-    by_outcome = {one["decision"]: one["decision_id"] for one in decisions}
-    for outcome, words in (("approve", "it is approved"), ("refer", "looked up by its id")):
-        reply = shared.post("/recourse", {"decision_id": by_outcome[outcome]})
+    approved = next(one["decision_id"] for one in decisions if one["decision"] == "approve")
+    sent = {
+        "applicant_ids": portfolio.applicants[1:4],
+        "histories": {
+            name: [row for one in portfolio.applicants[1:4] for row in portfolio.histories(one)[name]]
+            for name in ("bureau",)
+        },
+    }
+    mixed = [one for one in shared.post("/predict", sent).json()["decisions"] if one["decision"] != "approve"]
+    asked = [({"decision_id": approved}, "it is approved"), ({"applicant_id": 1}, "no published features")]
+    asked += [({"decision_id": one["decision_id"]}, "histories were sent") for one in mixed[:1]]
+    assert len(asked) == 3
+    for body, words in asked:
+        reply = shared.post("/recourse", body)
         assert (reply.status, reply.json()["type"]) == (409, "urn:creditrisk:problem:no-recourse")
         assert words in reply.json()["detail"]
     assert shared.post("/recourse", {"decision_id": "0" * 32}).status == 404
@@ -197,7 +286,16 @@ def test_of_an_erased_applicant_nothing_can_be_said(client: Client, portfolio: P
 
 @pytest.mark.parametrize(
     ("body", "status"),
-    [(b"{", 400), ([], 422), ({}, 422), ({"decision_id": "a" * 65}, 422), ({"decision_id": "a", "x": 1}, 422)],
+    [
+        (b"{", 400),
+        ([], 422),
+        ({}, 422),
+        ({"decision_id": "a" * 65}, 422),
+        ({"decision_id": "a", "x": 1}, 422),
+        ({"decision_id": "a", "applicant_id": 1}, 422),
+        ({"applicant_id": "1"}, 422),
+        ({"applicant_id": 0}, 422),
+    ],
 )
 def test_a_malformed_request_is_refused_and_not_repeated(shared: Client, body: Any, status: int) -> None:
     assert shared.post("/recourse", body).status == status

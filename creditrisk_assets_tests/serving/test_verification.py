@@ -14,7 +14,7 @@ from creditrisk_serving.cli import app
 from creditrisk_serving.decisions import database as stored
 from creditrisk_serving.decisions.chain import genesis, link
 from creditrisk_serving.decisions.checkpoints import CheckpointError, read_checkpoints
-from creditrisk_serving.decisions.database import Database
+from creditrisk_serving.decisions.database import Database, reading
 from creditrisk_serving.decisions.log import DecisionLog
 from creditrisk_serving.decisions.verification import Verification, checkpoint_log, verify_log
 
@@ -211,6 +211,20 @@ def test_checkpoints_are_chained_and_signed(tmp_path: Path) -> None:
             read_checkpoints(tmp_path / "forged.jsonl", PUBLIC)
     with pytest.raises(CheckpointError, match="trusted key"):
         read_checkpoints(path, public_bytes(Ed25519PrivateKey.generate()))
+
+
+def test_checkpoints_go_on_with_another_key_and_not_back(tmp_path: Path) -> None:
+    url, path = f"sqlite:///{tmp_path / 'decisions.db'}", tmp_path / "c.jsonl"
+    new = Ed25519PrivateKey.generate()
+    both = public_bytes(new) + PUBLIC
+    write(url, tmp_path, 2)
+    sign(url, path)
+    with reading(url) as database:
+        checkpoint_log(database, path, new, both)
+        assert len(read_checkpoints(path, both).signed) == 2
+        checkpoint_log(database, path, KEY, both)
+    with pytest.raises(CheckpointError, match="line 3: signed by a key that had been replaced"):
+        read_checkpoints(path, both)
 
 
 def test_a_page_boundary_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

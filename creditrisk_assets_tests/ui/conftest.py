@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,12 +58,18 @@ class Ui:
 @pytest.fixture(scope="module")
 def ui(tmp_path_factory: pytest.TempPathFactory, portfolio: Path) -> Iterator[Ui]:
     """Start `creditrisk ui` on a fresh home whose source is the tiny portfolio, as `make ui` does."""
-    home = tmp_path_factory.mktemp("ui") / "home"
+    with started(tmp_path_factory.mktemp("ui") / "home", portfolio) as running:
+        yield running
+
+
+@contextmanager
+def started(home: Path, source: Path, **settings: str) -> Iterator[Ui]:
+    """Start `creditrisk ui` on a home, as `make ui` does."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("CREDITRISK_", "DAGSTER_"))
     }
-    environment["CREDITRISK_HOME"] = str(home)
-    remember_source(Settings(home=home), portfolio)
+    environment |= {"CREDITRISK_HOME": str(home), **settings}
+    remember_source(Settings(home=home), source)
     port, log = _free_port(), home.with_name("ui.log")
     command = [str(Path(sys.executable).with_name("creditrisk")), "ui", "--port", str(port)]
     with log.open("wb") as sink:

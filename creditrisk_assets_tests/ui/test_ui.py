@@ -34,7 +34,7 @@ def materialized(ui: Ui) -> Ui:
         answer = ui.query(LAUNCH, params={"selector": selector, "runConfigData": {}, "mode": "default"})
         launched = answer["launchPipelineExecution"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
-        assert _outcome(ui, launched["run"]["runId"]) == "SUCCESS", ui.log.read_text()[-4000:]
+        assert outcome_of(ui, launched["run"]["runId"]) == "SUCCESS", ui.log.read_text()[-4000:]
     deadline = time.monotonic() + RUN_SECONDS
     while ui.query(OPEN_RUNS)["runsOrError"]["results"]:  # what sensors asked for meanwhile
         assert time.monotonic() < deadline, "a run that a sensor asked for did not end"
@@ -42,14 +42,15 @@ def materialized(ui: Ui) -> Ui:
     return ui
 
 
-def _outcome(ui: Ui, run_id: str) -> str:
-    deadline = time.monotonic() + RUN_SECONDS
+def outcome_of(ui: Ui, run_id: str, seconds: float = RUN_SECONDS) -> str:
+    """Wait for the end of a run."""
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         status = ui.query(RUN, id=run_id)["runOrError"]["status"]
         if status in {"SUCCESS", "FAILURE", "CANCELED"}:
             return status
         time.sleep(2)
-    raise AssertionError(f"run {run_id} did not end in {RUN_SECONDS} s:\n{ui.log.read_text()[-4000:]}")
+    raise AssertionError(f"run {run_id} did not end in {seconds} s:\n{ui.log.read_text()[-4000:]}")
 
 
 def test_both_locations_load_without_error(ui: Ui) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from creditrisk_assets.lake import Lake, LakeError, Version
 from creditrisk_assets.mirror import Mirror, MirrorError
-from creditrisk_assets.modelling.bundle import follow
+from creditrisk_assets.modelling.bundle import SHADOW_POINTER, follow
 from creditrisk_assets.modelling.bundle_writer import point_to
 from creditrisk_assets.settings import Settings
 from creditrisk_assets_tests.serving.ecs_cluster import REGION, moto
@@ -142,3 +142,28 @@ def test_a_pointer_of_bundles_is_swapped_and_taken_away_there_too(tmp_path: Path
     mirror.pull(tmp_path / "new", "bundles")
     assert follow(tmp_path / "new") is None
     assert follow(there) == there / ("1" * 16), "a service keeps the model it has"
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_shadow_is_pointed_to_there_beside_the_champion_and_withdrawn_alone(tmp_path: Path) -> None:
+    here, there, mirror = tmp_path / "here", tmp_path / "there", Mirror(URL)
+    champion, shadow = "0" * 16, "1" * 16
+    for version in (champion, shadow):
+        (here / version).mkdir(parents=True)
+        (here / version / "model.txt").write_text(version)
+    assert mirror.pointed(there, "bundles", SHADOW_POINTER) is None
+    point_to(here, champion, mirror)
+    point_to(here, shadow, mirror, SHADOW_POINTER)
+    mirror.pull(there, "bundles")
+    assert mirror.pointed(there, "bundles", SHADOW_POINTER) == shadow
+    assert (there / shadow / "model.txt").read_text() == shadow
+    assert (follow(here), follow(here, SHADOW_POINTER), follow(there)) == (
+        here / champion,
+        here / shadow,
+        there / champion,
+    )
+    point_to(here, None, mirror, SHADOW_POINTER)
+    assert mirror.pointed(there, "bundles", SHADOW_POINTER) is None
+    assert follow(here, SHADOW_POINTER) is None
+    mirror.pull(tmp_path / "new", "bundles")
+    assert follow(tmp_path / "new") == tmp_path / "new" / champion

@@ -52,7 +52,7 @@ def score(
     """Score raw applications by the champion, as POST /predict does; a killed run goes on where it was."""
     from creditrisk_serving.batches.champion import load_champion  # noqa: PLC0415
     from creditrisk_serving.batches.job import Batch, score_batch  # noqa: PLC0415
-    from creditrisk_serving.cli import trusted_key  # noqa: PLC0415
+    from creditrisk_serving.trust import trusted_key  # noqa: PLC0415
     from creditrisk_serving.decisions.log import DecisionLog  # noqa: PLC0415
     from creditrisk_serving.errors import ServiceError  # noqa: PLC0415
     from creditrisk_serving.settings import ServingSettings  # noqa: PLC0415
@@ -100,7 +100,7 @@ def simulate(
     """Draw production months, score them by the champion, and write their feeds; then `creditrisk backfill MONTH`."""
     from creditrisk_assets.simulation.months import month_scenario, months_between  # noqa: PLC0415
     from creditrisk_serving.batches.months import Asked, simulate_month  # noqa: PLC0415
-    from creditrisk_serving.cli import trusted_key  # noqa: PLC0415
+    from creditrisk_serving.trust import trusted_key  # noqa: PLC0415
     from creditrisk_serving.decisions.log import DecisionLog  # noqa: PLC0415
     from creditrisk_serving.settings import ServingSettings  # noqa: PLC0415
 
@@ -122,6 +122,43 @@ def simulate(
         sys.stdout.write(json.dumps([vars(one) for one in revealed], indent=1) + "\n")
 
 
+@app.command("month-decisions")
+def month_decisions(
+    month: Annotated[str, typer.Argument(help="2026-05, in UTC.")],
+    as_json: Json = False,
+) -> None:
+    """Write what the service decided in a month as a feed of monitoring; then `creditrisk backfill MONTH`."""
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from creditrisk_assets.modelling.bundle import Bundle  # noqa: PLC0415
+    from creditrisk_assets.simulation.months import months_between  # noqa: PLC0415
+    from creditrisk_serving.trust import trusted_key  # noqa: PLC0415
+    from creditrisk_serving.decisions.database import reading  # noqa: PLC0415
+    from creditrisk_serving.decisions.month import write_month  # noqa: PLC0415
+    from creditrisk_serving.settings import ServingSettings  # noqa: PLC0415
+
+    (name,) = months_between(month)
+    settings = ServingSettings()
+    platform, key = settings.platform, trusted_key(settings)
+    platform.month_files.mkdir(parents=True, exist_ok=True)
+    with reading(settings.decision_log_url) as database, _progress(as_json) as progress:
+        found = write_month(
+            database,
+            name,
+            platform.month_files,
+            lambda version: Bundle.load(platform.bundles / version, key),
+            progress=lambda count: progress("writing", count, count),
+        )
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(found), indent=1) + "\n")
+        return
+    Console(highlight=False).print(
+        f"[bold]{found.month}[/] {found.decisions:,} decisions on {found.applicants + found.erased:,} applicants: {found.applicants:,}"
+        f" written, {found.erased:,} erased, {found.other_models:,} by another model than most",
+        soft_wrap=True,
+    )
+
+
 def _print_month(one: Any) -> None:
     Console(highlight=False).print(
         f"[bold]{one.month}[/] {one.scenario}: {one.scored:,} of {one.applicants:,} scored, {one.approved / max(one.scored, 1):.1%}"
@@ -139,7 +176,7 @@ def verify_scores(
     import msgspec  # noqa: PLC0415
 
     from creditrisk_serving.batches.record import verify_batch  # noqa: PLC0415
-    from creditrisk_serving.cli import trusted_key  # noqa: PLC0415
+    from creditrisk_serving.trust import trusted_signers  # noqa: PLC0415
     from creditrisk_serving.decisions.checkpoints import read_checkpoints  # noqa: PLC0415
     from creditrisk_serving.decisions.database import reading  # noqa: PLC0415
     from creditrisk_serving.settings import ServingSettings  # noqa: PLC0415
@@ -148,7 +185,7 @@ def verify_scores(
         raise RuntimeError(f"{scores} is no file; name the scores that were written")
     settings = ServingSettings()
     with reading(settings.decision_log_url) as database:
-        found = verify_batch(database, read_checkpoints(settings.checkpoints_file, trusted_key(settings)), scores)
+        found = verify_batch(database, read_checkpoints(settings.checkpoints_file, trusted_signers(settings)), scores)
     if as_json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
     else:

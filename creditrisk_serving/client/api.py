@@ -198,8 +198,10 @@ class Recourse(msgspec.Struct, frozen=True, kw_only=True):
     """What would change a decision; nothing was decided, nothing was stored."""
 
     request_id: str
-    decision_id: str
-    decision: str
+    decision_id: str | None
+    decision: str | None
+    applicant_id: int
+    families: dict[str, str]
     model_version: str
     policy_version: str
     stored: Literal[False]
@@ -290,6 +292,19 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     limits: dict[str, int]
     training: Training
     data: Data
+    schemas: dict[str, str]
+
+
+class ApprovalTaken(msgspec.Struct, frozen=True, kw_only=True):
+    """An approval that was verified and waits for the registry."""
+
+    request_id: str
+    model_version: str
+    evidence: str
+    decision: str
+    identity: str
+    expires_at: str
+    taken: bool
 
 
 class Client:
@@ -464,7 +479,7 @@ class Client:
             "GET", f"/decisions/{quote(decision_id, safe='')}/notice", Notice, repeatable=True, accepted=(200,)
         )
 
-    def recourse(self, *, decision_id: str) -> Recourse:
+    def recourse(self, *, decision_id: str | None | None = None, applicant_id: int | None | None = None) -> Recourse:
         """Say what an applicant could do about a referral or decline, each suggestion scored again by the model in use.
 
         Raises
@@ -473,7 +488,12 @@ class Client:
             Refused (400, 401, 403, 404, 409, 413, 422, 429, 503), or not answered.
         """
         return self._transport.call(
-            "POST", "/recourse", Recourse, body={"decision_id": decision_id}, repeatable=True, accepted=(200,)
+            "POST",
+            "/recourse",
+            Recourse,
+            body={"decision_id": decision_id, "applicant_id": applicant_id},
+            repeatable=True,
+            accepted=(200,),
         )
 
     def health(self) -> Liveness:
@@ -509,3 +529,15 @@ class Client:
             Refused (401, 403, 429, 503), or not answered.
         """
         return self._transport.call("GET", "/metrics", str, repeatable=True, accepted=(200,))
+
+    def approve(self, *, token: str) -> ApprovalTaken:
+        """Take an approver's signature over a model version and leave it for the registry, which verifies it again with its evidence.
+
+        Raises
+        ------
+        ClientError
+            Refused (400, 401, 403, 413, 422, 429, 503), or not answered.
+        """
+        return self._transport.call(
+            "POST", "/approvals", ApprovalTaken, body={"token": token}, repeatable=True, accepted=(202,)
+        )

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from creditrisk_assets.modelling import trust
 
 DOMAIN = (
     b"creditrisk decision log checkpoint\n"  # so that no signature of a bundle is one of a checkpoint, or the reverse
@@ -59,6 +61,11 @@ class Checkpoints(msgspec.Struct, frozen=True):
 def read_checkpoints(path: Path, public_key: bytes) -> Checkpoints:
     """Read and verify a file of checkpoints.
 
+    Parameters
+    ----------
+    public_key
+        Who may have signed: the key in use, and those it replaced, which sign none after it has (`bundle.read_signers`).
+
     Raises
     ------
     CheckpointError
@@ -73,8 +80,12 @@ def read_checkpoints(path: Path, public_key: bytes) -> Checkpoints:
     signed: list[Checkpoint] = []
     heads: dict[str, Place] = {}
     before: bytes | None = None
+    signer: int | None = None
     for number, line in enumerate(lines, 1):
-        one = _verified(line, f"{path}, line {number}", public_key)
+        one, by = _verified(line, f"{path}, line {number}", public_key)
+        if signer is not None and by > signer:
+            raise CheckpointError(f"{path}, line {number}: signed by a key that had been replaced; compare with a copy")
+        signer = by
         heads |= one.changed
         if (one.number, one.previous, one.heads) != (number, _hash(before), digest(heads)):
             raise CheckpointError(
@@ -121,13 +132,11 @@ def digest(heads: Mapping[str, Place]) -> str:
     return hashlib.sha256(msgspec.json.encode(sorted(heads.items()))).hexdigest()
 
 
-def _verified(line: bytes, where: str, public_key: bytes) -> Checkpoint:
+def _verified(line: bytes, where: str, public_key: bytes) -> tuple[Checkpoint, int]:
     signature, _, content = line.removesuffix(b"\n").partition(b" ")
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(
-            base64.b64decode(signature, validate=True), DOMAIN + content
-        )
-        return msgspec.json.decode(content, type=Checkpoint)
+        by = trust.signer(public_key, base64.b64decode(signature, validate=True), DOMAIN + content)
+        return msgspec.json.decode(content, type=Checkpoint), by
     except (InvalidSignature, ValueError) as error:
         raise CheckpointError(
             f"{where}: not signed by the trusted key, or changed; compare with a copy, or name the key it was signed with"

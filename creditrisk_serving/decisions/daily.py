@@ -33,6 +33,7 @@ SCHEMA = pa.schema(
         pa.field("features", pa.string(), nullable=False),
         pa.field("latency_ms", pa.float64()),
         pa.field("reasons", pa.string()),
+        pa.field("shadow", pa.string()),
         pa.field("writer", pa.string()),
         pa.field("sequence", pa.int64()),
         pa.field("hash", pa.string()),

@@ -16,6 +16,7 @@ import msgspec
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     Engine,
     Float,
@@ -44,11 +45,11 @@ from creditrisk_assets.schema_version import Schema, SchemaError
 from creditrisk_serving.decisions import entries, sealing
 from creditrisk_serving.decisions.chain import genesis, link
 from creditrisk_serving.decisions.entries import Kind
-from creditrisk_serving.decisions.schemas import Answered, BatchRecord, NoticeRecord, Review
+from creditrisk_serving.decisions.schemas import Answered, BatchRecord, NoticeRecord, Review, Shadowed
 from creditrisk_serving.observability import LOG
 
 METADATA = sealing.METADATA  # one database holds all tables
-SCHEMA = Schema("decision_log", "decision_log_0004")
+SCHEMA = Schema("decision_log", "decision_log_0005")
 
 
 def _chained() -> tuple[Column[Any], ...]:
@@ -81,6 +82,7 @@ DECISIONS = Table(
     Column("rule", String(64), nullable=True),
     Column("latency_ms", Float(53), nullable=True),
     Column("reasons", Text, nullable=True),  # JSON
+    Column("shadow", Text, nullable=True),  # JSON
     *_chained(),
     Index("decisions_by_applicant", "applicant_id", "decided_at"),
     Index("decisions_by_request", "request_id"),
@@ -201,6 +203,16 @@ class Link(NamedTuple):
     hash: str
     entry: bytes
     name: str
+
+
+class Pair(NamedTuple):
+    """What champion and shadow made of one application."""
+
+    applicant_id: int
+    pd: float
+    decision: str
+    shadow_pd: float
+    shadow_decision: str
 
 
 class Database:
@@ -352,14 +364,14 @@ class Database:
             return None if (row := found.first()) is None else sealing.opened(connection, dict(row))
 
     def decided(self, applicant: int) -> list[str]:
-        """Return when an applicant was decided on."""
+        """Return when an applicant was decided on; of a decision of a batch, which has no record of its own, when its notice was issued."""
+        decided = select(DECISIONS.c.decided_at).where(DECISIONS.c.applicant_id == applicant)
+        of_batches = select(NOTICES.c.issued_at).where(
+            NOTICES.c.applicant_id == applicant,
+            ~exists().where(DECISIONS.c.decision_id == NOTICES.c.decision_id),
+        )
         with self.begin() as connection:
-            return [
-                row.decided_at
-                for row in connection.execute(
-                    select(DECISIONS.c.decided_at).where(DECISIONS.c.applicant_id == applicant)
-                )
-            ]
+            return [*connection.execute(decided).scalars(), *connection.execute(of_batches).scalars()]
 
     def erase(self, applicant: int) -> None:
         """Delete the keys of an applicant, and what releases without keys stored in the clear."""
@@ -426,6 +438,23 @@ class Database:
             if len(found) < PAGE:
                 return
             last = (found[-1]["decided_at"], found[-1]["decision_id"])
+
+    def shadowed(self, champion: str, shadow: str, since: str) -> Iterator[Pair]:
+        """Read the decisions of a champion, from a time on, that a shadow scored too, oldest first."""
+        columns = (DECISIONS.c.applicant_id, DECISIONS.c.pd, DECISIONS.c.decision, DECISIONS.c.shadow)
+        wanted = select(*columns).where(*_beside(champion, since))
+        wanted = wanted.order_by(DECISIONS.c.decided_at, DECISIONS.c.decision_id).execution_options(yield_per=PAGE)
+        with self.begin() as connection:
+            for applicant, pd, decision, beside in connection.execute(wanted):
+                other = msgspec.json.decode(beside, type=Shadowed)
+                if other.model_version == shadow:
+                    yield Pair(applicant, pd, decision, other.pd, other.decision)
+
+    def count_shadowed(self, champion: str, since: str) -> int:
+        """Count the decisions of a champion, from a time on, that any shadow scored too."""
+        counted = select(func.count()).select_from(DECISIONS).where(*_beside(champion, since))
+        with self.begin() as connection:
+            return int(connection.execute(counted).scalar_one())
 
     def unchained(self) -> int:
         """Count the records that stand in no chain: those of releases without chains."""
@@ -528,6 +557,14 @@ def reading(url: str) -> Iterator[Database]:
         ) from None
     finally:
         database.close()
+
+
+def _beside(champion: str, since: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        DECISIONS.c.decided_at >= since,
+        DECISIONS.c.model_version == champion,
+        DECISIONS.c.shadow.is_not(None),
+    )
 
 
 def _read(line: bytes) -> tuple[Kind, dict[str, Any]]:

@@ -92,8 +92,9 @@ def _read(log: DecisionLog, decision_id: str, caller: Caller) -> bytes:
         except DecisionNotStoredError:
             reviews = None  # the database is away, and only it knows them all
     raised = (record.features or {}).get("contributions")
+    told = {name: value for name, value in msgspec.structs.asdict(record).items() if name != "shadow"}
     return msgspec.json.encode(
-        msgspec.structs.asdict(record)
+        told
         | {
             "features": log.features(record),
             "contributions": None if raised is None else [Contribution(*one) for one in raised],

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 SAID = r"^[^\x00]*[^\x00\s][^\x00]*$"  # some words, and nothing PostgreSQL has no place for
-JSON_COLUMNS = ("families", "feature_versions", "input", "features", "reasons")
+JSON_COLUMNS = ("families", "feature_versions", "input", "features", "reasons", "shadow")
 
 
 class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -22,7 +22,16 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     value: str | None = None  # of the feature the text is of, where it can be told
 
 
-class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Shadowed(msgspec.Struct, frozen=True):
+    """What the shadow would have decided; nobody is answered with it."""
+
+    model_version: str
+    pd: float
+    decision: str
+    band: str
+
+
+class Decided(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One decision with all it rests on; a field added later has the default None, so that bytes written before stay what they are."""
 
     decision_id: str
@@ -47,6 +56,12 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     reasons: Sequence[Reason] | None = (
         None  # the principal ones, at most four; None: approved, unexplained, erased or older
     )
+
+
+class DecisionRecord(Decided, frozen=True, kw_only=True, omit_defaults=True):
+    """A decision as it is stored."""
+
+    shadow: Shadowed | None = None  # None: no shadow scored it, or it is older than shadows
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -84,7 +99,7 @@ class Contribution(msgspec.Struct, frozen=True):
     contribution: float
 
 
-class StoredDecision(DecisionRecord, frozen=True, kw_only=True):
+class StoredDecision(Decided, frozen=True, kw_only=True):
     """A decision as GET /decisions/{id} answers it."""
 
     contributions: Sequence[Contribution] | None = (

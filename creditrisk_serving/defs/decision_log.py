@@ -15,7 +15,8 @@ from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
 from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.lake import Lake, Version
-from creditrisk_assets.modelling.signing import public_bytes, signing_key
+from creditrisk_assets.modelling.bundle import read_signers
+from creditrisk_assets.modelling.signing import signing_key
 from creditrisk_assets.registry.deciding import days_of_decisions, log_days
 from creditrisk_assets.resources.mlflow import connect
 from creditrisk_assets.settings import Settings
@@ -39,7 +40,8 @@ def _make(work: Work) -> Made:
     serving = ServingSettings(platform=work.settings)
     before = work.lake.current(KEY)
     known = json.loads((before.path / DAYS).read_text("utf-8")) if before is not None else {}
-    public = public_bytes(signing_key(work.settings.keys, work.settings.signing_key))
+    signing_key(work.settings.keys, work.settings.signing_key)  # makes the first one
+    public = read_signers(work.settings.keys)
     with reading(serving.decision_log_url) as database:
         verified = verify_log(database, read_checkpoints(serving.checkpoints_file, public))
         counts = database.days()
@@ -96,7 +98,7 @@ def _sign(settings: Settings) -> None:
     serving = ServingSettings(platform=settings)
     key = signing_key(settings.keys, settings.signing_key)
     with reading(serving.decision_log_url) as database:
-        checkpoint_log(database, serving.checkpoints_file, key, public_bytes(key))
+        checkpoint_log(database, serving.checkpoints_file, key, read_signers(settings.keys))
 
 
 def _log(settings: Settings, _lake: Lake) -> Mapping[str, str]:

@@ -1,10 +1,13 @@
-"""One release on Amazon ECS: swap the image, wait, verify through the load balancer, roll back by itself.
+"""One release on Amazon ECS: migrate, swap the image, wait, verify through the load balancer, roll back by itself.
 
 What belongs here: what is asked of ECS, and when a release counts as failed. What does not: what a good service answers
 (`verification`), where the target's name comes from (`creditrisk_serving.settings`), Dagster (`creditrisk_serving.defs.deployment`).
 
 A deployment that ECS calls finished proves nothing: its circuit breaker finishes by going back to the old tasks. So a release counts when
 the service runs the new task definition alone, and what callers reach has the model and the PDs expected.
+
+The new image's own migration runs first, as one task that is waited for. A release that goes back takes the schemas back too, by the new
+image, which alone knows the steps: the old one would not start on them.
 """
 
 import time
@@ -14,9 +17,19 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from creditrisk_serving.deployment.verification import Address, Expected, Patience, Step, answers, verify
+from creditrisk_serving.decisions.database import SCHEMA as DECISIONS
+from creditrisk_serving.deployment.verification import Address, Expected, Patience, Step, answers, schemas, verify
+from creditrisk_serving.online.store import SCHEMA as ONLINE
 
-State = Literal["released", "unchanged", "rolled back", "stuck"]
+State = Literal["released", "unchanged", "not begun", "rolled back", "stuck"]
+MIGRATE = ("migrate",)  # the command of the image
+PLACED_AS = (
+    "launchType",
+    "capacityProviderStrategy",
+    "networkConfiguration",
+    "platformVersion",
+)  # a task beside the service
+HEADS = {schema.name: schema.head for schema in (DECISIONS, ONLINE)}  # of this release
 # What ECS tells of a task definition and does not take back.
 TOLD_ONLY = frozenset(
     {
@@ -106,8 +119,11 @@ def release(
         if all(step.passed for step in steps) or last_good in {None, before}:
             return Outcome("unchanged", image, before, before, steps)
         return _roll_back(ecs, target, Outcome("unchanged", image, str(last_good), before, steps), patience)
+    reads = schemas(target.address, patience)
     after = _register(ecs, _with_image(definition, target, image))
-    steps = []
+    steps = [_task(ecs, target, after, MIGRATE, patience, "migration")]
+    if not steps[-1].passed:
+        return Outcome("not begun", image, before, before, steps)
     try:
         ecs.update_service(cluster=target.cluster, service=target.service, taskDefinition=after)
         steps.append(_rolled_out(ecs, target, after, patience))
@@ -116,12 +132,18 @@ def release(
     except (BotoCoreError, ClientError) as error:
         steps.append(Step("rollout", passed=False, words=f"ECS refused or was not reached ({_cause(error)})"))
     outcome = Outcome("released", image, before, after, steps)
-    return outcome if outcome.good else _roll_back(ecs, target, outcome, patience)
+    return outcome if outcome.good else _roll_back(ecs, target, outcome, patience, reads)
 
 
-def _roll_back(ecs: Any, target: Target, failed: Outcome, patience: Patience) -> Outcome:
-    """Have the service run what it ran before, also where ECS did so by itself: only its answer proves it."""
+def _roll_back(
+    ecs: Any, target: Target, failed: Outcome, patience: Patience, reads: Mapping[str, str] | None = None
+) -> Outcome:
+    """Have the service run what it ran before, on the schemas it reads, also where ECS did so by itself: only its answer proves it."""
     before, steps = failed.task_definition_before, list(failed.steps)
+    for name, revision in sorted((reads or {}).items()):
+        if revision != HEADS.get(name):
+            back = (*MIGRATE, "--to", revision)
+            steps.append(_task(ecs, target, failed.task_definition, back, patience, "migration back"))
     try:
         ecs.update_service(cluster=target.cluster, service=target.service, taskDefinition=before)
         steps.append(_rolled_out(ecs, target, before, patience, name="rollback"))
@@ -156,6 +178,47 @@ def _rolled_out(ecs: Any, target: Target, wanted: str, patience: Patience, name:
                 name, passed=False, words=f"{_short(wanted)} did not run within {patience.rollout:g} s{unreached}"
             )
         time.sleep(patience.between)
+
+
+def _task(ecs: Any, target: Target, definition: str, command: Sequence[str], patience: Patience, name: str) -> Step:
+    """Run a command of the image as one task beside the service, and wait for its exit code."""
+    words = f"`creditrisk {' '.join(command)}`"
+    try:
+        service = _service(ecs, target)
+        answer = ecs.run_task(
+            cluster=target.cluster,
+            taskDefinition=definition,
+            count=1,
+            startedBy="creditrisk-deploy",
+            overrides={"containerOverrides": [{"name": target.container, "command": list(command)}]},
+            **{placed: service[placed] for placed in PLACED_AS if service.get(placed)},
+        )
+        if answer.get("failures"):
+            return Step(name, passed=False, words=f"{words} was not started: {answer['failures'][0].get('reason')}")
+        return _exited(ecs, target, answer["tasks"][0]["taskArn"], patience, Step(name, passed=True, words=words))
+    except (BotoCoreError, ClientError, DeploymentError) as error:
+        cause = error if isinstance(error, DeploymentError) else f"ECS refused or was not reached ({_cause(error)})"
+        return Step(name, passed=False, words=f"{words}: {cause}")
+
+
+def _exited(ecs: Any, target: Target, task: str, patience: Patience, step: Step) -> Step:
+    """Wait until a task has stopped, and look at the exit code of its container; one that does not stop is stopped."""
+    deadline = time.monotonic() + patience.rollout
+    while time.monotonic() < deadline:
+        found = ecs.describe_tasks(cluster=target.cluster, tasks=[task])["tasks"]
+        if found and found[0]["lastStatus"] == "STOPPED":
+            codes = [c.get("exitCode") for c in found[0]["containers"] if c["name"] == target.container]
+            if codes == [0]:
+                return Step(step.name, passed=True, words=f"{step.words} ended well")
+            ended = f"exit code {codes[0]}" if codes and codes[0] is not None else found[0].get("stoppedReason")
+            return Step(
+                step.name, passed=False, words=f"{step.words} failed ({ended}); its log is that of task {_short(task)}"
+            )
+        time.sleep(patience.between)
+    ecs.stop_task(cluster=target.cluster, task=task, reason="creditrisk deploy waited too long")
+    return Step(
+        step.name, passed=False, words=f"{step.words} did not end within {patience.rollout:g} s; it was stopped"
+    )
 
 
 def _alone(service: Mapping[str, Any], wanted: str) -> bool:

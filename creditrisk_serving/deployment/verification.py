@@ -76,6 +76,15 @@ def answers(address: Address, patience: Patience) -> Step:
     return step
 
 
+def schemas(address: Address, patience: Patience) -> Mapping[str, str]:
+    """Return which revision of each database the service that answers now reads; nothing where it does not say."""
+    try:
+        with Client(address.url, address.api_key, timeout=patience.answer, retries=0) as client:
+            return client.metadata().schemas
+    except ClientError:
+        return {}
+
+
 def _look(address: Address, expected: Expected, timeout: float) -> list[Step]:
     def model(client: Client) -> str:
         return _model(client, expected)

@@ -42,5 +42,6 @@ METADATA: dict[str, Any] = {
         "looked_up_in": {"bureau": "654344b08acccf667c9ffc6f2385e3b71b0ce0f7e085482c415644abe413964e"},
         "verified_at": "2026-11-30T11:54:48+00:00",
     },
+    "schemas": {"decision_log": "decision_log_0003", "online_store": "online_store_0001"},
 }
 METRICS = "# TYPE creditrisk_requests_total counter"

@@ -86,3 +86,4 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     limits: Mapping[str, int]  # of one request
     training: Training
     data: Data
+    schemas: Mapping[str, str]  # database -> the revision of its schema that this release reads

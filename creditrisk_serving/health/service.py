@@ -4,6 +4,7 @@ What belongs here: readiness and its reasons, the description of the model in us
 """
 
 from creditrisk_serving.access import KeyFileError
+from creditrisk_serving.decisions.database import SCHEMA as DECISIONS
 from creditrisk_serving.health.schemas import (
     Contracts,
     Data,
@@ -14,6 +15,7 @@ from creditrisk_serving.health.schemas import (
     Readiness,
     Training,
 )
+from creditrisk_serving.online.store import SCHEMA as ONLINE
 from creditrisk_serving.scoring.champion import Champion
 from creditrisk_serving.settings import ServingSettings
 from creditrisk_serving.state import Service
@@ -83,4 +85,5 @@ def metadata(champion: Champion, settings: ServingSettings) -> Metadata:
             looked_up_in=published.versions if published else None,
             verified_at=published.verified_at.isoformat() if published else None,
         ),
+        schemas={schema.name: schema.head for schema in (DECISIONS, ONLINE)},
     )

@@ -44,9 +44,10 @@ def _mlflow(settings: Settings, run_id: str) -> str | None:
 
 
 def _dagster(settings: Settings, run_id: str) -> str | None:
-    if not (settings.dagster_home / "dagster.yaml").is_file():
-        return f"there is no Dagster instance in {settings.dagster_home}"
+    instance_file = settings.dagster_instance
+    if not instance_file.is_file():
+        return f"there is no Dagster instance in {instance_file.parent}"
     import dagster as dg  # noqa: PLC0415 - seconds of imports
 
-    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+    with dg.DagsterInstance.from_config(str(instance_file.parent), instance_file.name) as instance:
         return None if instance.has_run(run_id) else "Dagster knows no such run: it was deleted"

@@ -73,6 +73,39 @@ def due_notices(
         raise typer.Exit(1)
 
 
+@notices.command("batch")
+def batch_notices(
+    scores: Annotated[
+        Path, typer.Argument(help="A file `creditrisk score --features` wrote, or the table of serving/batch_scores.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")] = False,
+) -> None:
+    """Issue the notices of all declined applicants of a batch; `creditrisk notice BATCH_ID-SK_ID_CURR` then writes one to a file."""
+    from creditrisk_assets.modelling.bundle import BundleError  # noqa: PLC0415
+    from creditrisk_serving.batches.notices import issue_batch  # noqa: PLC0415
+    from creditrisk_serving.trust import trusted_key  # noqa: PLC0415
+    from creditrisk_serving.decisions.checkpoints import read_checkpoints  # noqa: PLC0415
+
+    if not scores.is_file():
+        raise RuntimeError(f"{scores} is no file; name the scores that were written")
+    with _log() as (log, settings):
+        key = trusted_key(settings)
+        try:
+            found = issue_batch(
+                log, settings, read_checkpoints(settings.checkpoints_file, key), scores, key, caller=CALLER
+            )
+        except BundleError as error:
+            raise RuntimeError(f"{error}; no notice was issued") from error
+    if as_json:
+        sys.stdout.write(json.dumps(vars(found), indent=1) + "\n")
+        return
+    Console(highlight=False).print(
+        f"batch {found.batch_id}: {found.issued} notices issued for {found.declined} declined applicants"
+        f" ({found.before} had one, {found.erased} were erased){f', due by {found.due_by}' if found.due_by else ''}",
+        soft_wrap=True,
+    )
+
+
 @contextmanager
 def _log() -> "Iterator[tuple[DecisionLog, ServingSettings]]":
     """Open the decision log; a refusal becomes the command's one line."""

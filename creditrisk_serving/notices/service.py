@@ -66,26 +66,45 @@ def issue(
     ServiceError
         There is no such decision, it gets no notice, a fact a notice must state is missing, or it cannot be stored.
     """
-    if (record := log.find(decision_id)) is None:
-        raise DecisionNotFoundError("no decision has this id; it is the decision_id of an answer of POST /predict")
     if there := log.notices(decision_id):
         return _readable(there[0])
+    if (record := log.find(decision_id)) is None:
+        raise DecisionNotFoundError("no decision has this id; it is the decision_id of an answer of POST /predict")
     review = _declined_by(log, record)
     if record.input is None:
         raise NoticeRefusedError("what it rested on was erased, so nothing can be said of it any more")
-    moment = now or datetime.now(UTC)
+    return issue_for(log, settings, record, review, request_id=request_id, caller=caller, now=now or datetime.now(UTC))
+
+
+def issue_for(
+    log: DecisionLog,
+    settings: ServingSettings,
+    record: DecisionRecord,
+    review: Review | None,
+    *,
+    request_id: str,
+    caller: str,
+    now: datetime,
+) -> NoticeRecord:
+    """Make and store the notice of a decision that gets one and has none.
+
+    Raises
+    ------
+    ServiceError
+        A fact a notice must state is missing, or it cannot be stored.
+    """
     try:
         lender = read_lender(settings.notice)
         policy = _policy_of(settings.platform.bundles, record)
-        document = render(letter(record, review, lender, policy, moment))
+        document = render(letter(record, review, lender, policy, now))
     except (LenderError, LetterError) as error:
         raise NoticeRefusedError(str(error)) from error
     made = NoticeRecord(
-        decision_id=decision_id,
+        decision_id=record.decision_id,
         notice_id=new_decision_id(),
         applicant_id=record.applicant_id,
         request_id=request_id,
-        issued_at=moment.isoformat(timespec="microseconds"),
+        issued_at=now.isoformat(timespec="microseconds"),
         due_by=due_by(record).isoformat(),
         caller=caller,
         jurisdiction=lender.jurisdiction,

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from creditrisk_assets.lake import MANIFEST, POINTER, sha256_file, write_atomically
+from creditrisk_assets.modelling.bundle import SHADOW_POINTER
 from creditrisk_serving.online.store import OnlineStore
 from creditrisk_serving.operations import postgresql
 from creditrisk_serving.operations.databases import own_databases
@@ -116,7 +117,7 @@ def _is_journal(name: Path) -> bool:
 
 
 def _is_pointer(name: Path) -> bool:
-    return name.name == POINTER
+    return name.name in (POINTER, SHADOW_POINTER)
 
 
 def _is_rest(name: Path) -> bool:

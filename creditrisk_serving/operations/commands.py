@@ -5,6 +5,7 @@ What belongs here: options, what is printed. What does not: the work (`migration
 
 import json
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -51,6 +52,39 @@ def migrate(
             "not there yet" if after is None else after if before == after else f"{before or 'no version'} -> {after}"
         )
         Console(highlight=False).print(f"  {name:<13} {words}")
+
+
+@app.command("replace-signing-key")
+def replace_signing_key(
+    trust_old_until: Annotated[
+        datetime,
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            help="Last day on which bundles of the old key are taken; today for one that became known.",
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Sign bundles and checkpoints with another key: CREDITRISK_SIGNING_KEY, set to the new one before, or one that is made here."""
+    from base64 import b64encode  # noqa: PLC0415
+
+    from creditrisk_assets.modelling import signing  # noqa: PLC0415
+    from creditrisk_assets.modelling.bundle import PUBLIC_KEY_FILE  # noqa: PLC0415
+
+    settings = ServingSettings().platform
+    until = trust_old_until.date()
+    old, new = (
+        b64encode(key).decode() for key in signing.replace_signing_key(settings.keys, settings.signing_key, until)
+    )
+    file = settings.keys / PUBLIC_KEY_FILE
+    if as_json:
+        sys.stdout.write(json.dumps({"old": old, "new": new, "until": until.isoformat(), "file": str(file)}) + "\n")
+        return
+    typer.echo(f"signs from now on: {new}")
+    typer.echo(f"bundles it signed are taken until {until}: {old}")
+    typer.echo(
+        f"copy {file} to every service that names it (CREDITRISK_SERVING_BUNDLE_PUBLIC_KEY), then `creditrisk checkpoint-log`"
+    )
 
 
 @app.command()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from creditrisk_assets.lake import sha256_file
 from creditrisk_assets.registry.ledger import Ledger
-from creditrisk_serving.cli import trusted_key
+from creditrisk_serving.trust import trusted_signers
 from creditrisk_serving.decisions.checkpoints import read_checkpoints
 from creditrisk_serving.decisions.database import reading
 from creditrisk_serving.decisions.log import DecisionLog
@@ -91,7 +91,7 @@ def restore_backup(settings: ServingSettings, source: Path) -> Restored:
 
 def _proved(settings: ServingSettings) -> Restored:
     platform = settings.platform
-    with Ledger(platform.registry_url, platform.registry_checkpoints_file, trusted_key(settings)) as ledger:
+    with Ledger(platform.registry_url, platform.registry_checkpoints_file, trusted_signers(settings)) as ledger:
         wrong = list(ledger.verify().findings)
     database = next(one for one in own_databases(settings) if one.schema.name == "decision_log")
     if database.file is not None and not database.file.exists():
@@ -101,6 +101,6 @@ def _proved(settings: ServingSettings) -> Restored:
     log.start()
     log.close()
     with reading(settings.decision_log_url) as opened:
-        found = verify_log(opened, read_checkpoints(settings.checkpoints_file, trusted_key(settings)))
+        found = verify_log(opened, read_checkpoints(settings.checkpoints_file, trusted_signers(settings)))
     wrong += [f"{one.record or one.writer}: {one.message}" for one in found.findings]
     return Restored(found.records, found.chains, found.checkpoints, wrong)

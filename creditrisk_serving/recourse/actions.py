@@ -31,6 +31,15 @@ class Action(BaseModel):
     where: Mapping[str, str] = Field(default_factory=dict)  # column -> value, of the rows it is done to
 
 
+class Held(BaseModel):
+    """The published feature that holds a raw column."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    feature: str
+    times: float = 1.0  # the raw value is so many times the feature's
+
+
 class Actions(BaseModel):
     """All there is to do, and its bounds."""
 
@@ -41,6 +50,7 @@ class Actions(BaseModel):
     shortest_term: float = Field(gt=0)
     longest_term: float = Field(gt=0)
     fixed: tuple[str, ...]
+    read_back: Mapping[str, Held]  # raw column of an application -> where it is read when no application was sent
 
 
 class Step(NamedTuple):

@@ -20,7 +20,7 @@ from creditrisk_serving.errors import (
     documented,
 )
 from creditrisk_serving.observability import request_state
-from creditrisk_serving.recourse.examples import ASKED, FOUND
+from creditrisk_serving.recourse.examples import ASKED, ASKED_OF_KNOWN, FOUND
 from creditrisk_serving.recourse.schemas import Recourse, RecourseRequest
 from creditrisk_serving.recourse.service import recourse
 from creditrisk_serving.state import service_of
@@ -46,7 +46,8 @@ router = APIRouter(tags=["decisions"])
             OverloadedError,
         ),
     },
-    openapi_extra=takes(reference(RecourseRequest), {"decision": {"value": ASKED}}) | RETRIED,
+    openapi_extra=takes(reference(RecourseRequest), {"decision": {"value": ASKED}, "known": {"value": ASKED_OF_KNOWN}})
+    | RETRIED,
 )
 async def suggest_recourse(request: Request, caller: ExplainingCaller) -> Response:
     """Say what an applicant could do about a referral or decline, each suggestion scored again by the model in use."""

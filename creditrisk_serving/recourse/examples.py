@@ -9,10 +9,13 @@ from creditrisk_serving.scoring.examples import PREDICTED_EXAMPLE
 
 _DECIDED = PREDICTED_EXAMPLE["decisions"][0]
 ASKED: dict[str, Any] = {"decision_id": _DECIDED["decision_id"]}
+ASKED_OF_KNOWN: dict[str, Any] = {"applicant_id": _DECIDED["applicant_id"]}
 FOUND: dict[str, Any] = {
     "request_id": PREDICTED_EXAMPLE["request_id"],
     **ASKED,
     "decision": "refer",
+    "applicant_id": _DECIDED["applicant_id"],
+    "families": _DECIDED["families"],
     "model_version": _DECIDED["model_version"],
     "policy_version": _DECIDED["policy_version"],
     "stored": False,

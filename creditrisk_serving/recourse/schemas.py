@@ -3,16 +3,22 @@
 What belongs here: the shapes. What does not: the search (`search`), the words of actions (`actions.yaml`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import msgspec
 
 
-class RecourseRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which decision it is about."""
+class RecourseRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which decision it is about, or which known applicant; one of the two."""
 
-    decision_id: Annotated[str, msgspec.Meta(max_length=64, description="Of an answer of POST /predict.")]
+    decision_id: (
+        Annotated[str, msgspec.Meta(min_length=1, max_length=64, description="Of an answer of POST /predict.")] | None
+    ) = None
+    applicant_id: (
+        Annotated[int, msgspec.Meta(ge=1, description="SK_ID_CURR of an applicant whose features are published.")]
+        | None
+    ) = None
 
 
 class ChangedField(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,8 +53,10 @@ class Recourse(msgspec.Struct, frozen=True, kw_only=True):
     """What would change a decision; nothing was decided, nothing was stored."""
 
     request_id: str
-    decision_id: str
-    decision: str  # as it was made
+    decision_id: str | None  # null: it was asked of a known applicant
+    decision: str | None  # as it was made
+    applicant_id: int
+    families: Mapping[str, str]  # where the features come from: sent, present, no_history, stale
     model_version: str  # of the model in use, which scored all of this
     policy_version: str
     stored: Literal[False]

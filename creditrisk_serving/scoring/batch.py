@@ -4,9 +4,10 @@ What belongs here: streaming features in and scores out. What does not: how feat
 published (`defs`). The running service does not import this module.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from creditrisk_assets.modelling.bundle import Bundle, to_float32
 from creditrisk_assets.modelling.explanation.principal import MOST
 from creditrisk_assets.modelling.policy import Decision
+from creditrisk_serving.decisions.schemas import Reason
 from creditrisk_serving.scoring.champion import policy_version
 from creditrisk_serving.scoring.contributions import adverse_contributions
 from creditrisk_serving.scoring.reasons import principal_reasons
@@ -36,6 +38,15 @@ SCHEMA = pa.schema(
         pa.field("policy_version", pa.string(), nullable=False),
     ]
 )
+
+
+class Explained(NamedTuple):
+    """An applicant decided from a row of features, with the reasons in words."""
+
+    applicant_id: int
+    pd: float
+    outcome: Decision
+    reasons: list[Reason] | None  # None: approved, or nothing may be said
 
 
 class BatchError(RuntimeError):
@@ -88,6 +99,24 @@ def score_features(
         own.close()
 
 
+def explain_features(bundle: Bundle, relation: str, connection: duckdb.DuckDBPyConnection) -> Iterator[Explained]:
+    """Decide every row of a relation as `score_features` does, and say why in words.
+
+    Raises
+    ------
+    BatchError
+        The relation cannot be read or lacks a feature.
+    """
+    with closing(connection.cursor()) as own:
+        try:
+            for batch in own.execute(_select(bundle, relation)).to_arrow_reader(BATCH_ROWS):
+                scored = _decided(bundle, batch)
+                ids = batch.column("sk_id_curr").to_pylist()
+                yield from map(Explained, ids, scored.pds.tolist(), scored.outcomes, scored.reasons)
+        except duckdb.Error as error:
+            raise BatchError(f"the features cannot be read for reasons: {error}") from error
+
+
 def _select(bundle: Bundle, relation: str) -> str:
     """Read what decisions take and no other column; all but categories as doubles, which hold every feature exactly."""
     categories = {feature.name for feature in bundle.features if feature.kind == "category"}
@@ -98,28 +127,30 @@ def _select(bundle: Bundle, relation: str) -> str:
     return f"select {', '.join(columns)} from {relation}"  # noqa: S608 # names of a signed bundle, relation of the caller's code
 
 
+class _Decided(NamedTuple):
+    """Rows that were decided."""
+
+    pds: NDArray[np.float64]
+    outcomes: list[Decision]
+    reasons: list[list[Reason] | None]
+
+
 def _score_batch(bundle: Bundle, batch: Any, writer: Any) -> int:
     if batch.num_rows == 0:
         return 0
-    matrix = bundle.encode(_columns(bundle, batch))
-    margins = bundle.booster.margins(matrix)
-    scores = bundle.calibrator.pds(margins)
-    ruled = {rule.feature: batch.column(rule.feature).to_pylist() for rule in bundle.policy.eligibility}
-    outcomes = [
-        bundle.policy.decide(pd, {name: values[row] for name, values in ruled.items()})
-        for row, pd in enumerate(scores.tolist())
-    ]
-    codes = _codes(bundle, matrix, margins, scores, outcomes)
-    rows = int(batch.num_rows)
+    scored = _decided(bundle, batch)
+    pds, outcomes, rows = scored.pds.tolist(), scored.outcomes, int(batch.num_rows)
+    none: tuple[str | None, ...] = (None,) * MOST
+    codes = [(*(reason.code for reason in reasons or ()), *none)[:MOST] for reasons in scored.reasons]
     writer.write_table(
         pa.table(
             [
                 batch.column("sk_id_curr").cast(pa.int64()),
-                pa.array(scores),
+                pa.array(scored.pds),
                 pa.array([outcome.decision for outcome in outcomes]),
                 pa.array([outcome.band for outcome in outcomes]),
                 pa.array([outcome.rule for outcome in outcomes], pa.string()),
-                pa.array([bundle.policy.score.points(pd) for pd in scores.tolist()], pa.int64()),
+                pa.array([bundle.policy.score.points(pd) for pd in pds], pa.int64()),
                 *(pa.array([one[place] for one in codes], pa.string()) for place in range(MOST)),
                 pa.array([bundle.version] * rows),
                 pa.array([policy_version(bundle)] * rows),
@@ -130,24 +161,34 @@ def _score_batch(bundle: Bundle, batch: Any, writer: Any) -> int:
     return rows
 
 
-def _codes(
+def _decided(bundle: Bundle, batch: Any) -> _Decided:
+    matrix = bundle.encode(_columns(bundle, batch))
+    margins = bundle.booster.margins(matrix)
+    scores = bundle.calibrator.pds(margins)
+    ruled = {rule.feature: batch.column(rule.feature).to_pylist() for rule in bundle.policy.eligibility}
+    outcomes = [
+        bundle.policy.decide(pd, {name: values[row] for name, values in ruled.items()})
+        for row, pd in enumerate(scores.tolist())
+    ]
+    return _Decided(scores, outcomes, _reasons(bundle, matrix, margins, scores, outcomes))
+
+
+def _reasons(
     bundle: Bundle,
     matrix: NDArray[np.float64],
     margins: NDArray[np.float64],
     scores: NDArray[np.float64],
     outcomes: Sequence[Decision],
-) -> list[tuple[str | None, ...]]:
-    """Give each applicant the codes of the principal reasons, None where there are fewer than four."""
-    none: tuple[str | None, ...] = (None,) * MOST
+) -> list[list[Reason] | None]:
+    """Give each applicant the principal reasons; None: approved, or nothing may be said."""
     places = [place for place, outcome in enumerate(outcomes) if outcome.decision != "approve"]
     numbers = to_float32(matrix[places])
-    found = [none] * len(outcomes)
+    found: list[list[Reason] | None] = [None] * len(outcomes)
     for place, row, adverse in zip(
         places, numbers, adverse_contributions(bundle, list(numbers), margins[places].tolist(), most=0), strict=True
     ):
         every = None if adverse is None else adverse.every
-        reasons = principal_reasons(bundle, outcomes[place], float(scores[place]), every, row) or []
-        found[place] = (*(reason.code for reason in reasons), *none)[:MOST]
+        found[place] = principal_reasons(bundle, outcomes[place], float(scores[place]), every, row)
     return found
 
 

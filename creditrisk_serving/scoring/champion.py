@@ -17,8 +17,8 @@ import duckdb
 
 from creditrisk_assets.features.request import RequestFeatures
 from creditrisk_assets.lake import LakeError
-from creditrisk_assets.mirror import BUNDLES, mirror_of
-from creditrisk_assets.modelling.bundle import MANIFEST, Bundle, BundleError, follow, parse_public_key, read_public_key
+from creditrisk_assets.mirror import BUNDLES, QUICK, mirror_of
+from creditrisk_assets.modelling.bundle import MANIFEST, Bundle, BundleError, follow
 from creditrisk_serving.decisions.inputs import layout_of
 from creditrisk_serving.observability import LOG, Metrics, place_of
 from creditrisk_serving.online.store import OnlineStore, OnlineStoreError, Rows
@@ -33,8 +33,10 @@ from creditrisk_serving.scoring.lookup import (
 from creditrisk_serving.scoring.ranges import TrainingRange
 from creditrisk_serving.scoring.reading import Reader
 from creditrisk_serving.scoring.rules import Rules, compile_rules
+from creditrisk_serving.scoring.shadow import Shadow, Shadows
 from creditrisk_serving.scoring.slots import Slots
 from creditrisk_serving.settings import ServingSettings
+from creditrisk_serving.trust import trusted_key
 
 RETRY_SECONDS = 15.0  # what stood in a bundle's way may lie outside it: a public key not copied yet, a full disk
 
@@ -51,6 +53,7 @@ class Champion:
     ranges: TrainingRange
     layout: tuple[str, bytes]  # of its inputs in the decision log: id and JSON
     source: FeatureSource
+    shadow: Shadow | None = None  # scores beside it
 
     @property
     def published(self) -> PublishedFeatures | None:
@@ -93,11 +96,12 @@ class Follower:
     def __init__(self, settings: ServingSettings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._mirror = mirror_of(settings.platform)
+        self._mirror = mirror_of(settings.platform, attempts=QUICK)
         self._store = OnlineStore(settings.platform.online, settings.platform.online_store_url)
         hours = {name: timedelta(hours=value) for name, value in settings.family_max_age_hours.items()}
         self._ages = MaxAge(timedelta(hours=settings.max_age_hours), hours)
         self._refreshing = threading.Lock()
+        self._shadows = Shadows(settings.platform.bundles, self._mirror, self._proven, metrics)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bundle-follower", daemon=True)
         self._refused: tuple[Path, int] | None = None  # the bundle last refused, and when: not loaded every second
@@ -107,7 +111,7 @@ class Follower:
         self.standing = Standing()
 
     def start(self) -> None:
-        """Load what is published, then keep following it."""
+        """Load what is published, then keep following it; nobody waits for a shadow."""
         self._look()
         self._thread.start()
 
@@ -136,6 +140,14 @@ class Follower:
             self.standing = Standing(champion, bundle_problem, store_problem)
             return self.standing
 
+    def accompany(self) -> None:
+        """Look once at what is published as the champion's shadow."""
+        with self._refreshing:
+            if (champion := self.standing.champion) is not None:
+                shadow = self._shadows.beside(champion.bundle, champion.published, champion.shadow)
+                if shadow is not champion.shadow:
+                    self.standing = replace(self.standing, champion=replace(champion, shadow=shadow))
+
     @staticmethod
     def _must_wait(old: Champion | None, new: Champion | None) -> bool:
         """Tell whether a new bundle would leave the service without lookups that the old one can answer."""
@@ -144,8 +156,10 @@ class Follower:
         return old.published is not None and new.published is None
 
     def _run(self) -> None:
+        self.accompany()
         while not self._stopped.wait(self._settings.poll_seconds):
             self._look()
+            self.accompany()
 
     def _look(self) -> None:
         try:
@@ -189,17 +203,12 @@ class Follower:
             return str(error)
         return None
 
+    def _proven(self, path: Path) -> Bundle:
+        """Verify a bundle by all a champion is verified by, without keeping what is compiled from it."""
+        return self._load(path).bundle
+
     def _load(self, path: Path) -> Champion:
-        key = self._settings.bundle_public_key
-        try:
-            public = (
-                read_public_key(self._settings.platform.keys)
-                if key is None
-                else parse_public_key(key.read_text("ascii"))
-            )
-        except (OSError, ValueError) as error:
-            raise BundleError(f"the public key {key} cannot be read; copy it from the machine that trains") from error
-        bundle = Bundle.load(path, public)
+        bundle = Bundle.load(path, trusted_key(self._settings))
         engine = RequestFeatures(bundle.plan)
         _prove(bundle, engine)
         return Champion(
@@ -261,8 +270,11 @@ class Follower:
 
 
 def _pinned(champion: Champion, published: PublishedFeatures | None) -> Champion:
-    """Return the champion with a snapshot."""
-    return replace(champion, source=replace(champion.source, published=published))
+    """Return the champion with a snapshot; its shadow reads one snapshot alone."""
+    before = champion.published
+    same = (before and before.rows) is (published and published.rows)
+    source = replace(champion.source, published=published)
+    return replace(champion, source=source, shadow=champion.shadow if same else None)
 
 
 def policy_version(bundle: Bundle) -> str:

@@ -34,11 +34,13 @@ class Featured(NamedTuple):
 
 
 class Features(NamedTuple):
-    """The applicants of a request, their rows of features (`Slots.matrix`), and the errors of those that have none."""
+    """The applicants of a request, their rows of features (`Slots.matrix`), the errors of those without, and what rows are made of."""
 
     featured: Sequence[Featured]
     matrix: NDArray[np.float64]
     errors: Sequence[FieldError]
+    computed: Mapping[int, Computed]
+    stored: Mapping[int, bytes]  # rows of the online store
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ class FeatureSource:
                 errors.append(FieldError(applicant.table, "unknown_applicant", message, applicant.row))
             else:
                 found.append(Featured(applicant, states))
-        return Features(found, matrix[: len(found)], errors)
+        return Features(found, matrix[: len(found)], errors, computed, stored)
 
     def _put(
         self, key: int, packed: bytes | None, computed: Computed, row: NDArray[np.float64]

@@ -119,7 +119,7 @@ def open_features(store: OnlineStore, slots: Slots, definitions: Mapping[str, st
         if current is None:
             raise LookupUnavailableError(f"the online store is empty; {REMEDY}")
         snapshot = store.snapshot(current.name)
-        if reasons := [*_misfits(snapshot, wanted, definitions), *_unknown(ages, wanted)]:
+        if reasons := [*misfits(snapshot, wanted, definitions), *_unknown(ages, wanted)]:
             raise LookupUnavailableError("; ".join(reasons))
         rows = store.open(snapshot)
     except OnlineStoreError as error:
@@ -159,7 +159,7 @@ def _other_definition(key: str) -> str:
     )
 
 
-def _misfits(snapshot: Snapshot, wanted: Mapping[str, Sequence[str]], definitions: Mapping[str, str]) -> Iterable[str]:
+def misfits(snapshot: Snapshot, wanted: Mapping[str, Sequence[str]], definitions: Mapping[str, str]) -> Iterable[str]:
     """Yield what keeps a model from reading a snapshot."""
     stored = {family.name: family for family in snapshot.layout.families}
     for name, columns in wanted.items():

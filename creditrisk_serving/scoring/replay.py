@@ -17,7 +17,7 @@ from creditrisk_assets.features.request import RequestFeatures
 from creditrisk_assets.features.worker import Values
 from creditrisk_assets.modelling.bundle import MANIFEST, Bundle, BundleError
 from creditrisk_serving.decisions.inputs import Packed, layout_of, numbers
-from creditrisk_serving.decisions.schemas import DecisionRecord
+from creditrisk_serving.decisions.schemas import BatchRecord, DecisionRecord
 from creditrisk_serving.scoring.champion import policy_version
 from creditrisk_serving.scoring.features import APPLICATION
 from creditrisk_serving.scoring.rules import APPLICANT
@@ -41,8 +41,8 @@ class Replay(msgspec.Struct, frozen=True):
     decision: str
 
 
-def pinned_bundle(bundles: Path, record: DecisionRecord, public_key: bytes) -> Bundle:
-    """Load the bundle a decision was made with.
+def pinned_bundle(bundles: Path, record: DecisionRecord | BatchRecord, public_key: bytes) -> Bundle:
+    """Load the bundle a decision or a batch was made with.
 
     Raises
     ------

@@ -22,7 +22,7 @@ from creditrisk_serving.access import Caller
 from creditrisk_serving.decisions.idempotency import Claim, IdempotencyKeys
 from creditrisk_serving.decisions.inputs import packed
 from creditrisk_serving.decisions.log import DecisionLog, new_decision_id
-from creditrisk_serving.decisions.schemas import Contribution, DecisionRecord, Reason
+from creditrisk_serving.decisions.schemas import Contribution, DecisionRecord, Reason, Shadowed
 from creditrisk_serving.errors import (
     MAX_ERRORS,
     DecisionUncertainError,
@@ -148,7 +148,8 @@ class Scoring:
         champion, parsed, features = ready or self._prepared(body, state)
         state.model_version, state.entities = champion.bundle.version, parsed.asked
         scored, told, errors = self._judged(champion, parsed, features)
-        records = self._records(champion, scored, told, state, caller)
+        shadowed = champion.shadow.judge(features) if champion.shadow is not None else {}
+        records = self._records(champion, scored, told, shadowed, state, caller)
         answer = _ENCODER.encode(
             Prediction(
                 request_id=state.request_id,
@@ -304,7 +305,12 @@ class Scoring:
 
     @staticmethod
     def _records(
-        champion: Champion, scored: "Sequence[Scored]", told: "Sequence[Because]", state: RequestState, caller: Caller
+        champion: Champion,
+        scored: "Sequence[Scored]",
+        told: "Sequence[Because]",
+        shadowed: Mapping[int, Shadowed],
+        state: RequestState,
+        caller: Caller,
     ) -> list[DecisionRecord]:
         bundle = champion.bundle
         now = datetime.now(UTC).isoformat(timespec="microseconds")
@@ -335,6 +341,7 @@ class Scoring:
                     features=features,
                     latency_ms=round((time.perf_counter() - state.started) * 1000, 3),
                     reasons=because.reasons,
+                    shadow=shadowed.get(applicant.applicant_id),
                 )
             )
         return records

@@ -3,14 +3,18 @@
 What belongs here: fitting the alternatives, measuring them on applicants they have not seen, the frontier. What does not: which inputs
 stand for an attribute (`proxies`), limits (`judging`).
 
-The family: the model without its 1, 2, 4, 8 groups of inputs that stand most for an attribute, and the model with other cut-offs. All are
-fitted alike on one half of a sample of the training part, with the strongest inputs alone, and measured on the other half. Without
-inputs an alternative approves as many as the model does, so that it is compared at one approval rate; a cut-off approves as many as it
-does. The model in use is measured beside them out of fold: it saw more applicants and more inputs, so it is compared with none of them.
+The family: the model without its 1, 2, 4, 8 groups of inputs that stand most for an attribute, without each of the
+first 4 alone, without the monotone constraints on one quantity after another (at most 6), without all of them, without
+all of them and 4 groups, and the model with other cut-offs: at most 16 fits. All are fitted alike on one half of a
+sample of the training part, with the strongest inputs alone and the model's constraints, and measured on the other
+half. With other inputs or constraints an alternative approves as many as the model does, so that it is compared at one
+approval rate; a cut-off approves as many as it does. The model in use is measured beside them out of fold: it saw more
+applicants and more inputs, so it is compared with none of them.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +23,7 @@ from numpy.typing import NDArray
 
 from creditrisk_assets.modelling.auc import auc_interval
 from creditrisk_assets.modelling.evaluation import wilson
+from creditrisk_assets.modelling.explanation.reasons import group_features
 from creditrisk_assets.modelling.fairness.groups import Grouping
 from creditrisk_assets.modelling.fairness.measures import impact_ratio
 from creditrisk_assets.modelling.fairness.proxies import InputGroup
@@ -26,11 +31,14 @@ from creditrisk_assets.modelling.fairness.proxies import InputGroup
 APPLICANTS = 24_000  # drawn from the training part: half to fit on, half to measure on
 INPUTS = 150  # of largest gain
 TREES = 120
-WITHOUT = (1, 2, 4, 8)  # groups that stand most for an attribute
+WITHOUT = (1, 2, 4, 8)  # groups that stand most for an attribute, together
+ALONE = 4  # of them, each left out alone
+FREED = 6  # constrained quantities of largest gain, each without its constraint
 CUT_OFFS = (0.5, 0.7, 1.3, 1.6)  # times the one in force
 IN_USE, LIKE_IT = "the model in use", "the same inputs"
+OTHERWISE = ("inputs", "constraints")  # kinds that are fitted, and compared at one approval rate
 COLUMNS = (
-    "alternative", "kind", "without", "inputs", "applicants", "auc", "auc_low", "auc_high", "approval_rate", "bad_rate",
+    "alternative", "kind", "without", "freed", "inputs", "applicants", "auc", "auc_low", "auc_high", "approval_rate", "bad_rate",
     "bad_rate_low", "bad_rate_high", "impact_ratio", "impact_ratio_low", "impact_ratio_high", "worst_group", "on_frontier", "chosen",
     "better",
 )  # fmt: skip
@@ -38,7 +46,9 @@ COLUMNS = (
 Outcomes = NDArray[np.int64]
 Numbers = NDArray[np.float64]
 Matrix = NDArray[np.float32]
-Fit = Callable[[Matrix, Outcomes, Matrix, Sequence[int]], Numbers]  # fitted on, outcomes, scored, columns -> scores
+Fit = Callable[
+    [Matrix, Outcomes, Matrix, Sequence[int], Sequence[int]], Numbers
+]  # fitted on, outcomes, scored, columns, their signs -> scores
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,19 @@ class Sample:
     pds: Numbers  # of the model in use, out of fold
     groupings: tuple[Grouping, ...]
     inputs_in_use: int  # of the model in use, which has more than the columns
+    signs: tuple[int, ...] = ()  # of the columns: which way the PD may move with each; none: no constraints
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A model that is fitted: which groups of inputs it goes without, and on which its PD may move either way."""
+
+    name: str
+    kind: str
+    without: tuple[str, ...] = ()  # groups
+    left_out: frozenset[str] = frozenset()  # their inputs
+    freed: tuple[str, ...] = ()  # quantities
+    unbound: frozenset[str] = frozenset()  # their inputs
 
 
 @dataclass(frozen=True)
@@ -95,30 +118,61 @@ def frontier(sample: Sample, ranked: Sequence[InputGroup], rules: Rules, fit: Fi
     fitted, measured = np.flatnonzero(halves == 0), np.flatnonzero(halves == 1)
     approved = float((sample.pds[measured] < rules.approve_below).mean())
 
-    def scores(without: Sequence[str]) -> Numbers:
-        kept = [i for i, name in enumerate(sample.names) if name not in set(without)]
-        return fit(sample.matrix[fitted], sample.target[fitted], sample.matrix[measured], kept)
+    def scores(one: Alternative) -> Numbers:
+        kept = [i for i, name in enumerate(sample.names) if name not in one.left_out]
+        signs = sample.signs or (0,) * len(sample.names)
+        bound = [0 if sample.names[i] in one.unbound else signs[i] for i in kept]
+        return fit(sample.matrix[fitted], sample.target[fitted], sample.matrix[measured], kept, bound)
 
     measure = _Measured(sample, measured, rules)
-    rows = [measure.row(IN_USE, "in use", sample.pds[measured], approved)]
-    full = scores(())
-    rows.append(measure.row(LIKE_IT, "inputs", full, approved))
+    like = Alternative(LIKE_IT, "inputs")
+    full = scores(like)
+    rows = [
+        measure.row(Alternative(IN_USE, "in use"), sample.pds[measured], approved),
+        measure.row(like, full, approved),
+    ]
     for share in CUT_OFFS:
         rate = float((sample.pds[measured] < share * rules.approve_below).mean())
-        rows.append(measure.row(f"cut-off × {share:g}", "cut-off", full, rate))
-    for without in _families(ranked):
-        members = [name for group in without for name in group.members]
-        if not set(sample.names) - set(members):
-            continue
-        title = f"without {len(without)} proxies" if len(without) > 1 else f"without {without[0].name}"
-        rows.append(measure.row(title, "inputs", scores(members), approved, without))
+        rows.append(measure.row(Alternative(f"cut-off × {share:g}", "cut-off"), full, rate))
+    rows += [
+        measure.row(one, scores(one), approved)
+        for one in candidates(sample, ranked)
+        if set(sample.names) - one.left_out
+    ]
     return _judged(pd.DataFrame(rows), rules)
 
 
-def _families(ranked: Sequence[InputGroup]) -> Iterator[tuple[InputGroup, ...]]:
-    for count in WITHOUT:
-        if count <= len(ranked):
-            yield tuple(ranked[:count])
+def candidates(sample: Sample, ranked: Sequence[InputGroup]) -> Iterator[Alternative]:
+    """List what is fitted beside the same inputs: at most 4 + 3 + 6 + 2 models."""
+
+    def without(groups: Sequence[InputGroup]) -> Alternative:
+        name = f"without {groups[0].name}" if len(groups) == 1 else f"without {len(groups)} proxies"
+        members = frozenset(member for group in groups for member in group.members)
+        return Alternative(name, "inputs", tuple(group.name for group in groups), members)
+
+    yield from (without(ranked[:count]) for count in WITHOUT if count <= len(ranked))
+    yield from (without([group]) for group in ranked[1:ALONE])  # the first alone is the first together
+    bound = _constrained(sample)
+    for quantity in list(bound)[:FREED] if len(bound) > 1 else ():
+        yield Alternative(f"free in {quantity}", "constraints", freed=(quantity,), unbound=frozenset(bound[quantity]))
+    if bound:
+        every = frozenset(name for names in bound.values() for name in names)
+        free = Alternative("without constraints", "constraints", freed=tuple(bound), unbound=every)
+        yield free
+        if len(ranked) >= ALONE:
+            less = without(ranked[:ALONE])
+            yield replace(
+                free, name=f"without constraints and {ALONE} proxies", without=less.without, left_out=less.left_out
+            )
+
+
+def _constrained(sample: Sample) -> dict[str, list[str]]:
+    """Find the constrained columns by quantity, in their order: the largest gain first."""
+    quantity, found = group_features(sample.names), defaultdict(list)
+    for name, sign in zip(sample.names, sample.signs, strict=False):
+        if sign:
+            found[quantity[name]].append(name)
+    return dict(found)
 
 
 @dataclass(frozen=True)
@@ -129,9 +183,7 @@ class _Measured:
     rows: NDArray[np.int64]
     rules: Rules
 
-    def row(
-        self, name: str, kind: str, scores: Numbers, approval_rate: float, without: Sequence[InputGroup] = ()
-    ) -> dict[str, Any]:
+    def row(self, one: Alternative, scores: Numbers, approval_rate: float) -> dict[str, Any]:
         """Measure one alternative that approves a share of them, those with the lowest scores."""
         target = self.sample.target[self.rows]
         auc = auc_interval(target, scores)
@@ -139,12 +191,12 @@ class _Measured:
         favoured[np.argsort(scores, kind="stable")[: round(approval_rate * len(scores))]] = True
         hits, n = int(target[favoured].sum()), int(favoured.sum())
         low, high = wilson(hits, n) if n else (0.0, 1.0)
-        left_out = {member for group in without for member in group.members}
         found: dict[str, Any] = {
-            "alternative": name,
-            "kind": kind,
-            "without": ", ".join(group.name for group in without),
-            "inputs": self.sample.inputs_in_use if name == IN_USE else len(set(self.sample.names) - left_out),
+            "alternative": one.name,
+            "kind": one.kind,
+            "without": ", ".join(one.without),
+            "freed": ", ".join(one.freed),
+            "inputs": self.sample.inputs_in_use if one.name == IN_USE else len(set(self.sample.names) - one.left_out),
             "applicants": len(scores),
             "auc": auc.value, "auc_low": auc.low, "auc_high": auc.high,
             "approval_rate": n / len(scores),
@@ -178,7 +230,7 @@ def _worst(
 def _judged(table: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     """Mark the frontier, the model in use, and alternatives that are better than it would be if fitted like them."""
     table = table.reindex(columns=list(COLUMNS))
-    family = table["kind"].eq("inputs") & table["impact_ratio"].notna()
+    family = table["kind"].isin(OTHERWISE) & table["impact_ratio"].notna()
     like = table[table["alternative"] == LIKE_IT].iloc[0]
     table["chosen"] = table["kind"] == "in use"
     table["on_frontier"] = [
@@ -190,7 +242,7 @@ def _judged(table: pd.DataFrame, rules: Rules) -> pd.DataFrame:
         & table["auc"].ge(like["auc"] - rules.maximum_auc_loss)
         & (table["impact_ratio"] - like["impact_ratio"]).ge(rules.least_gain).fillna(False)
     )
-    texts = dict.fromkeys(("alternative", "kind", "without", "worst_group"), "string")
+    texts = dict.fromkeys(("alternative", "kind", "without", "freed", "worst_group"), "string")
     flags = dict.fromkeys(("on_frontier", "chosen", "better"), "bool")
     counts = dict.fromkeys(("inputs", "applicants"), "int64")
     floats = {name: "float64" for name in COLUMNS if name not in {*texts, *flags, *counts}}
@@ -215,7 +267,7 @@ def learner(parameters: Mapping[str, Any], *, seed: int, threads: int, trees: in
         Of LightGBM.
     """
 
-    def fit(known: Matrix, target: Outcomes, held_out: Matrix, columns: Sequence[int]) -> Numbers:
+    def fit(known: Matrix, target: Outcomes, held_out: Matrix, columns: Sequence[int], signs: Sequence[int]) -> Numbers:
         import lightgbm as lgb  # noqa: PLC0415 - slow to import
 
         own = {
@@ -223,6 +275,8 @@ def learner(parameters: Mapping[str, Any], *, seed: int, threads: int, trees: in
             "force_col_wise": True, "feature_pre_filter": False,
             "min_child_samples": min(int(parameters.get("min_child_samples", 20)), max(1, len(known) // 50)),
         }  # fmt: skip
+        if any(signs):
+            own["monotone_constraints"] = list(signs)
         data = lgb.Dataset(np.ascontiguousarray(known[:, columns]), label=target, params=own)
         booster = lgb.train(own, data, num_boost_round=trees)
         return np.asarray(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN_PROXIES = 20
+LONGEST_LABEL = 48
 
 
 def draw_groups(table: pd.DataFrame, limits: FairnessLimits) -> bytes:
@@ -94,11 +95,22 @@ def draw_frontier(table: pd.DataFrame, limits: FairnessLimits) -> bytes:
     """Draw AUC against the impact ratio of every alternative; the model in use is shown as chosen."""
     figure, axes = _wide("Less discriminatory alternatives: what fairness would cost", height=5.2)
     some = table[table["impact_ratio"].notna()]
-    inputs, cuts, chosen = (some[some["kind"] == kind] for kind in ("inputs", "cut-off", "in use"))
-    front = inputs[inputs["on_frontier"]].sort_values("impact_ratio")
+    inputs, freed, cuts, chosen = (
+        some[some["kind"] == kind] for kind in ("inputs", "constraints", "cut-off", "in use")
+    )
+    front = some[some["on_frontier"]].sort_values("impact_ratio")
     axes.plot(front["impact_ratio"], front["auc"], color=GREEN, linewidth=1.4, label="frontier")
     axes.scatter(
         inputs["impact_ratio"], inputs["auc"], color=BLUE, s=42, zorder=3, label="other inputs, same approval rate"
+    )
+    axes.scatter(
+        freed["impact_ratio"],
+        freed["auc"],
+        color=GREEN,
+        s=42,
+        marker="^",
+        zorder=3,
+        label="fewer constraints, same rate",
     )
     axes.scatter(cuts["impact_ratio"], cuts["auc"], color=GREY, s=26, zorder=3, marker="|", label="other cut-offs")
     axes.scatter(
@@ -119,15 +131,15 @@ def draw_frontier(table: pd.DataFrame, limits: FairnessLimits) -> bytes:
 
 
 def _label(axes: "Axes", table: pd.DataFrame) -> None:
-    for row in table.to_dict("records"):
-        if row["kind"] == "in use":
-            continue
+    """Name what people look for: the frontier, the same inputs and cut-offs; the table names the others."""
+    for row in table[table["on_frontier"] | table["kind"].eq("cut-off") | table["alternative"].eq(LIKE_IT)].to_dict(
+        "records"
+    ):
         name = str(row["alternative"]).removeprefix("cut-off ")
-        name = name if name == LIKE_IT or len(name) < 22 else "without 1 proxy"
         axes.annotate(
-            name,
+            name if len(name) < LONGEST_LABEL else f"{name[:LONGEST_LABEL]}…",
             (row["impact_ratio"], row["auc"]),
-            xytext=(6, -9 if "4 prox" in name else 5),
+            xytext=(6, -9 if row["kind"] == "constraints" else 5),
             textcoords="offset points",
             fontsize=6.5,
             color=GREY,

@@ -3,13 +3,14 @@
 What belongs here: telling a lost feed, a lost column, a changed unit, other applicants, another default rate and another meaning
 apart. What does not: measuring (`effects`), the limits (the policy).
 
-Faults of the data come first, and what they explain is not looked at again. Then the applicants: inputs that moved are covariate drift.
-Where none did and the scores moved as they would if only the default rate had changed, that is prior drift. Without outcomes nobody can
+Faults of the data come first, and what they explain is not looked at again. Then the applicants: inputs that moved are covariate drift,
+unless all of them moved as they do where defaults alone became more or less frequent; that is prior drift. Without outcomes nobody can
 see that the same applicants default more often; with them that is concept drift.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ FACTOR_TOLERANCE = 0.10  # of a factor's logarithm base e
 EXPLAINED_SHARE = 0.5  # of the inputs made from a table or column, for it to be named
 CONFIDENT = 3.29  # standard errors: once in a thousand months by chance
 UNLIKE = 0.02  # PSI that a change of the default rate alone may leave unexplained
-NAMED = 5
+SMALLEST_FACTOR = 0.05  # by which another default rate may thin out applicants of one PD
 
 Numbers = NDArray[np.float64]
 
@@ -55,8 +56,12 @@ def faults(
     lost = known.loc[known["drifted"] & (lost_share >= limits.lost_alert), "feature"].tolist()
     everything = inputs["feature"].tolist()
     found: list[Cause] = []
-    for feed, members in _explaining(lost, _by_table(everything, origins)):
-        found.append(_cause("missing_feed", feed, f"{feed} is missing or nearly so", members))
+    tables = _by_table(everything, origins)
+    for feed, members in _explaining(lost, tables):
+        # tables that are joined and lost the same inputs cannot be told apart
+        alike = [table for table, made in tables.items() if set(members) <= set(made) and _explains(members, made)]
+        subject = " and ".join(sorted({feed, *alike}))
+        found.append(_cause("missing_feed", subject, f"no or nearly no rows of {subject} arrived", members))
     rest = [name for name in lost if name not in _covered(found)]
     for column, members in _explaining(rest, _by_column(everything, origins)):
         found.append(_cause("missing_column", column, f"{column} is missing or nearly so", members))
@@ -73,25 +78,79 @@ def faults(
 
 
 def covariate(
-    table: pd.DataFrame, explained: Sequence[Cause], origins: Mapping[str, Origins], limits: DriftLimits
+    table: pd.DataFrame,
+    explained: Sequence[Cause],
+    origins: Mapping[str, Origins],
+    limits: DriftLimits,
+    unlike: Collection[str] = (),
 ) -> Cause | None:
-    """Name a change of the applicants: inputs moved that are many, or that the model rests on."""
-    inputs = table[~table["feature"].isin(OUTCOMES)]
-    left = inputs[inputs["drifted"] & ~inputs["feature"].isin(_covered(explained))]
-    if left.empty:
-        return None
-    share, importance = len(left) / len(inputs), float(left["importance"].sum())
+    """Name a change of the applicants: inputs moved that are many, or that the model rests on, or that moved the scores.
+
+    Parameters
+    ----------
+    table
+        The report's.
+    explained
+        Faults: what they show is not named again.
+    origins
+        Input -> what it is made from.
+    limits
+        The policy's.
+    unlike
+        Where the scores moved: inputs that moved otherwise than another default rate would move them.
+    """
+    inputs = table[~table["feature"].isin(OUTCOMES) & ~table["feature"].isin(_covered(explained))]
+    left = inputs[inputs["drifted"]]
+    share, importance = len(left) / max(1, len(table) - table["feature"].isin(OUTCOMES).sum()), left["importance"].sum()
     if share <= limits.maximum_drifted_share and importance <= limits.maximum_drifted_importance:
+        left = inputs[inputs["drifted"] | inputs["feature"].isin(unlike)] if unlike else inputs.iloc[:0]
+    if left.empty:
         return None
     left = left.sort_values(["importance", "feature"], ascending=[False, True])
     feeds = moved_feeds(left, origins)
     feed = next(iter(feeds), "")
-    words = f"the applicants changed: inputs with {importance:.0%} of the model's gain drifted, mostly through {feed or 'no known feed'}"
+    rests = f"inputs with {left['importance'].sum():.0%} of the model's gain moved"
+    words = f"the applicants changed: {rests}, mostly through {feed or 'no known feed'}"
     return _cause("covariate", feed, words, left["feature"].tolist())
 
 
-def prior(reference: Reference, pds: Numbers, limits: DriftLimits) -> tuple[Interval | None, Cause | None]:
-    """Estimate the default rate from scores alone, over that of the training, and name it where it changed.
+def moved_inputs(table: pd.DataFrame, limits: DriftLimits) -> list[str]:
+    """Name the inputs that drifted, and those that moved beyond chance though not as far as the policy's limit."""
+    beyond = table["statistic"] - table["expected_psi"] >= limits.psi_warn
+    moved = table["drifted"] | (beyond & (table["evidence"] <= limits.false_discovery_rate))
+    return table.loc[moved & ~table["feature"].isin(OUTCOMES), "feature"].tolist()
+
+
+@dataclass(frozen=True)
+class Shift:
+    """What the scores say if nothing but the default rate had changed.
+
+    Attributes
+    ----------
+    ratio
+        The default rate now over that of the training, with its interval of 99.9 %.
+    rate, change
+        The default rate of the training, and what came to it.
+    large
+        Whether the ratio passes the policy's limit beyond chance.
+    alike
+        Whether the scores moved as they would by this alone.
+    """
+
+    ratio: Interval
+    rate: float
+    change: float
+    large: bool
+    alike: bool
+
+    def undo(self, pds: Numbers) -> Numbers:
+        """Return the weights, (n,), that make applicants of today those of the training, if only the default rate had changed."""
+        leaning = (pds - self.rate) / (self.rate * (1 - self.rate))
+        return 1 / np.maximum(1 + self.change * leaning, SMALLEST_FACTOR)
+
+
+def prior_shift(reference: Reference, pds: Numbers, limits: DriftLimits) -> Shift | None:
+    """Estimate the default rate from scores alone; None where nothing can be said.
 
     Parameters
     ----------
@@ -99,12 +158,6 @@ def prior(reference: Reference, pds: Numbers, limits: DriftLimits) -> tuple[Inte
         The bundle's.
     pds : (n,)
         What the model says now.
-
-    Returns
-    -------
-    tuple
-        The ratio with its interval of 99.9 %, None where nothing can be said; the cause, where the ratio passes the policy's limit
-        beyond chance and the scores moved as they would if nothing else had changed.
 
     Notes
     -----
@@ -116,28 +169,33 @@ def prior(reference: Reference, pds: Numbers, limits: DriftLimits) -> tuple[Inte
     Saerens, Latinne, Decaestecker (2002), Neural Computation 14.
     """
     if reference.scores is None or not len(pds):
-        return None, None
+        return None
     known = reference.scores.pds
     mean_pds, before, after = _by_tenth(known, pds)
     p, q = before / before.sum(), after / after.sum()
     rate = float(p @ mean_pds)
     if not 0 < rate < 1:
-        return None, None
+        return None
     leaning = (mean_pds - rate) / (rate * (1 - rate))
     information = float(p @ leaning**2)
     if information == 0:
-        return None, None
+        return None
     change = float(q @ leaning) / information
     error = math.sqrt((1 / after.sum() + 1 / before.sum()) / information)
     ratio = Interval(*(1 + (change + side * error) / rate for side in (0, -CONFIDENT, CONFIDENT)))
     expected = np.maximum(p * (1 + change * leaning), 0) * after.sum()
     unexplained = stability_index(expected, after) - len(p) / after.sum()
-    large = ratio.value >= limits.prior_ratio_alert or ratio.value <= 1 / limits.prior_ratio_alert
-    if not large or ratio.low <= 1 <= ratio.high or unexplained > UNLIKE:
-        return ratio, None
+    far = ratio.value >= limits.prior_ratio_alert or ratio.value <= 1 / limits.prior_ratio_alert
+    return Shift(ratio, rate, change, far and not ratio.low <= 1 <= ratio.high, unexplained <= UNLIKE)
+
+
+def prior(shift: Shift | None) -> Cause | None:
+    """Name another default rate, where the scores moved as it would move them."""
+    if shift is None or not (shift.large and shift.alike):
+        return None
+    ratio = shift.ratio
     times = f"{ratio.value:.2g} times as frequent ({ratio.low:.2g} to {ratio.high:.2g})"
-    words = f"the scores moved as if defaults were {times} and nothing else had changed"
-    return ratio, _cause("prior", "score", words, [])
+    return _cause("prior", "score", f"the scores moved as if defaults were {times} and nothing else had changed", [])
 
 
 def concept(pds: Numbers, outcomes: NDArray[np.int64], ratio: Interval | None, limits: DriftLimits) -> Cause | None:
@@ -274,6 +332,10 @@ def _explaining(
         found.append((best, hits[best]))
         left = [name for name in left if name not in set(hits[best])]
     return found
+
+
+def _explains(lost: Sequence[str], made: Sequence[str]) -> bool:
+    return len(lost) >= EXPLAINED_SHARE * len(made)
 
 
 def _covered(causes: Sequence[Cause]) -> set[str]:

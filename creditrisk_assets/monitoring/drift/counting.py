@@ -27,6 +27,8 @@ from creditrisk_assets.modelling.reference import FLAGS, CategoryReference, Dist
 CELLS_AT_ONCE = 4_000_000  # of a task: 32 MB as doubles
 BLOCK = 65_536  # values that stay in the cache while every edge is compared
 
+LIMIT = np.float32(FLOAT32_LIMIT)
+
 Integers = NDArray[np.int64]
 Float32 = NDArray[np.float32]
 
@@ -97,12 +99,14 @@ def count_numbers(reference: NumberReference, values: Float32) -> NumberCounts:
     under, over = _float32_at(at)
     below, upto = np.zeros(len(at), dtype=np.int64), np.zeros(len(at), dtype=np.int64)
     missing, shortfall, excess = 0, 0.0, 0.0
+    room = np.empty(min(BLOCK, len(values)), dtype=np.bool_)
     for start in range(0, len(values), BLOCK):
         block = values[start : start + BLOCK]
-        missing += int(np.count_nonzero(np.isnan(block)))
+        found = room[: len(block)]
+        missing += int(np.count_nonzero(np.isnan(block, out=found)))
         for place, (least, most) in enumerate(zip(under, over, strict=True)):
-            below[place] += np.count_nonzero(block < least)
-            upto[place] += np.count_nonzero(block <= most)
+            below[place] += np.count_nonzero(np.less(block, least, out=found))
+            upto[place] += np.count_nonzero(np.less_equal(block, most, out=found))
     known = len(values) - missing
     if len(at) and below[0]:
         shortfall = float(np.sum(at[0] - values[values < under[0]], dtype=np.float64))
@@ -156,10 +160,11 @@ def count_table(
 
     def count(task: tuple[int, Sequence[str]]) -> dict[str, Counts]:
         group, names = task
-        rows = pq.ParquetFile(table, metadata=metadata).read_row_group(group, columns=list(names), use_threads=False)
+        file = pq.ParquetFile(table, metadata=metadata, memory_map=True, pre_buffer=False)
+        rows = file.read_row_group(group, columns=list(names), use_threads=False)
         if chosen is not None:
             rows = rows.take(chosen[group])
-        return {name: _count(name, references[name], rows.column(name)) for name in names}
+        return {name: count_column(name, references[name], rows.column(name)) for name in names}
 
     found: dict[str, Counts] = {name: _nothing(reference) for name, reference in references.items()}
     with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
@@ -181,7 +186,14 @@ def _chosen(table: Path, metadata: pq.FileMetaData, group: int, among: Integers)
     return np.flatnonzero(np.isin(ids, among))
 
 
-def _count(name: str, reference: Distribution, column: pa.ChunkedArray) -> Counts:
+def count_column(name: str, reference: Distribution, column: pa.ChunkedArray) -> Counts:
+    """Count one column in the bins of its reference.
+
+    Raises
+    ------
+    EncodingError
+        It is no number where the reference is one.
+    """
     if isinstance(reference, NumberReference):
         return count_numbers(reference, to_numbers(name, column))
     text = (
@@ -202,7 +214,9 @@ def to_numbers(name: str, column: pa.ChunkedArray) -> Float32:
         values = column.cast(pa.float64()).to_numpy()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise EncodingError(f"feature {name} is declared a number; its column is {column.type}") from error
-    rounded: Float32 = np.minimum(np.maximum(values, -FLOAT32_LIMIT), FLOAT32_LIMIT).astype(np.float32)
+    with np.errstate(over="ignore"):
+        rounded: Float32 = values.astype(np.float32)
+    np.clip(rounded, -LIMIT, LIMIT, out=rounded)
     return rounded
 
 

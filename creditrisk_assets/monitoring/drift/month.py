@@ -3,13 +3,14 @@
 What belongs here: the order of the work. What does not: each step of it (the modules beside this one), where tables lie (`defs`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -23,7 +24,13 @@ from creditrisk_assets.modelling.reference import Distribution, NumberReference
 from creditrisk_assets.modelling.tables import sample_part
 from creditrisk_assets.monitoring.drift import causes as named
 from creditrisk_assets.monitoring.drift.attribution import compare_contributions, compare_reasons
-from creditrisk_assets.monitoring.drift.counting import CategoryCounts, Counts, count_numbers, count_table
+from creditrisk_assets.monitoring.drift.counting import (
+    CategoryCounts,
+    Counts,
+    count_column,
+    count_numbers,
+    count_table,
+)
 from creditrisk_assets.monitoring.drift.domain import tell_apart
 from creditrisk_assets.monitoring.drift.effects import compare
 from creditrisk_assets.monitoring.drift.report import (
@@ -42,6 +49,7 @@ from creditrisk_assets.monitoring.drift.report import (
 from creditrisk_assets.monitoring.drift.segments import moved_segments
 
 PD, RAW_KEY = "pd", "SK_ID_CURR"
+HALF = 0.5
 DOMAIN_GAIN = 0.9  # of the model's gain rests on the inputs the domain classifier sees
 
 Integers = NDArray[np.int64]
@@ -107,13 +115,22 @@ def measure_month(
     found = drift_table(columns, limits)
     domain = None if samples is None else _domain(bundle, samples, found, limits, threads)
     before, now = bundle.reference.applicants, len(ids)
-    ratio, prior = named.prior(bundle.reference, pds, limits)
+    shift = named.prior_shift(bundle.reference, pds, limits)
+    ratio = None if shift is None else shift.ratio
     causes = named.faults(found, _scales(con, bundle, table, among, found, limits), origins, limits)
-    if (changed := named.covariate(found, causes, origins, limits)) is not None:
+    unlike = named.moved_inputs(found, limits)
+    if shift is not None and shift.large and not causes:
+        unlike = _unlike(con, bundle, table, among, unlike, shift, limits)
+    else:
+        shift = None
+    changed = named.covariate(found, causes, origins, limits, unlike if shift is not None else ())
+    if changed is not None and (unlike or named.prior(shift) is None):
         causes.append(changed)
     if not causes:
-        outcome = named.concept(*_with_outcome(ids, pds, outcomes), ratio, limits) if outcomes else None
-        others = (prior, outcome, named.attribution_moved(attribution, limits), named.mixture(domain, limits))
+        rate = named.prior(shift)
+        if rate is None and outcomes:  # outcomes of another default rate say what the scores said already
+            rate = named.concept(*_with_outcome(ids, pds, outcomes), ratio, limits)
+        others = (rate, named.attribution_moved(attribution, limits), named.mixture(domain, limits))
         causes += [cause for cause in others if cause is not None]
     if min(before, now) < limits.minimum_rows:
         causes = []
@@ -242,6 +259,32 @@ def _scales(
         if factor is not None:
             scales[item.name] = factor
     return scales
+
+
+def _unlike(
+    con: duckdb.DuckDBPyConnection,
+    bundle: Bundle,
+    table: Path,
+    among: Path | None,
+    moved: Sequence[str],
+    shift: named.Shift,
+    limits: DriftLimits,
+) -> list[str]:
+    """Find inputs that are still moved when a sample is drawn as if the default rate had not changed."""
+    inputs = [item for item in inputs_of(bundle) if item.name in set(moved)]
+    if not inputs:
+        return []
+    part = sample_part(con, table, inputs_of(bundle), rows=limits.sample_rows, seed=limits.seed, among=among)
+    weights = np.cumsum(shift.undo(score_part(bundle, part)))
+    evenly = (np.arange(len(part)) + HALF) / len(part) * weights[-1]
+    undone = part.take(np.searchsorted(weights, evenly))
+    found = []
+    for item in inputs:
+        known, column = bundle.reference.inputs[item.name], pa.chunked_array([pa.array(undone.frame[item.name])])
+        effect = compare(known, count_column(item.name, known, column))
+        if effect.psi - effect.expected_psi >= limits.psi_warn or effect.wasserstein >= limits.wasserstein_alert:
+            found.append(item.name)
+    return found
 
 
 def _with_outcome(ids: Integers, pds: Numbers, outcomes: Mapping[int, int]) -> tuple[Numbers, Integers]:

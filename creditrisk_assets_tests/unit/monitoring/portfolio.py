@@ -46,7 +46,9 @@ TRAINED, REFERENCE = 6000, 20_000
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 
-def draw(rows: int, seed: int, *, default_rate_factor: float = 1.0, riskier: float = 0.0) -> pd.DataFrame:
+def draw(
+    rows: int, seed: int, *, default_rate_factor: float = 1.0, riskier: float = 0.0, habits: float = 0.0
+) -> pd.DataFrame:
     """Draw applicants with their outcome.
 
     Parameters
@@ -55,10 +57,12 @@ def draw(rows: int, seed: int, *, default_rate_factor: float = 1.0, riskier: flo
         Defaults are drawn this many times as often among those who come, and are otherwise who they were: prior drift.
     riskier
         Added to everybody's log-odds, who otherwise look the same: concept drift.
+    habits
+        Added to everybody's habit of paying late, in standard deviations; who looks alike defaults as often: covariate drift.
     """
     random = np.random.default_rng(seed)
     size = rows if default_rate_factor == 1.0 else int(4 * rows * default_rate_factor)
-    quality, habit = random.normal(size=size), random.normal(size=size)
+    quality, habit = random.normal(size=size), random.normal(size=size) + habits
     bureau, months = random.random(size) < 0.85, random.random(size) < 0.6
     income = random.lognormal(12, 0.5, size)
     noise = random.normal(size=(5, size))

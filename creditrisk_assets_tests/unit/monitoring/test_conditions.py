@@ -67,6 +67,12 @@ def test_a_failed_check_is_a_condition_whether_it_blocks_or_not(
             assert "3 rules broken" in condition.what
 
 
+@pytest.mark.parametrize("passed", [True, False])
+def test_a_check_without_a_verdict_is_neither_wrong_nor_well(passed: bool) -> None:
+    seen = CheckSeen("monitoring/drift", "no_covariate", passed, "WARN", False, "too few", BEFORE, no_verdict=True)
+    assert verdict(read_checks([seen], {})) == {}
+
+
 def test_a_blocking_check_names_what_it_holds_up() -> None:
     held = {"raw/bureau": ("features/bureau",)}
     for severity, expected in (("ERROR", ("features/bureau",)), ("WARN", ())):

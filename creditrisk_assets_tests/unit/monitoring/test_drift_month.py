@@ -146,6 +146,44 @@ def test_another_default_rate_is_prior_drift(portfolio: Portfolio, tmp_path: Pat
     assert report.prior.low <= 2.5 <= report.prior.high
 
 
+@pytest.mark.parametrize("seed", range(80, 83))
+@pytest.mark.parametrize(
+    ("kind", "planted"),
+    [
+        ("covariate", {"habits": 0.5}),  # standard deviations of what moves three inputs a little each, and the scores
+        ("covariate", {"habits": 1.0}),
+        ("prior", {"default_rate_factor": 2.5}),
+        ("prior", {"default_rate_factor": 4.0}),
+        ("concept", {"riskier": 0.9}),  # of log-odds: 2.2 times the defaults
+    ],
+)
+def test_each_drift_is_named_for_what_it_is(
+    portfolio: Portfolio, tmp_path: Path, kind: str, planted: dict[str, float], seed: int
+) -> None:
+    """Of 2,000 applicants; the scores move in the first two, and inputs tell which of them it is."""
+    month = draw(ROWS, seed, **planted)
+    outcomes = dict(zip(month["sk_id_curr"].tolist(), month["target"].tolist(), strict=True))
+    report = measure(portfolio, month, tmp_path, outcomes=outcomes)
+    assert [cause.kind for cause in report.causes] == [kind]
+    assert report.retrain
+    if kind == "covariate":
+        assert set(report.causes[0].features) <= {
+            "installments__late_share",
+            "bureau__dpd_months_share",
+            "bureau__overdue_days_max",
+        }
+
+
+def test_joined_feeds_that_lost_the_same_inputs_are_named_together(portfolio: Portfolio, tmp_path: Path) -> None:
+    month = draw(ROWS, 52)
+    lost = ["bureau__dpd_months_share", "bureau__history_months_max"]
+    month[lost] = np.nan
+    joined = {name: frozenset({("bureau", "A"), ("bureau_balance", "B")}) for name in lost}
+    others = {name: made for name, made in ORIGINS.items() if not name.startswith("bureau__") and name != FLAG}
+    found = measure(portfolio, month, tmp_path, origins={**others, **joined})
+    assert kinds(found) == [("missing_feed", "bureau and bureau_balance")]
+
+
 def test_applicants_who_default_more_and_look_alike_are_concept_drift(portfolio: Portfolio, tmp_path: Path) -> None:
     month = draw(ROWS, 58, riskier=0.9)
     outcomes = dict(zip(month["sk_id_curr"].tolist(), month["target"].tolist(), strict=True))

@@ -159,6 +159,29 @@ def test_a_model_that_no_longer_tells_risks_apart_is_a_breach_named_once() -> No
     assert [breach.evidence for breach in again.breaches] == [breach.evidence for breach in found.breaches]
 
 
+@pytest.mark.parametrize(
+    ("causes", "named"),
+    [((), "2026-02, concept drift: "), (("concept",), "2026-02, concept drift: "),
+     (("missing_feed", "covariate"), "2026-02, as its missing feed and covariate said: ")],
+)  # fmt: skip
+def test_a_breach_is_concept_drift_unless_the_month_said_otherwise_then(causes: tuple[str, ...], named: str) -> None:
+    worse = month("2026-02", slope=0.1, seed=9)
+    frames, known = [month("2026-01"), worse], [outcomes(worse, "2026-05")]
+    rules, told = MonitoringRules(), {"2026-02": causes}
+    found = measure_months(pd.concat(frames), pd.concat(known), rules, model_auc=0.75, causes=told)
+    assert found.breaches
+    assert all(breach.words.startswith(named) for breach in found.breaches)
+    assert all(bool(breach.explained_by) == ("missing_feed" in causes) for breach in found.breaches)
+
+
+def test_outcomes_that_are_due_and_were_not_delivered_are_late_until_they_come() -> None:
+    january = month("2026-01")
+    half = [outcomes(january, "2026-04", share=0.4)]
+    assert [late.month for late in measure([january], half).late] == ["2026-01"]
+    assert not measure([january, month("2026-03")], [outcomes(january, "2026-03", share=0.4)]).late, "not old enough"
+    assert not measure([january], [*half, outcomes(january, "2026-06")]).late
+
+
 def test_a_bad_rate_above_what_is_tolerated_is_a_breach() -> None:
     worse = month("2026-02", seed=9)
     worse.loc[worse.index % 5 == 0, "target"] = 1

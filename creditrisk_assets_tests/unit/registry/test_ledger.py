@@ -229,3 +229,57 @@ def test_an_address_that_is_none_is_refused_without_showing_it(tmp_path: Path) -
     with pytest.raises(LedgerError) as refused:
         Ledger(SecretStr("secret password"), tmp_path, b"", None)
     assert "secret" not in str(refused.value)
+
+
+def test_a_replaced_key_may_have_signed_what_came_before_and_nothing_after(home: Path) -> None:
+    new = Ed25519PrivateKey.generate()
+
+    def opened(key: Ed25519PrivateKey | None) -> Ledger:
+        url, both = SecretStr(f"sqlite:///{home / 'registry.db'}"), public_bytes(new) + public_bytes(KEY)
+        return Ledger(url, home / "checkpoints" / "registry.jsonl", both, key)
+
+    with opened(new) as ledger:
+        ledger.append(change("d", 4))
+        assert ledger.verify().findings == ()
+    with opened(KEY) as ledger:  # whoever has the old key goes on with it
+        ledger.append(change("e", 5))
+        assert len(ledger.verify().findings) == 2, "the entry, and its checkpoint"
+    assert findings(home), "who trusts the old key alone does not take the new one"
+
+
+@pytest.mark.parametrize("harm", [rewrite_from_the_second, cut_the_end, swap_two])
+def test_the_last_signatures_alone_find_what_was_edited(home: Path, harm: Callable[[Path], None]) -> None:
+    with open_ledger(home, None) as ledger:
+        assert ledger.verify(quick=True).findings == ()
+        harm(home)
+        assert ledger.verify(quick=True).findings
+
+
+def test_a_quick_look_verifies_two_signatures_and_every_hash(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_ledger(home, None) as ledger:
+        verified = []
+        signer = ledger._signer
+        monkeypatch.setattr(ledger, "_signer", lambda *given: verified.append(given) or signer(*given))
+        assert ledger.verify(quick=True).findings == ()
+        assert len(verified) == 2
+        edit(home, "update ledger set content = replace(content, 'Ada', 'Eve') where sequence = 1")
+        assert ledger.verify(quick=True).findings == ("entry 1 was changed, or the one before it",)
+
+
+def test_the_doctor_says_what_it_looked_at_and_what_is_damaged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from creditrisk_assets import promoting
+    from creditrisk_assets.defs.promotion import open_ledger as open_own
+    from creditrisk_assets.settings import Settings
+
+    monkeypatch.setenv("CREDITRISK_HOME", str(tmp_path))
+    settings = Settings()
+    assert promoting.check_ledger(settings) == (True, "nothing was written yet")
+    with open_own(settings) as ledger:
+        ledger.append(change("a"))
+    assert promoting.check_ledger(settings) == (True, "chain of 1 entries, signatures of the last entry and checkpoint")
+    edit(tmp_path, "update ledger set content = replace(content, 'Ada', 'Eve')")
+    good, words = promoting.check_ledger(settings)
+    assert not good
+    assert words.endswith("; entry 1 was changed, or the one before it")
+    (tmp_path / "registry.db").write_bytes(b"no database" * 100)
+    assert promoting.check_ledger(settings) == (False, "its database cannot be read")

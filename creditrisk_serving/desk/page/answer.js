@@ -109,6 +109,31 @@ export function estimate(one, before, changed, policy) {
     families(one.families));
 }
 
+const OUTCOMES = { approve: "approved", refer: "referred to a person", decline: "declined" };
+
+function suggestion(one) {
+  const fields = one.changes.flatMap((change) => change.fields);
+  return make("li", {}, one.changes.map((change) => make("p", {}, change.text)),
+    make("table", {}, make("thead", {}, make("tr", {}, ["Column", "Now", "Then"].map((name) => make("th", { scope: "col" }, name)))),
+      make("tbody", {}, fields.map((field) => make("tr", {}, make("th", { scope: "row" }, make("code", {}, field.column)),
+        make("td", {}, field.before.toLocaleString()), make("td", {}, field.after.toLocaleString()))))),
+    make("p", { class: "moved" }, `It would be ${OUTCOMES[one.outcome]}, with a PD of ${percent(one.pd)}.`));
+}
+
+export function recourse(found) {
+  return make("article", { class: "card recourse" }, make("h2", {}, "What could change the decision"),
+    make("p", { class: "quiet" }, "Each suggestion was scored by the model in use. Nothing was decided, nothing was stored."),
+    found.suggestions.length ? make("ol", { class: "suggestions" }, found.suggestions.map(suggestion))
+      : make("p", { class: "notice" }, `Nothing was found: ${found.none_because}.`),
+    make("h3", {}, "What cannot be changed"), make("ul", {}, found.fixed.map((words) => make("li", {}, words))),
+    found.not_tried.length ? make("details", {}, make("summary", {}, make("span", {}, "What was not tried")),
+      make("ul", {}, found.not_tried.map((words) => make("li", {}, words)))) : null,
+    families(found.families));
+}
+
+export const recourseButton = (onAsk) =>
+  make("button", { type: "button", id: "recourse", onclick: onAsk }, "What could change the decision");
+
 export function reviews(found) {
   if (!found || !found.length) return null;
   return make("section", {}, make("h3", {}, "Reviewed"), make("ul", { class: "reviews" }, found.map((review) => make("li", {},

@@ -59,7 +59,23 @@ function showDecision(one, application, reviews = []) {
   const card = answer.decision(one, policy);
   const told = reviews === null ? make("p", { class: "notice" }, "Reviews cannot be read now.") : answer.reviews(reviews);
   if (told) card.querySelector("footer").before(told);
+  if (one.decision !== "approve") card.querySelector("footer").before(answer.recourseButton((event) => suggest(one, event.target)));
   answered(card, one.decision === "refer" ? answer.reviewForm((given) => review(one, given)) : null);
+}
+
+// What would change a referral or decline stands below its card, once.
+async function suggest(one, button) {
+  await busy(button, async () => {
+    try {
+      const found = await ask("POST", "/recourse", { decision_id: one.decision_id });
+      const card = button.closest(".card");
+      button.remove();
+      card.after(answer.recourse(found));
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      fail(problem);
+    }
+  });
 }
 
 async function review(one, given) {

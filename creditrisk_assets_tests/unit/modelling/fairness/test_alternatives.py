@@ -1,5 +1,7 @@
 """A planted proxy is found, what is none is not, and leaving it out is a fairer alternative."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,12 +12,13 @@ from creditrisk_assets.modelling.fairness.alternatives import (
     LIKE_IT,
     Rules,
     Sample,
+    candidates,
     frontier,
     learner,
     most_proxied,
 )
 from creditrisk_assets.modelling.fairness.groups import Grouping, limits_of
-from creditrisk_assets.modelling.fairness.proxies import EVERYTHING, input_groups, scan, targets_of
+from creditrisk_assets.modelling.fairness.proxies import EVERYTHING, InputGroup, input_groups, scan, targets_of
 from creditrisk_assets.modelling.inputs import ModelInput
 from creditrisk_assets.modelling.policy import load_policy
 
@@ -39,7 +42,9 @@ def sample() -> Sample:
     values = np.where(women, "women", "men").astype(object)
     matrix = np.column_stack([proxy, honest, noise]).astype(np.float32)
     pds = 1 / (1 + np.exp(2 + honest - 0.5 * proxy))
-    return Sample(matrix, (PROXY, HONEST, NOISE), target, pds, (Grouping("sex", values, "men", ("women",)),), 959)
+    return Sample(
+        matrix, (PROXY, HONEST, NOISE), target, pds, (Grouping("sex", values, "men", ("women",)),), 959, (0, -1, 0)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +127,38 @@ def test_pictures_are_drawn_of_what_there_is(proxies: pd.DataFrame, family: pd.D
     drawn = [pictures.draw_proxies(proxies, limits), pictures.draw_proxies(proxies.head(0), limits)]
     drawn += [pictures.draw_frontier(family, limits), pictures.draw_frontier(nothing, limits)]
     assert all(picture.startswith(b"\x89PNG") for picture in drawn)
+
+
+def test_the_family_leaves_out_and_frees_in_turn_and_is_bounded(sample: Sample, family: pd.DataFrame) -> None:
+    rows = family.set_index("alternative")
+    assert rows.loc["without constraints", ["kind", "freed", "inputs"]].tolist() == ["constraints", HONEST, 3]
+    assert {f"without {name}" for name in (PROXY, HONEST, NOISE)} < set(rows.index)
+    names = [f"previous_application__quantity{i}_count" for i in range(40)]
+    ranked = [InputGroup(name, "group", (name,), 0.01) for name in names]
+    wide = replace(sample, names=tuple(names), signs=(1,) * 40)
+    found = list(candidates(wide, ranked))
+    assert len(found) == len({one.name for one in found}) == 4 + 3 + 6 + 2
+    alone = [one for one in found if one.name.startswith("free in")]
+    assert [one.unbound for one in alone] == [{name} for name in names[:6]]
+    both = next(one for one in found if "constraints and" in one.name)
+    assert (len(both.unbound), both.left_out) == (40, set(names[:4]))
+    assert not list(candidates(replace(wide, signs=()), []))
+
+
+def test_a_constraint_that_costs_a_group_its_approvals_is_named_as_the_better_alternative() -> None:
+    """Men default less the lower the quantity, women the higher it is: a model that must rise with it declines women."""
+    generator = np.random.default_rng(5)
+    women, quantity = generator.random(N) < 0.5, generator.normal(0, 1, N)
+    sign = np.where(women, -1.0, 1.0)
+    target = (generator.random(N) < 1 / (1 + np.exp(2 - 1.5 * sign * quantity - women * 0.3))).astype(int)
+    other = np.where(women, 1.0, 0.0) + generator.normal(0, 0.2, N)
+    matrix = np.column_stack([quantity + women, other]).astype(np.float32)
+    grouping = Grouping("sex", np.where(women, "women", "men").astype(object), "men", ("women",))
+    planted = Sample(
+        matrix, (HONEST, PROXY), target, np.full(N, 0.2) + matrix[:, 0] / 100, (grouping,), 2, signs=(1, 1)
+    )
+    rules = Rules(minimum_applicants=100, approve_below=0.21, maximum_auc_loss=0.005, least_gain=0.03)
+    fit = learner({"learning_rate": 0.1, "num_leaves": 8, "min_child_samples": 50}, seed=1, threads=1, trees=40)
+    rows = frontier(planted, [], rules, fit, seed=1).set_index("alternative")
+    assert rows.loc["without constraints", "better"]
+    assert rows.loc["without constraints", "auc"] > rows.loc[LIKE_IT, "auc"]

@@ -1,0 +1,1 @@
+"""Approvals of model versions over the API."""
