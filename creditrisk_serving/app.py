@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from functools import cache
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from creditrisk_serving import errors
 from creditrisk_serving.access import KeyFile, Rate, Throttle
@@ -41,6 +42,9 @@ from creditrisk_serving.state import Keys, Pool, Service
 from creditrisk_serving.tracing import Traces
 
 VERSION = "1"
+# FastAPI's own would tell texts of exceptions, which quote an applicant's values, and asks for its providers at every request; `tracing`
+# makes the spans.
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 SHAPES = (
     Prediction, WhatIf, Validation, StoredDecision, Review, ReviewRequest, RecourseRequest, Recourse, Notice,
     ApprovalRequest, ApprovalTaken, Liveness, Readiness, Metadata, Problem,
@@ -90,6 +94,7 @@ def create_app(settings: ServingSettings | None = None, *, keys: Keys | None = N
         generate_unique_id_function=operation_id,
         docs_url=None,  # the page would load scripts from elsewhere; /openapi.json is there
         redoc_url=None,
+        telemetry=NO_TELEMETRY,
         redirect_slashes=False,  # a redirect names the host and scheme of the request, which are not the proxy's
     )
     errors.install(app)

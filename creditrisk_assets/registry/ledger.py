@@ -194,7 +194,7 @@ class Ledger:
             if sequence != place or digest != link(before, sequence, content):
                 return False
             before = digest
-        return before == GENESIS or self._signed(ENTRY_DOMAIN, before.encode(), signature)
+        return before == GENESIS or self._signer(ENTRY_DOMAIN, before.encode(), signature) is not None
 
     def leave(self, token: str, caller: str) -> bool:
         """Leave an approval for the registry, which judges it; tell whether it was not there before."""

@@ -5,6 +5,7 @@ What belongs here: one application per contender. What does not: starting and as
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,48 @@ def echo() -> FastAPI:
 
 
 def careful() -> FastAPI:
-    """One data frame, LightGBM's booster on one thread, no validation: as fast as pandas lets a service be."""
-    import lightgbm
+    """One data frame, LightGBM's booster on one thread, no validation: as fast as pandas lets a service be. The caller sends the inputs."""
     import msgspec
-    import numpy as np
     import pandas as pd
+
+    names, codes, pds_of = _model()
+    app = _application()
+
+    @app.post("/predict")
+    async def predict(request: Request) -> Response:
+        sent = msgspec.json.decode(await request.body())["dataframe_split"]
+        frame = pd.DataFrame(sent["data"], columns=sent["columns"])
+        for name, known in codes.items():
+            frame[name] = frame[name].map(known)
+        return Response(msgspec.json.encode({"pds": pds_of(frame[names])}), media_type=JSON)
+
+    return app
+
+
+def looking() -> FastAPI:
+    """The careful service asked by id: all inputs lie encoded in a data frame in its memory, and it does nothing but score."""
+    import msgspec
+    import pandas as pd
+
+    names, codes, pds_of = _model()
+    stored = pd.read_parquet(os.environ["BENCH_FEATURES"], columns=["sk_id_curr", *names]).set_index("sk_id_curr")
+    for name, known in codes.items():
+        stored[name] = stored[name].map(known)
+    stored = stored.astype("float32")
+    app = _application()
+
+    @app.post("/predict")
+    async def predict(request: Request) -> Response:
+        ids = msgspec.json.decode(await request.body())["applicant_ids"]
+        return Response(msgspec.json.encode({"pds": pds_of(stored.loc[ids])}), media_type=JSON)
+
+    return app
+
+
+def _model() -> tuple[list[str], dict[str, dict[str, int]], Callable[[Any], list[float]]]:
+    """Load the champion as a careful team would: its inputs, the numbers of its categories, and PDs of a data frame of them."""
+    import lightgbm
+    import numpy as np
 
     from creditrisk_assets.modelling.calibration import Calibrator
 
@@ -37,23 +75,13 @@ def careful() -> FastAPI:
     booster = lightgbm.Booster(model_file=str(bundle / "model.txt"))
     calibrator = Calibrator.from_json((bundle / "calibrator.json").read_text())
     features = json.loads((bundle / "encoder.json").read_text())["features"]
-    categories = {
-        f["name"]: {name: code for code, name in enumerate(f["categories"])} for f in features if f["categories"]
-    }
-    names = [feature["name"] for feature in features]
-    app = _application()
+    codes = {f["name"]: {name: code for code, name in enumerate(f["categories"])} for f in features if f["categories"]}
 
-    @app.post("/predict")
-    async def predict(request: Request) -> Response:
-        sent = msgspec.json.decode(await request.body())["dataframe_split"]
-        frame = pd.DataFrame(sent["data"], columns=sent["columns"])
-        for name, codes in categories.items():
-            frame[name] = frame[name].map(codes)
-        matrix = frame[names].to_numpy(dtype=np.float32, na_value=np.nan)
-        pds = calibrator.pds(booster.predict(matrix, raw_score=True, num_threads=1))
-        return Response(msgspec.json.encode({"pds": pds.tolist()}), media_type=JSON)
+    def pds_of(frame: Any) -> list[float]:
+        matrix = frame.to_numpy(dtype=np.float32, na_value=np.nan)
+        return list(calibrator.pds(booster.predict(matrix, raw_score=True, num_threads=1)).tolist())
 
-    return app
+    return [feature["name"] for feature in features], codes, pds_of
 
 
 def usual() -> FastAPI:

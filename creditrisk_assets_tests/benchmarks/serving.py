@@ -5,7 +5,8 @@
 Every contender is a server of its own on loopback with the same champion; wrk asks it from another process, all of them in turns, round
 after round. The service gets raw applications of known applicants and does all of its work: key, rules, features, lookup, score, policy,
 journal, log line, metrics. The pandas services and MLflow get the model's inputs ready made, which spares them the features, and do
-nothing but score. Large requests name known applicants; ours is also given raw applications. The echo answers what it was sent.
+nothing but score. Large requests name known applicants; ours is also given raw applications. One pandas service is asked by id as well
+and has every applicant's inputs in its memory, so that it reads no large body either. The echo answers what it was sent.
 Processor time is that of all processes of a server, its drain into the database included.
 """
 
@@ -125,11 +126,12 @@ def _contenders(home: Path, directory: Path) -> list[Contender]:
     settings = ServingSettings(platform=Settings(home=home))
     key = create_key(settings.api_keys_file, "benchmark", scopes=(Scope.SCORE, Scope.MONITOR), replace=True)
     bundle = _champion(home)
-    raw, raw_batch, known_batch, split, split_batch = _bodies(home, bundle, directory)
+    raw, raw_batch, known, known_batch, split, split_batch = _bodies(home, bundle, directory)
     model = _logged_model(home, bundle)
     base = {
         "CREDITRISK_HOME": str(home), "BENCH_KEY": key, "OMP_NUM_THREADS": "1", "BENCH_MODEL": str(model),
-        "MLFLOW_DISABLE_TELEMETRY": "true", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # MLflow looks for uvicorn
+        "BENCH_FEATURES": str(Lake(home / "lake").require("features/applicant").data), "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # MLflow looks for uvicorn
     }  # fmt: skip
 
     def served(name: str, factory: str, path: str, body: Path, batch: Path) -> Contender:
@@ -158,6 +160,7 @@ def _contenders(home: Path, directory: Path) -> list[Contender]:
         ours(1, CREDITRISK_SERVING_DECISIONS_STORED="strict"),
         ours(2),
         served("FastAPI + pandas, careful", "careful", "/predict", split, split_batch),
+        served("FastAPI + pandas, looks up", "looking", "/predict", known, known_batch),
         served("FastAPI + pandas, usual", "usual", "/predict", split, split_batch),
         Contender("mlflow models serve", mlflow, "/invocations", "/ping", split, split_batch, environment=base),
     ]
@@ -182,7 +185,7 @@ def _logged_model(home: Path, bundle: Bundle) -> Path:
     raise SystemExit(f"{home}/mlartifacts has no model {bundle.version}")
 
 
-def _bodies(home: Path, bundle: Bundle, directory: Path) -> tuple[Path, Path, Path, Path, Path]:
+def _bodies(home: Path, bundle: Bundle, directory: Path) -> tuple[Path, Path, Path, Path, Path, Path]:
     """Write requests for one applicant and for many: raw, by id, and as the model's inputs."""
     lake = Lake(home / "lake")
     raw, features = lake.require("raw/application_test").data, lake.require("features/applicant").data
@@ -199,14 +202,15 @@ def _bodies(home: Path, bundle: Bundle, directory: Path) -> tuple[Path, Path, Pa
     content = {
         "raw": {"applications": rows[:1]},
         "raw-batch": {"applications": many},
+        "known": {"applicant_ids": ids[:1]},
         "known-batch": {"applicant_ids": ids},
         "split": {"dataframe_split": {"columns": list(bundle.feature_names), "data": inputs[:1]}},
         "split-batch": {"dataframe_split": {"columns": list(bundle.feature_names), "data": inputs}},
     }
     for name, body in content.items():
         (directory / name).write_text(json.dumps(body, separators=(",", ":")))
-    raw, raw_batch, known_batch, split, split_batch = (directory / name for name in content)
-    return raw, raw_batch, known_batch, split, split_batch
+    raw, raw_batch, known, known_batch, split, split_batch = (directory / name for name in content)
+    return raw, raw_batch, known, known_batch, split, split_batch
 
 
 def _rows(con: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:

@@ -21,11 +21,11 @@ from creditrisk_assets_tests.serving.callers import Callers
 from creditrisk_assets_tests.serving.conftest import Published
 from creditrisk_assets_tests.serving.portfolio import publish
 from creditrisk_assets_tests.serving.test_light import ask, serving
-from creditrisk_serving.trust import trusted_key
 from creditrisk_serving.decisions.checkpoints import read_checkpoints
 from creditrisk_serving.decisions.database import reading
 from creditrisk_serving.decisions.verification import verify_log
 from creditrisk_serving.settings import ServingSettings
+from creditrisk_serving.trust import trusted_key
 
 pytestmark = pytest.mark.drill
 KILLS, SECONDS = 4, 240  # how often, and how long that may take: a worker that starts takes its time on a busy machine

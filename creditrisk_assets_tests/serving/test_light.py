@@ -20,18 +20,36 @@ from creditrisk_assets_tests.serving.conftest import Published
 from creditrisk_assets_tests.serving.portfolio import FIRST_ID
 from creditrisk_serving.access import read_keys
 
-HEAVY = ("pandas", "pandera", "sklearn", "mlflow", "lightgbm", "dagster", "pyarrow", "ibis", "scipy", "matplotlib")
+HEAVY = (
+    "pandas",
+    "pandera",
+    "sklearn",
+    "mlflow",
+    "lightgbm",
+    "dagster",
+    "pyarrow",
+    "ibis",
+    "scipy",
+    "matplotlib",
+    "pydantic.v1",
+)
 SCORE = """
 import asyncio, json, sys
+from creditrisk_serving.process import forget_old_pydantic, forget_pandas, give_memory_back
+forget_pandas()
+forget_old_pydantic()
+give_memory_back()
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from creditrisk_assets.settings import Settings
 from creditrisk_serving.access import Key, Keyring, hash_key
 from creditrisk_serving.app import create_app
 from creditrisk_serving.inprocess import call, running
-from creditrisk_serving.process import forget_pandas
 from creditrisk_serving.settings import ServingSettings
 
 async def main(home, applicant, body):
-    forget_pandas()
     app = create_app(ServingSettings(platform=Settings(home=home)), keys=Keyring([Key("t", hash_key("k"))]))
     async with running(app):
         for content in ({"applicant_ids": [applicant]}, body):
@@ -40,7 +58,11 @@ async def main(home, applicant, body):
         assert (await call(app, "GET", "/schema", headers={"x-api-key": "k"})).status == 200
         assert (await call(app, "GET", "/metrics", headers={"x-api-key": "k"})).status == 200
 
+provider = TracerProvider(shutdown_on_exit=False)
+provider.add_span_processor(SimpleSpanProcessor(spans := InMemorySpanExporter()))
+trace.set_tracer_provider(provider)
 asyncio.run(main(sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])))
+assert not spans.get_finished_spans(), "FastAPI made spans of its own"
 print(json.dumps(sorted(name for name, module in sys.modules.items() if module is not None)))
 """
 

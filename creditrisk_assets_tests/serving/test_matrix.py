@@ -80,6 +80,20 @@ def test_it_lays_what_the_decoder_reads(packer: tuple[Packer, dict[int, bytes]])
     assert unseen
 
 
+def test_rows_laid_together_are_those_laid_one_by_one(packer: tuple[Packer, dict[int, bytes]]) -> None:
+    made, rows = packer
+    reader = MatrixReader(made.layout, NAMES, FLAGS, CODES)
+    one_by_one = np.empty((len(rows), len(NAMES)))
+    families = [reader.lay(key, packed, row) for (key, packed), row in zip(rows.items(), one_by_one, strict=True)]
+    together = np.full_like(one_by_one, 123.0)
+    assert reader.lay_many(list(rows), list(rows.values()), together) == families
+    assert together.tobytes() == one_by_one.tobytes()
+    harmed = [bytes(packed[:-1]) if key == KEYS[-1] else packed for key, packed in rows.items()]
+    with pytest.raises(RowDamagedError):
+        reader.lay_many(list(rows), harmed, together)
+    assert reader.lay_many([], [], together[:0]) == []
+
+
 def test_a_row_that_was_changed_moved_or_cut_is_refused(packer: tuple[Packer, dict[int, bytes]]) -> None:
     made, rows = packer
     reader = MatrixReader(made.layout, NAMES, FLAGS, CODES)

@@ -18,9 +18,9 @@ from creditrisk_assets_tests.serving.conftest import Published
 from creditrisk_assets_tests.serving.portfolio import FIRST_ID
 from creditrisk_assets_tests.serving.test_light import wait_until_answering
 from creditrisk_serving.access import Scope, create_key
-from creditrisk_serving.trust import trusted_key
 from creditrisk_serving.deployment.sagemaker import ENVIRONMENT, MODEL, package
 from creditrisk_serving.settings import ServingSettings
+from creditrisk_serving.trust import trusted_key
 
 
 def digests(directory: Path) -> dict[str, str]:

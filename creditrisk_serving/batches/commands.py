@@ -52,10 +52,10 @@ def score(
     """Score raw applications by the champion, as POST /predict does; a killed run goes on where it was."""
     from creditrisk_serving.batches.champion import load_champion  # noqa: PLC0415
     from creditrisk_serving.batches.job import Batch, score_batch  # noqa: PLC0415
-    from creditrisk_serving.trust import trusted_key  # noqa: PLC0415
     from creditrisk_serving.decisions.log import DecisionLog  # noqa: PLC0415
     from creditrisk_serving.errors import ServiceError  # noqa: PLC0415
     from creditrisk_serving.settings import ServingSettings  # noqa: PLC0415
+    from creditrisk_serving.trust import trusted_key  # noqa: PLC0415
 
     settings = ServingSettings()
     asked = Batch(source, out, histories, overwrite, with_features)
@@ -100,9 +100,9 @@ def simulate(
     """Draw production months, score them by the champion, and write their feeds; then `creditrisk backfill MONTH`."""
     from creditrisk_assets.simulation.months import month_scenario, months_between  # noqa: PLC0415
     from creditrisk_serving.batches.months import Asked, simulate_month  # noqa: PLC0415
-    from creditrisk_serving.trust import trusted_key  # noqa: PLC0415
     from creditrisk_serving.decisions.log import DecisionLog  # noqa: PLC0415
     from creditrisk_serving.settings import ServingSettings  # noqa: PLC0415
+    from creditrisk_serving.trust import trusted_key  # noqa: PLC0415
 
     month_scenario(scenario)
     every = sorted({month for text in months for month in months_between(text)})
@@ -132,10 +132,10 @@ def month_decisions(
 
     from creditrisk_assets.modelling.bundle import Bundle  # noqa: PLC0415
     from creditrisk_assets.simulation.months import months_between  # noqa: PLC0415
-    from creditrisk_serving.trust import trusted_key  # noqa: PLC0415
     from creditrisk_serving.decisions.database import reading  # noqa: PLC0415
     from creditrisk_serving.decisions.month import write_month  # noqa: PLC0415
     from creditrisk_serving.settings import ServingSettings  # noqa: PLC0415
+    from creditrisk_serving.trust import trusted_key  # noqa: PLC0415
 
     (name,) = months_between(month)
     settings = ServingSettings()
@@ -176,10 +176,10 @@ def verify_scores(
     import msgspec  # noqa: PLC0415
 
     from creditrisk_serving.batches.record import verify_batch  # noqa: PLC0415
-    from creditrisk_serving.trust import trusted_signers  # noqa: PLC0415
     from creditrisk_serving.decisions.checkpoints import read_checkpoints  # noqa: PLC0415
     from creditrisk_serving.decisions.database import reading  # noqa: PLC0415
     from creditrisk_serving.settings import ServingSettings  # noqa: PLC0415
+    from creditrisk_serving.trust import trusted_signers  # noqa: PLC0415
 
     if not scores.is_file():
         raise RuntimeError(f"{scores} is no file; name the scores that were written")

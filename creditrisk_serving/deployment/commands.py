@@ -45,8 +45,8 @@ def package_sagemaker(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")] = False,
 ) -> None:
     """Write the package SageMaker starts the service from, and the environment its container needs."""
-    from creditrisk_serving.trust import trusted_key  # noqa: PLC0415
     from creditrisk_serving.deployment.sagemaker import ENVIRONMENT, package  # noqa: PLC0415
+    from creditrisk_serving.trust import trusted_key  # noqa: PLC0415
 
     settings = ServingSettings()
     written = package(settings, trusted_key(settings), out)

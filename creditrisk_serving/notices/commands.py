@@ -83,8 +83,8 @@ def batch_notices(
     """Issue the notices of all declined applicants of a batch; `creditrisk notice BATCH_ID-SK_ID_CURR` then writes one to a file."""
     from creditrisk_assets.modelling.bundle import BundleError  # noqa: PLC0415
     from creditrisk_serving.batches.notices import issue_batch  # noqa: PLC0415
-    from creditrisk_serving.trust import trusted_key  # noqa: PLC0415
     from creditrisk_serving.decisions.checkpoints import read_checkpoints  # noqa: PLC0415
+    from creditrisk_serving.trust import trusted_key  # noqa: PLC0415
 
     if not scores.is_file():
         raise RuntimeError(f"{scores} is no file; name the scores that were written")

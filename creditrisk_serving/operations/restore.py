@@ -10,7 +10,6 @@ from pathlib import Path
 
 from creditrisk_assets.lake import sha256_file
 from creditrisk_assets.registry.ledger import Ledger
-from creditrisk_serving.trust import trusted_signers
 from creditrisk_serving.decisions.checkpoints import read_checkpoints
 from creditrisk_serving.decisions.database import reading
 from creditrisk_serving.decisions.log import DecisionLog
@@ -19,6 +18,7 @@ from creditrisk_serving.operations import postgresql
 from creditrisk_serving.operations.backup import FILES, FORMAT, LISTING, Backup, BackupError, places
 from creditrisk_serving.operations.databases import own_databases
 from creditrisk_serving.settings import ServingSettings
+from creditrisk_serving.trust import trusted_signers
 
 
 def read_backup(source: Path) -> Backup:

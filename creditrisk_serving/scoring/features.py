@@ -119,24 +119,46 @@ class FeatureSource:
         wanted = [a.applicant_id for a in applicants if len(computed.get(a.applicant_id, ())) < every]
         stored = self._store.find(wanted) if wanted else {}
         matrix = self.slots.matrix(len(applicants))
+        known = self._laid(applicants, stored, matrix)
+        looked_up: dict[tuple[str, ...], Mapping[str, State]] = {}  # by the families an applicant has
         found: list[Featured] = []
+        kept: list[int] = []
         errors: list[FieldError] = []
-        for applicant in applicants:
-            key = applicant.applicant_id
-            if (states := self._put(key, stored.get(key), computed.get(key, {}), matrix[len(found)])) is None:
+        for place, applicant in enumerate(applicants):
+            mine, has = computed.get(applicant.applicant_id, {}), known.get(place, ())
+            if APPLICATION not in mine and APPLICATION not in has:
                 message = "no published features have this id; send the application instead"
                 errors.append(FieldError(applicant.table, "unknown_applicant", message, applicant.row))
+                continue
+            if mine:
+                states = self._put(mine, has, matrix[place])
             else:
-                found.append(Featured(applicant, states))
-        return Features(found, matrix[: len(found)], errors, computed, stored)
+                if has not in looked_up:
+                    looked_up[has] = self._put({}, has, matrix[place])
+                states = looked_up[has]
+            found.append(Featured(applicant, states))
+            kept.append(place)
+        return Features(found, matrix if len(kept) == len(matrix) else matrix[kept], errors, computed, stored)
 
-    def _put(
-        self, key: int, packed: bytes | None, computed: Computed, row: NDArray[np.float64]
-    ) -> Mapping[str, State] | None:
-        """Lay an applicant's families into its row and return their states; None: nobody knows its application."""
-        known = () if packed is None else self._store.lay(key, packed, row)
-        if APPLICATION not in computed and APPLICATION not in known:
-            return None
+    def _laid(
+        self, applicants: Sequence[Applicant], stored: Mapping[int, bytes], matrix: NDArray[np.float64]
+    ) -> dict[int, tuple[str, ...]]:
+        """Lay what is stored into the applicants' rows, and name the families found, by place."""
+        if len(applicants) == 1 and stored:  # the way of most requests
+            ((key, packed),) = stored.items()
+            return {0: self._store.lay(key, packed, matrix[0])}
+        places = [place for place, applicant in enumerate(applicants) if applicant.applicant_id in stored]
+        if not places:
+            return {}
+        keys = [applicants[place].applicant_id for place in places]
+        rows = matrix if len(places) == len(matrix) else self.slots.matrix(len(places))
+        families = self._store.lay_many(keys, [stored[key] for key in keys], rows)
+        if rows is not matrix:
+            matrix[places] = rows
+        return dict(zip(places, families, strict=True))
+
+    def _put(self, computed: Computed, known: Sequence[str], row: NDArray[np.float64]) -> Mapping[str, State]:
+        """Lay an applicant's computed families into its row, and return the states of all."""
         states: dict[str, State] = {}
         for family in self._families:
             if family in computed:

@@ -87,6 +87,15 @@ class PublishedFeatures:
         except RowDamagedError as error:
             raise NotReadyError(f"{error}; lookups cannot be answered") from None
 
+    def lay_many(
+        self, applicants: Sequence[int], packed: Sequence[bytes], matrix: NDArray[np.float64]
+    ) -> list[tuple[str, ...]]:
+        """Lay what was found of applicants into their rows as `lay` does; raises as it."""
+        try:
+            return self.reader.lay_many(applicants, packed, matrix)
+        except RowDamagedError as error:
+            raise NotReadyError(f"{error}; lookups cannot be answered") from None
+
     def state(self, family: str, *, found: bool) -> LookedUp:
         """Tell the state of a family that was looked up; in a snapshot too old, no history may be out of date as well."""
         if time.time() > self.stale_after[family]:
