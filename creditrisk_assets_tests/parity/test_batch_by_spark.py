@@ -1,4 +1,4 @@
-"""A batch scored with Spark, in several processes of it, is the batch scored by DuckDB."""
+"""A batch scored with Spark is the batch scored by DuckDB."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.drill,
     pytest.mark.skipif(spark.missing() is not None, reason=f"Spark: {spark.missing()}"),
 ]
-TWO_EXECUTORS = "local-cluster[2,1,1024]"  # each a process with one core and 1,024 MB, as on a cluster
+TWO_THREADS = "local[2]"
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def scored(home: Path, source: Path, out: Path, *, engine: Any, progress: Any = lambda *_: None) -> Outcome:
-    settings = Settings(home=home, threads=1, engine=engine, spark_master=TWO_EXECUTORS, memory_limit="1GB")
+    settings = Settings(home=home, threads=1, engine=engine, spark_master=TWO_THREADS, memory_limit="1GB")
     log = DecisionLog(f"sqlite:///{out}.db", out.with_name(f"{out.name}.journal"), stored="database")
     try:
         return score_batch(Batch(source, out), settings, lambda: load_champion(settings), log, progress)
