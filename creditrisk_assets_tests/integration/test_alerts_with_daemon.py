@@ -162,6 +162,7 @@ def fed(tmp_path: Path, portfolio: Path, monkeypatch: pytest.MonkeyPatch, webhoo
     daemon.kill()
 
 
+@pytest.mark.drill  # minutes of the whole location and its daemon; the other test of this file has a daemon too
 def test_a_feed_left_stale_is_one_alert_and_one_resolve_after_it_is_refreshed(
     fed: Daemon, tmp_path: Path, webhook
 ) -> None:
