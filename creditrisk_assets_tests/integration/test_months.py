@@ -59,12 +59,13 @@ def test_months_from_simulation_to_page(graph: Graph, tmp_path: Path) -> None:
         assert [month["month"] for month in facts["months"]] == MONTHS
         assert (settings.reports / MONTH_PAGE).read_text() == (lake.require(MONTH_REPORT).path / MONTH_PAGE).read_text()
 
-        # one outcome is delivered for another month: the last good version stays, and what follows is not run
+        # one outcome is delivered for another month: the last good version stays, and what follows is not run; the drift of a month may
+        # know outcomes by now that came after it
         delivered = settings.month_files / "2025-04.outcomes.parquet"
         pd.read_parquet(delivered).assign(OBSERVED_MONTH="2025-03").to_parquet(delivered, index=False)
         before = lake.require(f"{RAW_OUTCOMES}/2025-04").version
         again = running.backfill(settings, MONTHS)
-        assert {asset.key for asset in again.assets if asset.outcome == "built"} == set()
+        assert {asset.key for asset in again.assets if asset.outcome == "built"} <= {MONTH_DRIFT}
         assert "of_the_month" in " ".join(again.failures)
         assert lake.require(f"{RAW_OUTCOMES}/2025-04").version == before
         assert any(MONTH_PERFORMANCE in key for key in again.not_run)

@@ -1,5 +1,6 @@
 """The generated client: it is that of this release, every method runs against the service, errors are typed, retries are safe."""
 
+import base64
 import json
 import shutil
 import subprocess
@@ -7,11 +8,18 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from creditrisk_assets.defs.promotion import open_ledger
+from creditrisk_assets.modelling.signing import public_bytes
+from creditrisk_assets.registry.approvals import register_approver, sign_approval
+from creditrisk_assets.registry.ledger import Entry, Event
+from creditrisk_assets.settings import Settings
 from creditrisk_assets_tests.serving.conftest import Published
 from creditrisk_assets_tests.serving.portfolio import FIRST_ID, Portfolio
 from creditrisk_assets_tests.serving.test_light import serving
@@ -31,6 +39,11 @@ from creditrisk_serving.client import (
 from creditrisk_serving.client_generator import TARGET, rendered
 from creditrisk_serving.scoring.examples import APPLICATION, BUREAU, PREDICTED_EXAMPLE
 
+APPROVER = Ed25519PrivateKey.generate()
+KNOWN = register_approver("Ada", base64.b64encode(public_bytes(APPROVER)).decode(), (), by="root")
+TOKEN = sign_approval(
+    APPROVER, [Entry(1, KNOWN, "")], model_version="registered", evidence="", reason="looked at it", lasts=timedelta(1)
+)
 REVIEW: dict[str, Any] = {"reviewer": "A. Person", "outcome": "approve", "reason": "Payslips seen."}
 METHODS = {
     operation["operationId"]
@@ -45,11 +58,15 @@ def service(template: Published, tmp_path_factory: pytest.TempPathFactory) -> It
     """URL of a running service, and a key of it."""
     home = tmp_path_factory.mktemp("client") / "home"
     shutil.copytree(template.home, home)
-    key = create_key(
-        home / "keys" / "api_keys.json", "client", scopes=(Scope.SCORE, Scope.EXPLAIN, Scope.REVIEW, Scope.MONITOR)
-    )
-    with serving(home) as (_, port, _said):
-        yield f"http://127.0.0.1:{port}", key
+    key = create_key(home / "keys" / "api_keys.json", "client", scopes=tuple(Scope))
+    settings = Settings(home=home)
+    with open_ledger(settings) as ledger:
+        ledger.append(KNOWN)
+        ledger.append(Event("registration", "registered", "platform", "registered"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CREDITRISK_SERVING_APPROVALS_DATABASE", settings.registry_url.get_secret_value())
+        with serving(home) as (_, port, _said):
+            yield f"http://127.0.0.1:{port}", key
 
 
 @pytest.fixture
@@ -84,6 +101,7 @@ CALLS: dict[str, Callable[[Client, Portfolio], bool]] = {
     "issue_notice": lambda c, p: c.issue_notice(decline(c, p)).jurisdiction == "us",
     "notice": lambda c, p: "is declined" in c.notice(noticed(c, p)).document,
     "recourse": lambda c, p: c.recourse(decision_id=decline(c, p)).decision == "decline",
+    "approve": lambda c, p: c.approve(token=TOKEN).identity == "Ada",
     "health": lambda c, p: c.health().status == "live",
     "ready": lambda c, p: c.ready().ready,
     "metadata": lambda c, p: c.metadata().policy.decisions["approve_below"] == 0.12,

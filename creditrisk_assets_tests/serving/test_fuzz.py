@@ -12,12 +12,20 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.config import SchemathesisConfig
 
+from creditrisk_assets.settings import Settings
 from creditrisk_assets_tests.serving.conftest import Published
 from creditrisk_assets_tests.serving.test_light import ask, serving
 from creditrisk_serving.access import Scope, create_key
 
 EXAMPLES = 600  # of each route, of requests that hold the document, and again of requests that do not
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+
+
+@pytest.fixture(autouse=True)
+def _a_ledger(published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the service know a ledger: without one it rightly answers approvals with 503."""
+    database = Settings(home=published.home).registry_url.get_secret_value()
+    monkeypatch.setenv("CREDITRISK_SERVING_APPROVALS_DATABASE", database)
 
 
 def fuzz(home: Path, directory: Path, *options: str) -> int:

@@ -51,7 +51,12 @@ def test_the_policy_survives_its_json() -> None:
     import json
 
     policy = load_policy()
-    of_no_version = {"approval": "auto", "canary": None, "overrides": ()}  # how one comes into use is not what it is
+    of_no_version = {
+        "approval": "auto",
+        "canary": None,
+        "shadow": None,
+        "overrides": (),
+    }  # how one comes into use is not what it is
     assert parse_policy(json.loads(policy.to_json()), where="test") == policy.model_copy(update=of_no_version)
 
 
