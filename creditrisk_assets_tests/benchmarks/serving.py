@@ -89,13 +89,16 @@ def main(
     seconds: Annotated[int, typer.Option(help="Of each load in each round.")] = 4,
     rounds: Annotated[int, typer.Option(help="How often each contender has its turn.")] = 3,
     only: Annotated[list[str] | None, typer.Option(help="A contender, by name; none: all.")] = None,
+    declined: Annotated[
+        bool, typer.Option(help="Ask for an applicant who is declined, so that each answer has reasons.")
+    ] = False,
 ) -> None:
     """Print requests, latencies, processor time and memory of every contender."""
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is not installed; `apt-get install wrk` (or `brew install wrk`)")
     where = (home or _made(Settings(), scale)).resolve()
     with tempfile.TemporaryDirectory() as directory, ExitStack() as running:
-        contenders = [one for one in _contenders(where, Path(directory)) if not only or one.name in only]
+        contenders = [one for one in _contenders(where, Path(directory), declined) if not only or one.name in only]
         processes = [running.enter_context(_started(one)) for one in contenders]
         for turn in range(rounds):
             for one, process in zip(contenders, processes, strict=True):
@@ -122,11 +125,11 @@ def _made(settings: Settings, scale: float) -> Path:
     return home
 
 
-def _contenders(home: Path, directory: Path) -> list[Contender]:
+def _contenders(home: Path, directory: Path, declined: bool) -> list[Contender]:
     settings = ServingSettings(platform=Settings(home=home))
     key = create_key(settings.api_keys_file, "benchmark", scopes=(Scope.SCORE, Scope.MONITOR), replace=True)
     bundle = _champion(home)
-    raw, raw_batch, known, known_batch, split, split_batch = _bodies(home, bundle, directory)
+    raw, raw_batch, known, known_batch, split, split_batch = _bodies(home, bundle, directory, declined)
     model = _logged_model(home, bundle)
     base = {
         "CREDITRISK_HOME": str(home), "BENCH_KEY": key, "OMP_NUM_THREADS": "1", "BENCH_MODEL": str(model),
@@ -185,18 +188,19 @@ def _logged_model(home: Path, bundle: Bundle) -> Path:
     raise SystemExit(f"{home}/mlartifacts has no model {bundle.version}")
 
 
-def _bodies(home: Path, bundle: Bundle, directory: Path) -> tuple[Path, Path, Path, Path, Path, Path]:
+def _bodies(home: Path, bundle: Bundle, directory: Path, declined: bool) -> tuple[Path, Path, Path, Path, Path, Path]:
     """Write requests for one applicant and for many: raw, by id, and as the model's inputs."""
     lake = Lake(home / "lake")
     raw, features = lake.require("raw/application_test").data, lake.require("features/applicant").data
+    scores = lake.require("serving/batch_scores").data
     with duckdb.connect() as con:
-        rows = _rows(con, f"select * from read_parquet('{raw}') order by SK_ID_CURR limit {BATCH}")
+        alone = f"select min(sk_id_curr) from read_parquet('{scores}') where not {declined} or decision = 'decline'"
+        order = f"order by SK_ID_CURR <> ({alone}), SK_ID_CURR limit {BATCH}"
+        rows = _rows(con, f"select * from read_parquet('{raw}') {order}")
         keys = ", ".join(str(row[APPLICANT]) for row in rows)
-        chosen = f"select * from read_parquet('{features}') where sk_id_curr in ({keys}) order by sk_id_curr"
+        chosen = f"select * from read_parquet('{features}') where sk_id_curr in ({keys}) {order}"
         inputs = [[row[name] for name in bundle.feature_names] for row in _rows(con, chosen)]
-        ids = [
-            row["sk_id_curr"] for row in _rows(con, f"select sk_id_curr from read_parquet('{features}') limit {BATCH}")
-        ]
+        ids = [row["sk_id_curr"] for row in _rows(con, f"select sk_id_curr from read_parquet('{features}') {order}")]
     many = [{**rows[place % len(rows)], APPLICANT: rows[0][APPLICANT] + place} for place in range(BATCH)]
     inputs = [inputs[place % len(inputs)] for place in range(BATCH)]
     content = {
