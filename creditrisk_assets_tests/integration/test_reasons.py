@@ -21,5 +21,5 @@ def test_the_asset_says_what_it_looked_at_and_exports_it(graph: Graph, bundle: B
     assert facts["model_version"] == bundle.version
     assert json.loads((graph.settings.reports / FILE).read_text()) == json.loads((version.path / FILE).read_text())
     checks = {check["name"]: check for check in version.manifest.metadata["checks"]}
-    assert len(checks) == 5
+    assert len(checks) == 6
     assert all(check["passed"] for check in checks.values())

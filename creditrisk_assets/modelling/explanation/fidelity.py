@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
+from creditrisk_assets.modelling.auc import LEVEL, Interval
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.explanation.explainer import Explainer, ExplanationError
 from creditrisk_assets.modelling.explanation.principal import MOST, ReasonBook, largest
@@ -33,6 +35,7 @@ class Flips:
     exchanged: str
     approved: float  # share whose PD falls below the cut-off of approvals
     no_longer_declined: float  # share whose PD falls below that of declines
+    margin_taken_off: float  # mean over applicants: what counts where as many flip
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,9 @@ class Fidelity:
     references: int
     additivity_gap: float | None  # largest; None: nobody was declined
     flips: tuple[Flips, ...]
+    beyond_paths: (
+        Interval | None
+    )  # mean margin the four disclosed groups take off beyond the four by tree paths; None: of one or none
     rank_agreement: float | None  # mean over applicants of Spearman's correlation with leave-one-group-out rescoring
     mix: tuple[Mapping[str, Any], ...]  # code, group, applicants, share: of those told of it, the commonest first
 
@@ -82,7 +88,7 @@ def measure_fidelity(bundle: Bundle, rows: Rows, references: Rows, by_paths: Num
         )
     book, some = bundle.reasons, references[:: max(1, len(references) // COMPARED)]
     if not len(rows):
-        return Fidelity(0, len(some), None, (), None, ())
+        return Fidelity(0, len(some), None, (), None, None, ())
     contributions = bundle.explainer.all_contributions(rows.astype(np.float64))
     gap = _gap(bundle, bundle.explainer, rows, contributions)
     sums = _summed(book, contributions)
@@ -93,12 +99,12 @@ def measure_fidelity(bundle: Bundle, rows: Rows, references: Rows, by_paths: Num
         RANDOM: _few(np.where(sums > 0, random.random(sums.shape), 0)),
         PATHS: _few(_summed(book, by_paths)),
     }
-    flips = tuple(
-        _flips(bundle, name, exchanged_margins(bundle, rows, some, groups)) for name, groups in chosen.items()
-    )
-    return Fidelity(
-        len(rows), len(some), gap, flips, _rank_agreement(bundle, rows, some, sums), _mix(book, chosen[DISCLOSED])
-    )
+    margins = {name: exchanged_margins(bundle, rows, some, groups) for name, groups in chosen.items()}
+    now = bundle.booster.margins(rows)
+    flips = tuple(_flips(bundle, name, now, left) for name, left in margins.items())
+    beyond = _mean(margins[PATHS] - margins[DISCLOSED])
+    agreement, mix = _rank_agreement(bundle, rows, some, sums), _mix(book, chosen[DISCLOSED])
+    return Fidelity(len(rows), len(some), gap, flips, beyond, agreement, mix)
 
 
 def path_dependent(model_text: str, rows: Rows) -> Numbers:
@@ -152,9 +158,19 @@ def _few(sums: Numbers) -> NDArray[np.bool_]:
     return chosen
 
 
-def _flips(bundle: Bundle, exchanged: str, margins: Numbers) -> Flips:
+def _flips(bundle: Bundle, exchanged: str, now: Numbers, margins: Numbers) -> Flips:
     pds, limits = bundle.calibrator.pds(margins), bundle.policy.decisions
-    return Flips(exchanged, float((pds < limits.approve_below).mean()), float((pds < limits.decline_from).mean()))
+    approved, freed = float((pds < limits.approve_below).mean()), float((pds < limits.decline_from).mean())
+    return Flips(exchanged, approved, freed, float((now - margins).mean()))
+
+
+def _mean(values: Numbers) -> Interval | None:
+    """Return the mean of paired differences with its 95 % interval."""
+    if len(values) < 2:
+        return None
+    mean = float(values.mean())
+    reach = float(ndtri(0.5 + LEVEL / 2) * values.std(ddof=1) / len(values) ** 0.5)
+    return Interval(mean, mean - reach, mean + reach)
 
 
 def _rank_agreement(bundle: Bundle, rows: Rows, references: Rows, sums: Numbers) -> float | None:

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from creditrisk_assets.defs.reasons import _of_declines, _told_of, reaching
+from creditrisk_assets.defs.reasons import PATHS_CHECK, _of_declines, _told_of, reaching
+from creditrisk_assets.modelling.auc import Interval
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.explanation.explainer import ExplanationError
 from creditrisk_assets.modelling.explanation.fidelity import (
     DISCLOSED,
     EVERY,
+    PATHS,
     RANDOM,
     Fidelity,
     Flips,
@@ -80,7 +82,13 @@ def test_without_its_reasons_every_decline_is_approved_and_ranks_agree_with_scor
     by_paths = path_dependent(written.content.model_text, declined)
     found = measure_fidelity(bundle, declined, compared.rows, by_paths)
     assert found.applicants == len(declined) > 20
-    assert found.rate(EVERY) == Flips(EVERY, 1.0, 1.0)
+    every = found.rate(EVERY)
+    assert (every.approved, every.no_longer_declined) == (1.0, 1.0)
+    assert every.margin_taken_off >= found.rate(DISCLOSED).margin_taken_off >= found.rate(RANDOM).margin_taken_off > 0
+    assert found.beyond_paths is not None
+    difference = found.rate(DISCLOSED).margin_taken_off - found.rate(PATHS).margin_taken_off
+    assert found.beyond_paths.value == pytest.approx(difference)
+    assert found.beyond_paths.low <= found.beyond_paths.value <= found.beyond_paths.high
     assert found.additivity_gap is not None
     assert found.additivity_gap < 1e-6
     assert found.rank_agreement is not None
@@ -126,7 +134,7 @@ def test_of_nobody_nothing_is_said(
 ) -> None:
     nobody = path_dependent(written.content.model_text, declined[:0])
     found = measure_fidelity(bundle, declined[:0], compared.rows, nobody)
-    assert (found.applicants, found.flips, found.rank_agreement) == (0, (), None)
+    assert (found.applicants, found.flips, found.beyond_paths, found.rank_agreement) == (0, (), None, None)
     assert all(check.passed and "not applicable" in check.facts["description"] for check in _of_declines(found))
     assert all(draw(found).startswith(b"\x89PNG") for draw in (draw_flips, draw_mix))
 
@@ -141,15 +149,24 @@ def test_of_nobody_nothing_is_said(
     ],
 )
 def test_what_is_not_as_it_should_be_blocks(approved: float, disclosed: float, gap: float, failing: set[str]) -> None:
-    flips = (Flips(EVERY, approved, 1.0), Flips(DISCLOSED, 0.0, disclosed), Flips(RANDOM, 0.0, 0.1))
-    checks = _of_declines(Fidelity(1000, 32, gap, flips, 0.9, ()))
+    flips = (Flips(EVERY, approved, 1.0, 3.0), Flips(DISCLOSED, 0.0, disclosed, 2.0), Flips(RANDOM, 0.0, 0.1, 1.0))
+    checks = _of_declines(Fidelity(1000, 32, gap, flips, None, 0.9, ()))
     assert {check.name for check in checks if check.blocks} == failing
 
 
 def test_few_declines_are_no_evidence_of_a_ranking() -> None:
-    flips = (Flips(EVERY, 1.0, 1.0), Flips(DISCLOSED, 0.0, 1.0), Flips(RANDOM, 0.0, 1.0))
-    assert not any(check.blocks for check in _of_declines(Fidelity(19, 32, 0.0, flips, 0.9, ())))
-    assert any(check.blocks for check in _of_declines(Fidelity(20, 32, 0.0, flips, 0.9, ())))
+    flips = (Flips(EVERY, 1.0, 1.0, 3.0), Flips(DISCLOSED, 0.0, 1.0, 2.0), Flips(RANDOM, 0.0, 1.0, 2.0))
+    assert not any(check.blocks for check in _of_declines(Fidelity(19, 32, 0.0, flips, None, 0.9, ())))
+    assert any(check.blocks for check in _of_declines(Fidelity(20, 32, 0.0, flips, None, 0.9, ())))
+
+
+@pytest.mark.parametrize(("high", "passed"), [(0.01, True), (-0.01, False)])
+def test_a_ranking_surely_below_that_of_tree_paths_is_told_and_blocks_nothing(high: float, passed: bool) -> None:
+    flips = (Flips(EVERY, 1.0, 1.0, 3.0), Flips(DISCLOSED, 0.0, 0.9, 2.0), Flips(RANDOM, 0.0, 0.1, 1.0))
+    checks = _of_declines(Fidelity(1000, 32, 0.0, flips, Interval(-0.02, -0.03, high), 0.9, ()))
+    (told,) = [check for check in checks if check.name == PATHS_CHECK]
+    assert (told.passed, told.blocks) == (passed, False)
+    assert "-0.0200 (-0.0300 to" in told.facts["description"]
 
 
 def test_a_reason_that_reaches_a_prohibited_attribute_is_named_unless_the_policy_allows_it() -> None:
