@@ -248,7 +248,9 @@ def _png(figure: "Figure", *axes: "Axes", legend: bool = True, below: bool = Fal
         handles = [handle for found, _ in pairs for handle in found]
         labels = [label for _, found in pairs for label in found]
         if below:
-            figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside lower center", ncols=len(labels))
+            figure.legend(
+                handles, labels, frameon=False, fontsize=9, loc="outside lower center", ncols=min(3, len(labels))
+            )
         else:
             axes[-1].legend(handles, labels, frameon=False, fontsize=9, loc="best")
     stream = BytesIO()

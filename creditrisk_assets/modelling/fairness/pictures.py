@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SHOWN_PROXIES = 20
 LONGEST_LABEL = 48
+NEAR_RATIO, NEAR_AUC = 0.02, 0.004  # names of points so close would lie on each other
 
 
 def draw_groups(table: pd.DataFrame, limits: FairnessLimits) -> bytes:
@@ -131,15 +132,17 @@ def draw_frontier(table: pd.DataFrame, limits: FairnessLimits) -> bytes:
 
 
 def _label(axes: "Axes", table: pd.DataFrame) -> None:
-    """Name what people look for: the frontier, the same inputs and cut-offs; the table names the others."""
-    for row in table[table["on_frontier"] | table["kind"].eq("cut-off") | table["alternative"].eq(LIKE_IT)].to_dict(
-        "records"
-    ):
-        name = str(row["alternative"]).removeprefix("cut-off ")
+    """Name what people look for, a line higher where the last name stands; the table names the others."""
+    named = table[table["on_frontier"] | table["kind"].eq("cut-off") | table["alternative"].eq(LIKE_IT)]
+    last, lines = (-1.0, -1.0), 0
+    for row in named.sort_values("impact_ratio").to_dict("records"):
+        name, place = str(row["alternative"]).removeprefix("cut-off "), (row["impact_ratio"], row["auc"])
+        near = abs(place[0] - last[0]) < NEAR_RATIO and abs(place[1] - last[1]) < NEAR_AUC
+        last, lines = place, lines + 1 if near else 0
         axes.annotate(
             name if len(name) < LONGEST_LABEL else f"{name[:LONGEST_LABEL]}…",
-            (row["impact_ratio"], row["auc"]),
-            xytext=(6, -9 if row["kind"] == "constraints" else 5),
+            place,
+            xytext=(6, 5 + 9 * lines),
             textcoords="offset points",
             fontsize=6.5,
             color=GREY,
