@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from creditrisk_assets.modelling.bundle import BundleError, read_public_key
+from creditrisk_assets.modelling.signing import replace_signing_key
+from creditrisk_assets.settings import Settings
 from creditrisk_assets_tests.serving.client import Client
 from creditrisk_assets_tests.serving.conftest import Published
 from creditrisk_assets_tests.serving.portfolio import FIRST_ID, Portfolio, publish
@@ -105,6 +108,19 @@ def test_the_command_says_equal_or_what_differs(published: Published, monkeypatc
     assert found.exit_code == 1
     assert json.loads(found.output)["differences"] == ["pd"]
     assert "no decision has the id" in str(runner.invoke(app, ["replay", "0" * 32]).exception)
+
+
+def test_a_decision_is_replayed_years_after_its_bundles_key_was_replaced(
+    published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDITRISK_HOME", str(published.home))
+    with Client(published.home) as client:
+        (record,) = decide(client, {"applicant_ids": [FIRST_ID]})
+    keys = Settings(home=published.home).keys
+    replace_signing_key(keys, None, date(2020, 1, 1))
+    with pytest.raises(BundleError, match="trusted today"):
+        pinned_bundle(Settings(home=published.home).bundles, record, read_public_key(keys))
+    assert "equal to the last bit" in CliRunner().invoke(app, ["replay", record.decision_id]).output
 
 
 def _change(home: Path, decision_id: str) -> None:
