@@ -5,9 +5,10 @@ What belongs here: reading them. What does not: which key is trusted for what (`
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 from creditrisk_assets.modelling import trust
-from creditrisk_assets.modelling.bundle import BundleError, parse_public_key, read_public_key, read_signers
+from creditrisk_assets.modelling.bundle import BundleError, read_public_key, read_signers
 from creditrisk_serving.settings import ServingSettings
 
 
@@ -19,9 +20,7 @@ def trusted_key(settings: ServingSettings) -> bytes:
     BundleError
         They cannot be read.
     """
-    if settings.bundle_public_key is None:
-        return read_public_key(settings.platform.keys)
-    return _read(settings, parse_public_key)
+    return _read(settings, read_public_key, trust.for_bundles)
 
 
 def trusted_signers(settings: ServingSettings) -> bytes:
@@ -32,14 +31,12 @@ def trusted_signers(settings: ServingSettings) -> bytes:
     BundleError
         They cannot be read.
     """
-    if settings.bundle_public_key is None:
-        return read_signers(settings.platform.keys)
-    return _read(settings, trust.for_records)
+    return _read(settings, read_signers, trust.for_records)
 
 
-def _read(settings: ServingSettings, parse: Callable[[str], bytes]) -> bytes:
-    path = settings.bundle_public_key
-    assert path is not None  # noqa: S101 - the callers looked
+def _read(settings: ServingSettings, at_home: Callable[[Path], bytes], parse: Callable[[str], bytes]) -> bytes:
+    if (path := settings.bundle_public_key) is None:
+        return at_home(settings.platform.keys)
     try:
         return parse(path.read_text("ascii"))
     except (OSError, ValueError) as error:

@@ -51,7 +51,6 @@ MONTH_DRIFT = "monitoring/monthly_drift"
 FEATURES = "features.parquet"
 SHOWN_ROWS = 25
 PERFORMANCE_REPORT = "performance.json"
-DAYS_A_YEAR = 365.25
 RETRY = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL)  # of what may pass; a refusal is final
 FILES = {
     "scores": (".parquet",),

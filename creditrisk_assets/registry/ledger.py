@@ -189,12 +189,7 @@ class Ledger:
 
     def whole(self) -> bool:
         """Tell whether every entry follows the one before and the last is signed; the checkpoints need not be here."""
-        before, signature = GENESIS, ""
-        for place, (sequence, content, digest, signature) in enumerate(self._rows(), start=1):  # noqa: B007 - the last one's
-            if sequence != place or digest != link(before, sequence, content):
-                return False
-            before = digest
-        return before == GENESIS or self._signer(ENTRY_DOMAIN, before.encode(), signature) is not None
+        return not self._chain(quick=True)[1]
 
     def leave(self, token: str, caller: str) -> bool:
         """Leave an approval for the registry, which judges it; tell whether it was not there before."""
@@ -241,6 +236,20 @@ class Ledger:
             Whether of the signatures only the last entry's and the last checkpoint's are verified. Each entry's hash is in the next
             one's, so these two speak for every entry; what is not seen is that an earlier checkpoint was changed.
         """
+        hashes, findings = self._chain(quick=quick)
+        checkpoints, wrong = self._read_checkpoints(last_alone=quick)
+        findings += wrong
+        for records, head in sorted(checkpoints.items()):
+            if records not in hashes:
+                findings.append(f"entry {records} was cut off; a checkpoint holds it")
+            elif hashes[records] != head:
+                findings.append(f"entry {records} was replaced: a checkpoint holds another hash")
+        if hashes and not checkpoints:
+            findings.append(f"no checkpoint is left of {len(hashes)} entries in {self._checkpoints}")
+        return Verification(len(hashes), len(checkpoints), tuple(findings))
+
+    def _chain(self, *, quick: bool) -> tuple[dict[int, str], list[str]]:
+        """Return the hash of each entry by its place, and what is wrong with the entries."""
         findings: list[str] = []
         hashes: dict[int, str] = {}
         before, turns, rows = GENESIS, _Turns(), self._rows()
@@ -254,16 +263,7 @@ class Ledger:
             ):
                 findings.append(f"entry {sequence} is not signed by the platform's key")
             hashes[sequence] = before = digest
-        checkpoints, wrong = self._read_checkpoints(last_alone=quick)
-        findings += wrong
-        for records, head in sorted(checkpoints.items()):
-            if records not in hashes:
-                findings.append(f"entry {records} was cut off; a checkpoint holds it")
-            elif hashes[records] != head:
-                findings.append(f"entry {records} was replaced: a checkpoint holds another hash")
-        if hashes and not checkpoints:
-            findings.append(f"no checkpoint is left of {len(hashes)} entries in {self._checkpoints}")
-        return Verification(len(hashes), len(checkpoints), tuple(findings))
+        return hashes, findings
 
     @contextmanager
     def exclusive(self, lock: Path) -> Iterator[None]:

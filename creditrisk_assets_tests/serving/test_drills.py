@@ -25,7 +25,7 @@ from creditrisk_serving.decisions.checkpoints import read_checkpoints
 from creditrisk_serving.decisions.database import reading
 from creditrisk_serving.decisions.verification import verify_log
 from creditrisk_serving.settings import ServingSettings
-from creditrisk_serving.trust import trusted_key
+from creditrisk_serving.trust import trusted_signers
 
 pytestmark = pytest.mark.drill
 KILLS, SECONDS = 4, 240  # how often, and how long that may take: a worker that starts takes its time on a busy machine
@@ -71,7 +71,7 @@ def require_whole(callers: Callers, published: Published) -> None:
     assert set(callers.answered) <= set(stored)
     assert len(set(stored)) == len(stored)
     with reading(settings.decision_log_url) as database:
-        found = verify_log(database, read_checkpoints(settings.checkpoints_file, trusted_key(settings)))
+        found = verify_log(database, read_checkpoints(settings.checkpoints_file, trusted_signers(settings)))
     assert found.findings == []
 
 

@@ -135,11 +135,11 @@ def month_decisions(
     from creditrisk_serving.decisions.database import reading  # noqa: PLC0415
     from creditrisk_serving.decisions.month import write_month  # noqa: PLC0415
     from creditrisk_serving.settings import ServingSettings  # noqa: PLC0415
-    from creditrisk_serving.trust import trusted_key  # noqa: PLC0415
+    from creditrisk_serving.trust import trusted_signers  # noqa: PLC0415
 
     month_number(month)
     settings = ServingSettings()
-    platform, key = settings.platform, trusted_key(settings)
+    platform, key = settings.platform, trusted_signers(settings)
     platform.month_files.mkdir(parents=True, exist_ok=True)
     with reading(settings.decision_log_url) as database, _progress(as_json) as progress:
         found = write_month(

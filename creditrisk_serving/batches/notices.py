@@ -85,7 +85,7 @@ def issue_batch(
     scores
         A file `creditrisk score --features` wrote, or the table of a version of `serving/batch_scores`.
     public_key
-        That bundles are signed with.
+        Those that signed bundles, now and before.
     caller
         Who asks.
     now

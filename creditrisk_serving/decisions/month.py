@@ -19,24 +19,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from creditrisk_assets.features.statement import KEY
+from creditrisk_assets.ingestion.months import DAYS_A_YEAR, SERVICE
 from creditrisk_assets.modelling.bundle import Bundle
+from creditrisk_assets.modelling.explanation.principal import MOST
 from creditrisk_serving.decisions import inputs, sealing
 from creditrisk_serving.decisions.database import Database, DecisionLogError
 
-DECISIONS, FEATURES = "decisions", "decisions.features"
-REASONS = 4
+DECISIONS, FEATURES = SERVICE
 COLUMNS = pa.schema(
     [
         pa.field(KEY, pa.int64(), nullable=False),
         *(pa.field("pd", pa.float64()), pa.field("decision", pa.string()), pa.field("band", pa.string())),
         *(pa.field("rule", pa.string()), pa.field("points", pa.int64())),
-        *(pa.field(f"reason_{place}", pa.string()) for place in range(1, REASONS + 1)),
+        *(pa.field(f"reason_{place}", pa.string()) for place in range(1, MOST + 1)),
         *(pa.field("model_version", pa.string()), pa.field("policy_version", pa.string())),
         *(pa.field("gender", pa.string()), pa.field("age_years", pa.float64()), pa.field("decided_at", pa.string())),
     ]
 )
 KINDS = {"numeric": pa.float64(), "boolean": pa.bool_(), "category": pa.string()}
-DAYS_A_YEAR = 365.25
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _decided(row: Mapping[str, Any], bundle: Bundle) -> dict[str, Any]:
         **{name: row[name] for name in COLUMNS.names if name in row},
         KEY: row["applicant_id"],
         "points": bundle.policy.score.points(row["pd"]),
-        **{f"reason_{place}": code for place, code in enumerate(reasons[:REASONS], 1)},
+        **{f"reason_{place}": code for place, code in enumerate(reasons[:MOST], 1)},
         "gender": None if gender == "XNA" else gender,
         "age_years": None if born is None else round(-born / DAYS_A_YEAR, 2),
     }

@@ -84,15 +84,15 @@ def batch_notices(
     from creditrisk_assets.modelling.bundle import BundleError  # noqa: PLC0415
     from creditrisk_serving.batches.notices import issue_batch  # noqa: PLC0415
     from creditrisk_serving.decisions.checkpoints import read_checkpoints  # noqa: PLC0415
-    from creditrisk_serving.trust import trusted_key  # noqa: PLC0415
+    from creditrisk_serving.trust import trusted_signers  # noqa: PLC0415
 
     if not scores.is_file():
         raise RuntimeError(f"{scores} is no file; name the scores that were written")
     with _log() as (log, settings):
-        key = trusted_key(settings)
+        signers = trusted_signers(settings)
         try:
             found = issue_batch(
-                log, settings, read_checkpoints(settings.checkpoints_file, key), scores, key, caller=CALLER
+                log, settings, read_checkpoints(settings.checkpoints_file, signers), scores, signers, caller=CALLER
             )
         except BundleError as error:
             raise RuntimeError(f"{error}; no notice was issued") from error
