@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from typer.testing import CliRunner
 
 from creditrisk_assets.lake import MANIFEST, Lake, sha256_file
 from creditrisk_assets.modelling.bundle import read_public_key
+from creditrisk_assets.modelling.signing import replace_signing_key
 from creditrisk_assets_tests.serving.client import LENDER, Client
 from creditrisk_assets_tests.serving.conftest import Published
 from creditrisk_assets_tests.serving.portfolio import Portfolio
 from creditrisk_assets_tests.serving.test_batches import read, score, write_csv
 from creditrisk_serving.batches.notices import BatchNoticeError, issue_batch
 from creditrisk_serving.batches.record import batch_id_of
+from creditrisk_serving.cli import app as serving_commands
 from creditrisk_serving.decisions.checkpoints import Checkpoints
 from creditrisk_serving.decisions.erasure import erase
 from creditrisk_serving.decisions.schemas import BatchRecord
@@ -165,3 +168,16 @@ def test_the_command_says_what_was_issued_and_writes_one_of_them(
     assert run.invoke(app, ["notice", one, "--out", str(tmp_path / "one.pdf")]).exit_code == 0
     assert (tmp_path / "one.pdf").read_bytes().startswith(b"%PDF-")
     assert "is no file" in str(run.invoke(app, ["notices", "batch", str(tmp_path / "nothing")]).exception)
+
+
+def test_what_a_replaced_key_signed_keeps_no_notice_back(
+    published: Published, scores: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDITRISK_HOME", str(published.home))
+    monkeypatch.setenv("CREDITRISK_SERVING_NOTICE", str(LENDER))
+    run = CliRunner()
+    assert run.invoke(serving_commands, ["checkpoint-log"]).exit_code == 0
+    replace_signing_key(published.home / "keys", None, date(2020, 1, 1))
+    told = run.invoke(app, ["notices", "batch", str(scores)])
+    assert told.exit_code == 0, told.exception
+    assert "notices issued" in told.output

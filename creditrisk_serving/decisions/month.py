@@ -19,13 +19,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from creditrisk_assets.features.statement import KEY
-from creditrisk_assets.ingestion.months import DAYS_A_YEAR, SERVICE
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.explanation.principal import MOST
 from creditrisk_serving.decisions import inputs, sealing
 from creditrisk_serving.decisions.database import Database, DecisionLogError
 
-DECISIONS, FEATURES = SERVICE
+DECISIONS, FEATURES = "decisions", "decisions.features"  # `ingestion.months.SERVICE`, which imports Pandera
+DAYS_A_YEAR = 365.25
 COLUMNS = pa.schema(
     [
         pa.field(KEY, pa.int64(), nullable=False),
