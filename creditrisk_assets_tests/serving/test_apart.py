@@ -15,7 +15,10 @@ from creditrisk_assets_tests.serving.test_journal import break_database, rows, w
 from creditrisk_serving.decisions.apart import Apart
 from creditrisk_serving.decisions.database import NotTakenError
 from creditrisk_serving.decisions.entries import DECISION, entry
+from creditrisk_serving.decisions.journal import Journal, JournalError, Segment
 from creditrisk_serving.decisions.log import DecisionLog
+from creditrisk_serving.decisions.schemas import DecisionRecord
+from creditrisk_serving.decisions.taking import Taken
 
 WORKER = """
 import sys, time
@@ -38,6 +41,14 @@ def log(tmp_path: Path) -> Iterator[DecisionLog]:
     found.start()
     yield found
     found.close()
+
+
+def written(directory: Path, *records: DecisionRecord) -> Segment:
+    """Write a segment of records, each a frame."""
+    journal = Journal(directory / "journal", strict=False, room=1 << 20)
+    for one in records:
+        journal.append([entry(DECISION, one)])
+    return journal.segments()[0]
 
 
 def takers(of: int) -> list[psutil.Process]:
@@ -114,7 +125,7 @@ def test_a_database_that_fails_is_said_without_a_word_of_a_decision_and_taken_to
 
 def test_its_database_is_never_an_argument_others_could_read(tmp_path: Path) -> None:
     taker = Apart(f"sqlite:///{tmp_path / 'secret'}")
-    taker.take("w", 1, [[entry(DECISION, record())]])
+    taker.take("w", written(tmp_path, record()), 1, 0)
     (process,) = takers(os.getpid())
     assert "secret" not in " ".join(process.cmdline())
     taker.close()
@@ -124,5 +135,32 @@ def test_one_that_cannot_be_started_is_said(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
     taker = Apart(f"sqlite:///{tmp_path / 'decisions.db'}")
     with pytest.raises(NotTakenError, match=r"cannot be run \(FileNotFoundError\); check memory and limits"):
-        taker.take("w", 1, [[entry(DECISION, record())]])
+        taker.take("w", written(tmp_path, record()), 1, 0)
     taker.close()
+
+
+def test_what_lies_before_a_damaged_frame_is_taken_and_the_damage_is_said(tmp_path: Path) -> None:
+    made = [record(), record()]
+    segment = written(tmp_path, *made)
+    first, second = (frame.end for frame in segment.frames())
+    with segment.path.open("r+b") as file:
+        file.seek(first + 20)
+        file.write(b"?")
+    segment.size = second + 1  # something follows it
+    taker = Apart(f"sqlite:///{tmp_path / 'decisions.db'}")
+    assert taker.take("w", segment, 1, 0) == Taken(1, first)
+    with pytest.raises(JournalError, match=f"{segment.path.name} is damaged at byte {first}"):
+        taker.take("w", segment, 2, first)
+    taker.close()
+    assert rows(tmp_path) == [made[0].decision_id]
+
+
+def test_a_segment_deleted_under_its_worker_is_taken(log: DecisionLog, tmp_path: Path) -> None:
+    made = [record(), record()]
+    log.store(made[:1])
+    assert log.flush()
+    log.store(made[1:])
+    for path in (tmp_path / "journal").glob("*/*.log"):
+        path.unlink()
+    assert log.flush()
+    assert rows(tmp_path) == [one.decision_id for one in made]

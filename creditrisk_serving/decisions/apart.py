@@ -1,29 +1,58 @@
 """A process beside a worker that takes its decisions into the database, so that no request waits for Python's lock meanwhile.
 
-What belongs here: starting it, what is said between the two, its end. What does not: what is taken when (`drain`), how (`database`).
+What belongs here: starting it, what is said between the two, its end. What does not: what is taken when (`drain`), what at once
+(`taking`), how (`database`).
 
-It is started when there is something to take, ends with its worker, and may die at any time: what it was taking is taken by the next
-one, and the database knows what was committed.
+It is given open files, and reads the journal itself: a segment deleted under its worker can still be taken. It is started when there is
+something to take, ends with its worker, and may die at any time: what it was taking is taken by the next one, and the database knows
+what was committed.
 """
 
 import logging.config
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from multiprocessing.connection import Connection, Pipe
+from multiprocessing.reduction import recv_handle, send_handle
+from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from creditrisk_serving.decisions.database import FAILURES, Database, NotTakenError
+from creditrisk_serving.decisions.journal import JournalError, Segment
+from creditrisk_serving.decisions.taking import Taken, Within
 from creditrisk_serving.observability import log_config, surprise
 
 END_SECONDS = 10.0
-_DECODER = msgspec.msgpack.Decoder(tuple[str, int, list[list[bytes]]])
+
+
+class Asked(NamedTuple):
+    """Which frames to take; the file itself follows the message."""
+
+    writer: str
+    path: str
+    size: int
+    begins: int  # number of the segment's first frame
+    first: int
+    offset: int
+
+
+class Told(NamedTuple):
+    """What was taken, or what stood in the way."""
+
+    frames: int
+    end: int
+    problem: str = ""
+    damaged: bool = False  # the problem is the journal's
+
+
+_ASKED, _TOLD = msgspec.msgpack.Decoder(Asked), msgspec.msgpack.Decoder(Told)
 
 
 class Apart:
-    """Takes entries as `Database.take` does, in a process of its own.
+    """Takes a journal into the database in a process of its own.
 
     Parameters
     ----------
@@ -36,29 +65,24 @@ class Apart:
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
 
-    def take(self, writer: str, first: int, frames: Sequence[Sequence[bytes]]) -> None:
-        """Take frames of a writer's journal that were not taken yet: all of them, or none.
-
-        Raises
-        ------
-        NotTakenError
-            They were not, or whether they were is not known; taking them again does no harm.
-        """
-        message = msgspec.msgpack.encode((writer, first, frames))
+    def take(self, writer: str, segment: Segment, first: int, offset: int) -> Taken:
+        """Take the next frames of a segment; see `taking.Taker`."""
+        asked = Asked(writer, str(segment.path), segment.size, segment.first, first, offset)
         try:
             try:
-                problem = self._ask(message)
+                told = self._ask(asked, segment.descriptor)
             except (OSError, EOFError):  # it was killed
                 self.close()
-                problem = self._ask(message)
+                told = self._ask(asked, segment.descriptor)
         except (OSError, EOFError) as error:
             self.close()
             raise NotTakenError(
                 f"the process that takes decisions into the database cannot be run ({type(error).__name__});"
                 " check memory and limits of this machine"
             ) from error
-        if problem:
-            raise NotTakenError(problem)
+        if told.problem:
+            raise (JournalError if told.damaged else NotTakenError)(told.problem)
+        return Taken(told.frames, told.end)
 
     def close(self) -> None:
         """End the process, if there is one."""
@@ -73,10 +97,11 @@ class Apart:
                 self._process.wait()
             self._process = None
 
-    def _ask(self, message: bytes) -> str:
+    def _ask(self, asked: Asked, descriptor: int) -> Told:
         pipe = self._opened()
-        pipe.send_bytes(message)
-        return pipe.recv_bytes().decode()
+        pipe.send_bytes(msgspec.msgpack.encode(asked))
+        send_handle(pipe, descriptor, None)
+        return _TOLD.decode(pipe.recv_bytes())
 
     def _opened(self) -> Connection:
         if self._pipe is None:
@@ -89,25 +114,33 @@ class Apart:
 
 
 def serve(pipe: Connection) -> None:
-    """Take what comes through a pipe until its other end is closed."""
+    """Take what is asked for through a pipe until its other end is closed."""
     database = Database(pipe.recv_bytes().decode())
     while True:
         try:
-            asked = pipe.recv_bytes()
+            asked = _ASKED.decode(pipe.recv_bytes())
+            descriptor = recv_handle(pipe)
         except EOFError:
             return
-        pipe.send_bytes(_take(database, asked).encode())
+        try:
+            told = _take(database, asked, descriptor)
+        finally:
+            os.close(descriptor)
+        pipe.send_bytes(msgspec.msgpack.encode(told))
 
 
-def _take(database: Database, asked: bytes) -> str:
-    """Take frames and say what stood in the way; nothing: they are committed."""
+def _take(database: Database, asked: Asked, descriptor: int) -> Told:
+    """Take frames, or say what stood in the way; nothing: they are committed."""
+    segment = Segment(Path(asked.path), descriptor, asked.begins, asked.size)
     try:
-        database.take(*_DECODER.decode(asked))
+        return Told(*Within(database).take(asked.writer, segment, asked.first, asked.offset))
     except FAILURES as error:
-        return database.failed(error)
+        problem, damaged = database.failed(error), False
+    except JournalError as error:
+        problem, damaged = str(error), True
     except Exception as error:  # its words may hold an applicant's values
-        return surprise(error)
-    return ""
+        problem, damaged = surprise(error), False
+    return Told(0, asked.offset, problem, damaged)
 
 
 def main() -> None:

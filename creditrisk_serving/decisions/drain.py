@@ -6,30 +6,18 @@ taken is committed with what was taken, so that nothing is taken twice whenever 
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from creditrisk_serving.decisions.database import FAILURES, Database, NotTakenError
-from creditrisk_serving.decisions.journal import Abandoned, Frame, Journal, JournalError, Segment, abandoned
+from creditrisk_serving.decisions.journal import Abandoned, Journal, JournalError, Segment, abandoned
+from creditrisk_serving.decisions.taking import Taker
 from creditrisk_serving.observability import LOG, surprise
 
-FRAMES, BYTES = 500, 4 << 20  # of one transaction, at most one frame more
 GATHER_SECONDS = 1.0  # taken together, decisions cost a third less, and requests are disturbed less often
 RETRY_SECONDS = 0.5
 FORGET_SECONDS = 600.0
 KEEP_ANSWERS_SECONDS = 24 * 3600.0
 LOOK_SECONDS = 5.0  # between looks at the journals of writers that are gone
-
-
-class Taker(Protocol):
-    """Whatever takes entries into the database: `Database` itself, or a process that does."""
-
-    def take(self, writer: str, first: int, frames: Sequence[Sequence[bytes]]) -> None:
-        """Take frames of a writer's journal that were not taken yet: all of them, or none."""
-
-    def close(self) -> None:
-        """Let go of what was opened."""
 
 
 class Drain:
@@ -152,12 +140,14 @@ class Drain:
     def _take_own(self) -> None:
         segments = self._journal.segments()
         for place, segment in enumerate(segments):
-            for batch in _batches(segment.frames(self._offset)):
-                self._taker.take(self._journal.writer, self._taken + 1, [frame.entries for frame in batch])
-                self._journal.taken(segment, batch[-1].end - self._offset, whole=False)
-                self._offset = batch[-1].end
+            while self._offset < segment.size:
+                frames, end = self._taker.take(self._journal.writer, segment, self._taken + 1, self._offset)
+                if not frames:
+                    break
+                self._journal.taken(segment, end - self._offset, whole=False)
+                self._offset = end
                 with self._changed:
-                    self._taken += len(batch)
+                    self._taken += frames
                     self._changed.notify_all()
             if place + 1 < len(segments):  # nothing more comes to it
                 self._journal.taken(segment, 0, whole=True)
@@ -173,9 +163,11 @@ class Drain:
     def _take_segment(self, one: Abandoned, segment: Segment) -> None:
         number, end, damage = segment.first, 0, None
         try:
-            for batch in _batches(segment.frames()):
-                self._taker.take(one.writer, number, [frame.entries for frame in batch])
-                number, end = number + len(batch), batch[-1].end
+            while end < segment.size:
+                frames, end = self._taker.take(one.writer, segment, number, end)
+                if not frames:
+                    break
+                number += frames
         except JournalError as error:
             damage = str(error)
             LOG.error("journal_damaged", extra={"fields": {"problem": damage}})
@@ -185,22 +177,3 @@ class Drain:
         if damage is None and end < segment.size:
             one.truncate(segment, end)
         one.remove(segment, damaged=damage is not None)
-
-
-def _batches(frames: Iterator[Frame]) -> Iterator[list[Frame]]:
-    """Give frames in batches; what comes before a damaged one is given first."""
-    batch: list[Frame] = []
-    size = 0
-    try:
-        for frame in frames:
-            batch.append(frame)
-            size += sum(map(len, frame.entries))
-            if len(batch) == FRAMES or size >= BYTES:
-                yield batch
-                batch, size = [], 0
-    except JournalError:
-        if batch:
-            yield batch
-        raise
-    if batch:
-        yield batch

@@ -22,6 +22,7 @@ from creditrisk_serving.decisions.drain import Drain
 from creditrisk_serving.decisions.journal import Journal, JournalError, NotFlushedError
 from creditrisk_serving.decisions.schemas import Answered, BatchRecord, DecisionRecord, Erasure, NoticeRecord, Review
 from creditrisk_serving.decisions.sealing import SealDamagedError
+from creditrisk_serving.decisions.taking import Within
 from creditrisk_serving.errors import DecisionNotStoredError, DecisionUncertainError
 from creditrisk_serving.settings import Stored
 
@@ -70,7 +71,7 @@ class DecisionLog:
         with self._starting:
             if self._journal is None:
                 self._journal = Journal(self._root, strict=self._stored == "strict", room=self._room)
-                taker = Apart(self._url) if self._apart else self.database
+                taker = Apart(self._url) if self._apart else Within(self.database)
                 eager = self._stored == "database"
                 self._drain = Drain(self._journal, self._root, self.database, taker, eager=eager)
                 self._drain.start()
