@@ -23,7 +23,7 @@ from creditrisk_serving.scoring.champion import policy_version
 from creditrisk_serving.scoring.contributions import adverse_contributions
 from creditrisk_serving.scoring.reasons import principal_reasons
 
-BATCH_ROWS = 32_768
+BATCH_ROWS = 4_096
 REASONS = tuple(f"reason_{place}" for place in range(1, MOST + 1))  # codes, the principal one first
 SCHEMA = pa.schema(
     [
