@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from creditrisk_assets.contracts.performance import MATURED
 from creditrisk_assets.defs.months import FEATURES, MONTH_APPLICATIONS, RAW_OUTCOMES
 from creditrisk_assets.features.statement import KEY
 from creditrisk_assets.lake import Lake, LakeError, Version
@@ -21,7 +22,7 @@ from creditrisk_assets.modelling.bundle import Bundle, BundleError
 from creditrisk_assets.modelling.part_scores import score_table
 from creditrisk_assets.modelling.policy import CanaryLimits, MonitoringRules
 from creditrisk_assets.modelling.signing import trusted_keys
-from creditrisk_assets.monitoring.performance import MATURED, REFUSED, maturation, newest_outcomes
+from creditrisk_assets.monitoring.performance import REFUSED, maturation, newest_outcomes
 from creditrisk_assets.registry.comparison import Side
 from creditrisk_assets.registry.months_compared import ComparedMonth, Months, compare_month, judge_months
 from creditrisk_assets.settings import Settings
@@ -84,8 +85,8 @@ def compare_months(
         if not len(ids):
             left_out[month] = "what its decisions were made from is not there for any applicant"
             continue
-        sides = (Side(model.version, model.policy, pds) for model, pds in ((candidate, one), (champion, other)))
-        compared.append(compare_month(month, known.state, *sides, _of(ids, known.outcomes), limits))
+        after, before = Side(candidate.version, candidate.policy, one), Side(champion.version, champion.policy, other)
+        compared.append(compare_month(month, known.state, after, before, _of(ids, known.outcomes), limits))
     return judge_months(compared, left_out, limits)
 
 
@@ -127,7 +128,8 @@ def _tells_of(outcomes: Version, month: str) -> bool:
 
 
 def _of(ids: NDArray[np.int64], outcomes: "pd.Series[int]") -> NDArray[np.float64]:
-    return outcomes.astype("float64").reindex(ids).to_numpy()
+    found: NDArray[np.float64] = outcomes.reindex(ids).to_numpy(dtype="float64")
+    return found
 
 
 def _intact(lake: Lake, key: str) -> Version:
@@ -167,8 +169,8 @@ def _require_comparable(
                 f" {', '.join(missing[:SHOWN])}{', …' if len(missing) > SHOWN else ''}"
             )
         theirs, mine = _meanings(decider), _meanings(model)
-        if other := sorted({f.family for f in model.features if theirs.get(f.family) != mine.get(f.family)}):
-            raise ValueError(f"features/{', features/'.join(other)} meant something else than it means to {name}")
+        if changed := sorted({f.family for f in model.features if theirs.get(f.family) != mine.get(f.family)}):
+            raise ValueError(f"features/{', features/'.join(changed)} meant something else than it means to {name}")
 
 
 def _meanings(model: Bundle) -> Mapping[str, Any]:

@@ -32,7 +32,16 @@ from creditrisk_assets.modelling import trust
 from creditrisk_assets.schema_version import Schema
 
 Kind = Literal[
-    "registration", "gate", "comparison", "approver", "approval", "promotion", "rollback", "override", "alias"
+    "registration",
+    "gate",
+    "comparison",
+    "approver",
+    "approval",
+    "refusal",
+    "promotion",
+    "rollback",
+    "override",
+    "alias",
 ]
 Phase = Literal["intent", "done", "undone"]  # of a promotion or rollback; whatever else happened is done
 CHANGES = ("promotion", "rollback")  # of the champion
@@ -207,10 +216,13 @@ class Ledger:
         return True
 
     def left(self) -> list[str]:
-        """Return the approvals that were left, oldest first, whether or not they are in the ledger by now."""
+        """Return the approvals that were left, oldest first, whether or not the ledger tells what became of them."""
         if self._file is not None and not self._file.exists():
             return []
-        with self._open(make=True).connect() as connection:
+        engine = self._open(make=False)
+        with engine.connect() as connection:
+            if not engine.dialect.has_table(connection, _INBOX.name):
+                return []
             return list(connection.scalars(select(_INBOX.c.token).order_by(_INBOX.c.taken_at)))
 
     def adopt(self) -> None:
