@@ -274,9 +274,10 @@ def approve(settings: Settings, token: str) -> Entry:
     ApprovalError
         It is none, or not by a known approver.
     RefusedError
-        It has expired, or is of other evidence than there is now.
+        It has expired, or is of other evidence than there is now; or the ledger is not as it was written.
     """
     with open_registry(settings) as registry:
+        changing.require_as_written(registry, registry.ledger.damage())
         entries = registry.ledger.entries()
         approval = read_approval(token, approvers(entries))
         if approval.expired(datetime.now(UTC)):
@@ -292,7 +293,7 @@ def approve(settings: Settings, token: str) -> Entry:
 def take_approvals(settings: Settings) -> list[Entry]:
     """Keep in the ledger what was sent to a service, each verified again with its evidence; what counts for nothing is refused, once."""
     with open_ledger(settings) as ledger:
-        waiting = unsettled(ledger.left(), ledger.entries())
+        waiting = unsettled(ledger.left(), ledger.entries()) if not ledger.damage() else []
     taken, unknown = [], 0
     for token in waiting:
         try:
