@@ -65,7 +65,7 @@ def print_status(found: Mapping[str, Any]) -> None:
     console.print(f"home      {escape(found['home'])}\nsource    {escape(found['source'])}")
     for name in ("champion", "registry", "model", "drift"):
         console.print(f"{name:<9} {found[name] or 'none yet: run `creditrisk run`'}")
-    console.print(f"approvals {promoting.standing_words(found['approvals'])}")
+    console.print(f"approvals {escape(promoting.standing_words(found['approvals']))}")
     console.print(f"last run  {found['last_run'] or 'none yet'}")
     console.print(f"stale     {', '.join(found['stale']) or 'nothing known to be stale'}")
     open_alerts = ", ".join(f"{count} {severity}" for severity, count in found["open_alerts"].items() if count)

@@ -214,8 +214,9 @@ def standing(settings: Settings) -> dict[str, Any]:
     try:
         with read_ledger(settings) as opened:
             entries = opened.entries()
+            inbox = approvals.unsettled(opened.left(), entries)
     except BundleError:  # no key yet: nothing was ever signed
-        entries = ()
+        entries, inbox = (), []
     champion = champion_at(entries)
     registered = [entry.event.model_version for entry in entries if entry.event.kind == "registration"]
     candidate = registered[-1] if registered else None
@@ -228,14 +229,38 @@ def standing(settings: Settings) -> dict[str, Any]:
         "approval": mode,
         "approved_by": [one.identity for one in given if one.decision == "approve" and not one.expired(now)],
         "needed": approvals.NEEDED[mode] if candidate != (champion.event.model_version if champion else None) else 0,
+        "waiting": [_waiting(token, approvals.approvers(entries), now) for token in inbox],
     }
+
+
+def _waiting(token: str, known: Mapping[str, str], now: datetime) -> dict[str, Any]:
+    """Tell of an approval that was sent to a service and that no promotion has taken yet."""
+    try:
+        one = approvals.read_approval(token, known)
+    except approvals.ApprovalError as error:
+        return {"state": str(error), "identity": None, "model_version": None, "decision": None, "expires_at": None}
+    told = {name: getattr(one, name) for name in ("identity", "model_version", "decision", "expires_at")}
+    return {"state": "expired" if one.expired(now) else "waits", **told}
 
 
 def standing_words(found: Mapping[str, Any]) -> str:
     """Say what `standing` returned in a line."""
+    waiting = "; ".join(_waiting_words(one) for one in found["waiting"])
+    sent = f"; sent to the service and taken by the next promotion: {waiting}" if waiting else ""
     if found["candidate"] is None:
-        return "nothing registered yet"
+        return f"nothing registered yet{sent}"
     if found["candidate"] == found["champion"]:
-        return f"candidate {found['candidate']} is the champion"
+        return f"candidate {found['candidate']} is the champion{sent}"
     who = ", ".join(found["approved_by"]) or "nobody"
-    return f"candidate {found['candidate']}, approved by {who} ({found['needed']} needed: approval {found['approval']})"
+    return f"candidate {found['candidate']}, approved by {who} ({found['needed']} needed: approval {found['approval']}){sent}"
+
+
+def _waiting_words(one: Mapping[str, Any]) -> str:
+    if one["identity"] is None:
+        return f"one that will be refused ({one['state']})"
+    until = (
+        f"until {one['expires_at']}"
+        if one["state"] == "waits"
+        else f"which will be refused (expired on {one['expires_at']})"
+    )
+    return f"{one['decision']} of {one['model_version']} by {one['identity']}, {until}"

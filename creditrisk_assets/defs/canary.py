@@ -16,6 +16,7 @@ from creditrisk_assets.contracts.check import check
 from creditrisk_assets.contracts.fingerprint import code_version
 from creditrisk_assets.contracts.registry import SWAP_SET
 from creditrisk_assets.contracts.render.sql import parquet
+from creditrisk_assets.defs import canary_months
 from creditrisk_assets.defs.artefact import (
     Artefact,
     CheckOutcome,
@@ -25,10 +26,12 @@ from creditrisk_assets.defs.artefact import (
     require_one_lineage,
     table_of,
 )
+from creditrisk_assets.defs.canary_months import compare_months, month_versions
 from creditrisk_assets.defs.columns import schema_of
 from creditrisk_assets.defs.contract_checks import CONTRACT, contract_outcomes
 from creditrisk_assets.defs.evaluation import EVALUATION, open_test_part, rival_bundle, segments_of
 from creditrisk_assets.defs.governance import REGISTRY, gate_figures
+from creditrisk_assets.defs.months import MONTH_APPLICATIONS, RAW_OUTCOMES
 from creditrisk_assets.defs.promotion import CANARY, GOVERNANCE_FILE, record_comparison, settle
 from creditrisk_assets.defs.split import SPLIT_TEST
 from creditrisk_assets.defs.training import choose
@@ -43,7 +46,8 @@ from creditrisk_assets.modelling.part_scores import encode_part
 from creditrisk_assets.modelling.policy import CanaryLimits, Policy, PolicyError, load_policy
 from creditrisk_assets.modelling.signing import trusted_keys
 from creditrisk_assets.modelling.tables import Part, read_part
-from creditrisk_assets.registry import comparison, comparison_plots, lineage, promotion, versions
+from creditrisk_assets.monitoring.performance import maturation, newest_outcomes
+from creditrisk_assets.registry import comparison, comparison_plots, lineage, months_compared, promotion, versions
 from creditrisk_assets.registry.comparison import Canary, Side, compare_versions, evidence_hash, not_compared
 from creditrisk_assets.registry.promotion import GateFigures, PromotionDecision, decide_promotion, promotion_record
 from creditrisk_assets.resources.mlflow import connect
@@ -51,8 +55,10 @@ from creditrisk_assets.settings import Settings
 
 REPORT = "canary_report.json"
 PLOTS = ("swap_set", "grade_migration")
+MONTHS_PLOT = "months.png"
 EXPLAINED = 200  # of the applicants each version declines
 SWAPS_SHOWN = 40
+MONTH_KEYS = (f"{MONTH_APPLICATIONS}/", f"{RAW_OUTCOMES}/")
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,9 @@ def _make_canary(work: Work) -> Made:
     if found.figures:
         (work.draft.path / "swap_set.png").write_bytes(comparison_plots.draw_swap_set(found))
         (work.draft.path / "grade_migration.png").write_bytes(comparison_plots.draw_grade_migration(found))
+        if found.figures["months"]:
+            picture = comparison_plots.draw_months(found.figures["months"], policy.canary)
+            (work.draft.path / MONTHS_PLOT).write_bytes(picture)
     with work.connection() as con:
         contract = contract_outcomes(check(con, parquet(work.draft.data), SWAP_SET))
     return Made(facts, [*contract, *_outcomes(found, gate)], version=facts["evidence"])
@@ -107,7 +116,9 @@ def _compared(work: Work, candidate: str, policy: Policy, limits: CanaryLimits) 
     if bundle is None:
         words = f"the champion cannot be scored on these applicants ({reason}): compared by its recorded figures alone"
         work.context.log.warning(words)
-        return not_compared(candidate, path.name, limits, [words]), Rival(
+        unseen = work.lake.parts(MONTH_APPLICATIONS)
+        beside = [f"nor is it compared on {len(unseen)} production months"] if unseen else []
+        return not_compared(candidate, path.name, limits, [words, *beside]), Rival(
             path.name, None, reason, _recorded(work, path.name)
         )
     open_test_part(work, path.name, "comparison")
@@ -123,6 +134,14 @@ def _compared(work: Work, candidate: str, policy: Policy, limits: CanaryLimits) 
     )
     found = compare_versions(
         one, other, part.labels, segments_of(part, policy), _groups(part, choice), limits, latency=ratio
+    )
+    months = compare_months(work.settings, work.lake, own, bundle, limits, policy.monitoring)
+    work.context.log.info(months.words)
+    found = replace(
+        found,
+        problems=(*found.problems, *months.problems),
+        warnings=(*found.warnings, *months.warnings),
+        figures={**found.figures, **months.to_dict(limits)},
     )
     synthetic = bool(bundle.metrics.get("synthetic"))
     measured = GateFigures.of(evaluate(part.labels, other.pds, policy), synthetic=synthetic)
@@ -237,25 +256,60 @@ def _show_canary(version: Version) -> Mapping[str, dg.MetadataValue]:
         moved = swaps[swaps["champion"] != swaps["candidate"]].head(SWAPS_SHOWN)
         if len(moved):
             shown["swap_set"] = table_of([{str(k): v for k, v in row.items()} for row in moved.to_dict("records")])
+        shown["months"] = dg.MetadataValue.text(facts["figures"]["months_words"])
+        if facts["figures"]["months"]:
+            shown["by_month"] = table_of(_shown_months(facts["figures"]["months"]))
+            shown["months_plot"] = picture_of(version.path / MONTHS_PLOT)
+        if facts["figures"]["months_left_out"]:
+            shown["months_left_out"] = dg.MetadataValue.json(facts["figures"]["months_left_out"])
         shown["plots"] = picture_of(*(version.path / f"{name}.png" for name in PLOTS))
     return shown
 
 
+def _shown_months(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the months as people read them: differences with their intervals, shares as per cent."""
+
+    def difference(row: Mapping[str, Any], name: str, form: str) -> str:
+        ends = [row[f"{name}_{end}"] for end in ("difference", "low", "high")]
+        return "" if ends[0] is None else "{} ({} to {})".format(*(format(end, form) for end in ends))
+
+    def swapped(row: Mapping[str, Any], name: str) -> str:
+        rate = row[f"{name}_bad_rate"]
+        return f"{row[name]}" + ("" if rate is None else f" (bad rate {rate:.1%} of {row[f'{name}_outcomes']})")
+
+    return [
+        {
+            **{name: row[name] for name in ("month", "state", "applicants", "outcomes", "defaults")},
+            "auc_difference": difference(row, "auc", "+.4f"),
+            "brier_difference": difference(row, "brier", "+.5f"),
+            "outcomes_say": row["verdict"],
+            "approval_rate_shift": difference(row, "approval_rate", "+.2%"),
+            "mean_pd_shift": difference(row, "mean_pd", "+.2%"),
+            "approved_by_candidate_alone": swapped(row, "gained"),
+            "approved_by_champion_alone": swapped(row, "lost"),
+        }
+        for row in rows
+    ]
+
+
 def _also_from(settings: Settings, lake: Lake) -> Mapping[str, str]:
-    """Fingerprint the limits and the champion; a candidate that became champion keeps the comparison it became champion by."""
+    """Fingerprint limits, champion and months; a candidate that became champion keeps the comparison it became champion by."""
     policy = load_policy(settings.policy)
     candidate = lake.require(REGISTRY).manifest.metadata["facts"]["model_version"]
     champion = "none"
     with suppress(BundleError):
         path = follow(settings.bundles)
         champion = path.name if path else "none"
+    months = {} if champion in {candidate, "none"} else month_versions(lake)
     if champion == candidate:
         with suppress(LakeError):
             before = lake.current(CANARY)
             if before is not None and before.manifest.metadata["facts"]["candidate"] == candidate:
-                champion = before.manifest.inputs["champion"]
+                champion, known = before.manifest.inputs["champion"], before.manifest.inputs.items()
+                months = {key: version for key, version in known if key.startswith(MONTH_KEYS)}
     limits = policy.canary.model_dump(mode="json") if policy.canary else {}
-    return {"policy": policy.digest, "limits": code_version(limits), "champion": champion}
+    rules = policy.monitoring.model_dump(mode="json", include={"maturity_months", "complete_share"})
+    return {"policy": policy.digest, "limits": code_version(limits, rules), "champion": champion, **months}
 
 
 def _export(settings: Settings, lake: Lake, version: Version) -> None:
@@ -279,12 +333,16 @@ CANARY_ARTEFACT = Artefact(
     kinds=frozenset({"parquet", "mlflow"}),
     describe=Describe(
         what=(
-            "The candidate beside the champion on the same applicants: differences with intervals, swap set, grades, fairness, reasons."
+            "The candidate beside the champion on the same applicants: differences with intervals, swap set, grades, fairness, reasons;"
+            " and on production months, where there are any."
             " Where the policy says `approval: auto` and every limit holds, it becomes champion here, on every replica or not at all."
         ),
         grain="one row per segment, value, the champion's decision and the candidate's",
-        built_from="`registry/version`, `model/evaluation`, `training/split_test`, the champion's bundle, the policy",
-        known_at="after the registration",
+        built_from=(
+            "`registry/version`, `model/evaluation`, `training/split_test`, the champion's bundle, the policy, and the published months"
+            " of `monitoring/applications` and `raw/outcomes`"
+        ),
+        known_at="after the registration; made anew by the next run when a month came or changed while the candidate waits",
         consumed_by="approvers, `creditrisk promote`, auditors (`reports/canary_report.json`, `reports/registry_promotion.json`)",
         fails_when=(
             "the table leaves its contract, a bundle does not verify, or a promotion was begun and taken back; a limit that does not hold"
@@ -292,7 +350,9 @@ CANARY_ARTEFACT = Artefact(
         ),
         source="creditrisk_assets/registry/comparison.py",
     ),
-    code_version=code_version(comparison, comparison_plots, promotion, SWAP_SET),
+    code_version=code_version(
+        comparison, comparison_plots, promotion, SWAP_SET, months_compared, canary_months, maturation, newest_outcomes
+    ),
     make=_make_canary,
     show=_show_canary,
     deps=(REGISTRY, EVALUATION, SPLIT_TEST),
@@ -301,7 +361,10 @@ CANARY_ARTEFACT = Artefact(
     | {
         "within_limits": "Every limit of the policy's `canary:` holds against the champion of this moment, and no gate of promotion fails.",
         "gate_passed": "The version has what a champion needs: enough test defaults, and no loss to the champion of this moment.",
-        "nothing_to_note": "The champion could be measured on these applicants, and the candidate takes no longer than it.",
+        "nothing_to_note": (
+            "The champion could be measured on these applicants, both on every production month, which the candidate does not shift past a"
+            " limit; and the candidate takes no longer than the champion."
+        ),
     },
     advisory=frozenset({"within_limits", "gate_passed", "nothing_to_note"}),
     also_from=_also_from,

@@ -36,9 +36,12 @@ from creditrisk_assets.registry.approvals import (
     ApprovalError,
     approval_event,
     approvers,
+    ever_approvers,
     missing_approvals,
     read_approval,
+    refusal_event,
     standing_approvals,
+    unsettled,
 )
 from creditrisk_assets.registry.changing import PLATFORM, RefusedError, Registry
 from creditrisk_assets.registry.evidence import (
@@ -271,9 +274,10 @@ def approve(settings: Settings, token: str) -> Entry:
     ApprovalError
         It is none, or not by a known approver.
     RefusedError
-        It has expired, or is of other evidence than there is now.
+        It has expired, or is of other evidence than there is now; or the ledger is not as it was written.
     """
     with open_registry(settings) as registry:
+        changing.require_as_written(registry, registry.ledger.damage())
         entries = registry.ledger.entries()
         approval = read_approval(token, approvers(entries))
         if approval.expired(datetime.now(UTC)):
@@ -281,23 +285,38 @@ def approve(settings: Settings, token: str) -> Entry:
         version = versions.named(settings.registered_model, approval.model_version)
         if approval.evidence != collect_evidence(settings, Lake(settings.lake), version).sha256:
             raise RefusedError("the approval is of other evidence than there is now; look at it and approve again")
-        if any(entry.event.details.get("token") == token for entry in entries):
+        if any(entry.event.kind == "approval" and entry.event.details["token"] == token for entry in entries):
             raise RefusedError("this approval is in the ledger already")
         return registry.ledger.append(approval_event(token, approval))
 
 
 def take_approvals(settings: Settings) -> list[Entry]:
-    """Keep in the ledger what was sent to a service, each verified again with its evidence; what counts for nothing stays out."""
+    """Keep in the ledger what was sent to a service, each verified again with its evidence; what counts for nothing is refused, once."""
     with open_ledger(settings) as ledger:
-        kept = {entry.event.details.get("token") for entry in ledger.entries()}
-        waiting = [token for token in ledger.left() if token not in kept]
-    taken = []
+        waiting = unsettled(ledger.left(), ledger.entries()) if not ledger.damage() else []
+    taken, unknown = [], 0
     for token in waiting:
         try:
             taken.append(approve(settings, token))
-        except (ApprovalError, RefusedError, RegistryError, BundleError) as error:
-            LOG.warning(f"an approval that was sent is not taken: {error}")
+        except BundleError as error:
+            LOG.warning(f"an approval that was sent waits on: {error}")
+        except (ApprovalError, RefusedError, RegistryError) as error:
+            unknown += not _refuse(settings, token, str(error))
+    if unknown:
+        LOG.warning(f"approvals sent that nobody who ever had a key here signed: {unknown}; they count for nothing")
     return taken
+
+
+def _refuse(settings: Settings, token: str, why: str) -> bool:
+    """Write down that an approval is not taken, and tell it; one that nobody known here signed is not worth an entry."""
+    with open_ledger(settings) as ledger:
+        try:
+            approval = read_approval(token, ever_approvers(ledger.entries()))
+        except ApprovalError:
+            return False
+        ledger.append(refusal_event(token, approval, why, by=PLATFORM))
+    LOG.warning(f"the approval of {approval.model_version} that {approval.identity} sent is not taken: {why}")
+    return True
 
 
 def settle(settings: Settings, lake: Lake) -> None:

@@ -277,6 +277,14 @@ class FairnessLimits(_Frozen):
         return self
 
 
+class MonthsRule(_Frozen):
+    """Which production months a candidate is compared on, and from how many outcomes a month speaks."""
+
+    recent: Annotated[int, Field(ge=1, le=60)] = 6
+    minimum_outcomes: Annotated[int, Field(ge=20)] = 200
+    minimum_defaults: Annotated[int, Field(ge=2)] = 20
+
+
 class CanaryLimits(_Frozen):
     """How far a candidate may be from the champion on the same applicants to take its place."""
 
@@ -292,6 +300,7 @@ class CanaryLimits(_Frozen):
     latency_rounds: Annotated[int, Field(ge=1)]
     resamples: Annotated[int, Field(ge=100)]
     seed: int
+    months: MonthsRule = MonthsRule()
 
 
 class ShadowLimits(_Frozen):

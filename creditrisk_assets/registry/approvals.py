@@ -214,6 +214,24 @@ def approval_event(token: str, approval: Approval) -> Event:
     )  # fmt: skip
 
 
+def refusal_event(token: str, approval: Approval, why: str, *, by: str) -> Event:
+    """Make the entry that an approval which was sent counts for nothing, and why; it is not looked at again."""
+    details = {"approver": approval.identity, "expires_at": approval.expires_at, "token": token}
+    return Event("refusal", approval.model_version, by, why, approval.evidence, details=details)
+
+
+def unsettled(tokens: Iterable[str], entries: Iterable[Entry]) -> list[str]:
+    """Return the tokens of which the ledger does not tell what became of them."""
+    settled = {entry.event.details["token"] for entry in entries if entry.event.kind in {"approval", "refusal"}}
+    return [token for token in tokens if token not in settled]
+
+
+def ever_approvers(entries: Iterable[Entry]) -> dict[str, str]:
+    """Return the last key of each approver, one that was revoked too: by it is told who signed, and nothing is approved."""
+    told = (entry.event.details for entry in entries if entry.event.kind == "approver")
+    return {one["approver"]: one["public_key"] for one in told if one["public_key"]}
+
+
 def standing_approvals(entries: Sequence[Entry], model_version: str) -> list[Approval]:
     """Return what approvers decided on a version, the latest of each; whatever is not signed by a key that counts now is left out."""
     known, latest = approvers(entries), {}

@@ -103,7 +103,7 @@ def promote(
     Raises
     ------
     RefusedError
-        There are objections, or it is the champion already.
+        There are objections, it is the champion already, or the ledger or its checkpoints are not as they were written.
     BusyError
         Another change is under way.
     ChangeError
@@ -114,6 +114,7 @@ def promote(
     if not reason.strip():
         raise RefusedError("say why (--reason)")
     with registry.ledger.exclusive(registry.lock):
+        require_as_written(registry, registry.ledger.verify().findings)  # a revocation may have been cut off
         entries = recover(registry)
         if _in_use(entries) == version.model_version:
             raise RefusedError(f"{version.model_version} is the champion already")
@@ -153,8 +154,14 @@ def recover(registry: Registry) -> tuple[Entry, ...]:
     -------
     tuple of Entry
         The ledger as it is then.
+
+    Raises
+    ------
+    RefusedError
+        The ledger is not as it was written: whoever writes its database would say what is in use.
     """
     ledger = registry.ledger
+    require_as_written(registry, ledger.damage())
     entries = ledger.entries()
     if (begun := interrupted(entries)) is not None:
         event = begun.event
@@ -252,6 +259,20 @@ def withdraw_name(
         return registry.ledger.append(
             Event("alias", named.event.model_version, identity, reason, evidence, details=details)
         )
+
+
+def require_as_written(registry: Registry, findings: Sequence[str]) -> None:
+    """Refuse to go by a ledger that is not as it was written, and alert it.
+
+    Raises
+    ------
+    RefusedError
+        There are findings, as `Ledger.verify` and `Ledger.damage` give them.
+    """
+    if findings:
+        words = f"the ledger is not as it was written ({findings[0]}), so nothing is changed by it"
+        registry.alert(words)
+        raise RefusedError(f"{words}; see `creditrisk ledger --verify`, restore its database and its checkpoints")
 
 
 def _change(registry: Registry, version: RegisteredVersion, event: Event, before: str | None) -> Entry:

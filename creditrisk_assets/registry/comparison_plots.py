@@ -3,11 +3,13 @@
 What belongs here: drawing. What does not: computing (`comparison`).
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from creditrisk_assets.modelling.plots import BLUE, GREY, ORANGE, _figure, _png
+from creditrisk_assets.modelling.plots import BLUE, GREEN, GREY, ORANGE, _figure, _png
+from creditrisk_assets.modelling.policy import CanaryLimits
 from creditrisk_assets.registry.comparison import EVERYBODY, Canary
 
 SHOWN_VALUES = 24
@@ -65,3 +67,36 @@ def draw_grade_migration(canary: Canary) -> bytes:
     axes.set_xlabel("grade by the candidate", color=GREY)
     axes.set_ylabel("grade by the champion", color=GREY)
     return _png(figure, axes, legend=False)
+
+
+def draw_months(rows: Sequence[Mapping[str, Any]], limits: CanaryLimits) -> bytes:
+    """Draw the candidate's differences by production month, each in units of what the policy tolerates: 1 is the margin or the limit.
+
+    Parameters
+    ----------
+    rows
+        Of the months, as `ComparedMonth.to_row` gives them, in order; one at least.
+    limits
+        Of the policy.
+    """
+    drawn = (
+        ("auc", "AUC lost", BLUE, -limits.auc_margin),
+        ("brier", "Brier score gained", ORANGE, limits.brier_margin),
+        ("approval_rate", "approval rate", GREEN, limits.maximum_approval_rate_shift),
+        ("mean_pd", "mean PD", GREY, limits.maximum_mean_pd_shift),
+    )
+    figure, axes = _figure("Candidate minus champion by production month, 95 % intervals", height=4.6)
+    for shift, (name, words, colour, unit) in enumerate(drawn):
+        some = [(place, row) for place, row in enumerate(rows) if row[f"{name}_difference"] is not None]
+        if not some or not unit:
+            continue
+        values = np.array([row[f"{name}_difference"] / unit for _, row in some])
+        ends = np.array([[row[f"{name}_{end}"] / unit for _, row in some] for end in ("low", "high")])
+        reach = np.abs(ends - values)
+        at = [place + 0.14 * (shift - 1.5) for place, _ in some]
+        axes.errorbar(at, values, yerr=reach, fmt="o", color=colour, markersize=4.5, capsize=2.5, label=words)
+    axes.axhline(1, color=GREY, linestyle="--", linewidth=1.2, label="what the policy tolerates")
+    axes.axhline(0, color=GREY, linewidth=0.8)
+    axes.set_xticks(range(len(rows)), [row["month"] for row in rows], rotation=45, ha="right")
+    axes.set_ylabel("share of what is tolerated", color=GREY)
+    return _png(figure, axes, below=True)

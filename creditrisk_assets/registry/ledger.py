@@ -32,7 +32,16 @@ from creditrisk_assets.modelling import trust
 from creditrisk_assets.schema_version import Schema
 
 Kind = Literal[
-    "registration", "gate", "comparison", "approver", "approval", "promotion", "rollback", "override", "alias"
+    "registration",
+    "gate",
+    "comparison",
+    "approver",
+    "approval",
+    "refusal",
+    "promotion",
+    "rollback",
+    "override",
+    "alias",
 ]
 Phase = Literal["intent", "done", "undone"]  # of a promotion or rollback; whatever else happened is done
 CHANGES = ("promotion", "rollback")  # of the champion
@@ -168,13 +177,12 @@ class Ledger:
         Raises
         ------
         LedgerError
-            It could not be written.
+            It could not be written, or the last entry is not the platform's: to write after it would vouch for it.
         """
         if self._key is None:
             raise LedgerError("the ledger was opened for reading; entries are made where the signing key is")
         for _ in range(ATTEMPTS):
-            last = self._last()
-            place, before = (last.sequence + 1, last.hash) if last else (1, GENESIS)
+            place, before = self._end()
             content = event.to_json()
             digest = link(before, place, content)
             row = {"sequence": place, "content": content, "hash": digest, "signature": self._sign(digest)}
@@ -190,6 +198,10 @@ class Ledger:
     def whole(self) -> bool:
         """Tell whether every entry follows the one before and the last is signed; the checkpoints need not be here."""
         return not self._chain(quick=True)[1]
+
+    def damage(self) -> tuple[str, ...]:
+        """Say what of the entries is not as it was written, every signature verified; the checkpoints need not be here."""
+        return tuple(self._chain(quick=False)[1])
 
     def leave(self, token: str, caller: str) -> bool:
         """Leave an approval for the registry, which judges it; tell whether it was not there before."""
@@ -207,10 +219,13 @@ class Ledger:
         return True
 
     def left(self) -> list[str]:
-        """Return the approvals that were left, oldest first, whether or not they are in the ledger by now."""
+        """Return the approvals that were left, oldest first, whether or not the ledger tells what became of them."""
         if self._file is not None and not self._file.exists():
             return []
-        with self._open(make=True).connect() as connection:
+        engine = self._open(make=False)
+        with engine.connect() as connection:
+            if not engine.dialect.has_table(connection, _INBOX.name):
+                return []
             return list(connection.scalars(select(_INBOX.c.token).order_by(_INBOX.c.taken_at)))
 
     def adopt(self) -> None:
@@ -321,9 +336,20 @@ class Ledger:
                 return []
             return [tuple(row) for row in connection.execute(select(_LEDGER).order_by(_LEDGER.c.sequence))]
 
-    def _last(self) -> Entry | None:
-        rows = self._rows()  # a registry has hundreds of entries
-        return _entry(*rows[-1][:3]) if rows else None
+    def _end(self) -> tuple[int, str]:
+        """Return the place of the next entry and the hash it follows; a registry has hundreds of entries."""
+        rows = self._rows()
+        if not rows:
+            return 1, GENESIS
+        sequence, content, digest, signature = rows[-1]
+        before = rows[-2][2] if len(rows) > 1 else GENESIS
+        signed = self._signer(ENTRY_DOMAIN, digest.encode(), signature) is not None
+        if not signed or digest != link(before, sequence, content):
+            raise LedgerError(
+                f"the last entry of the ledger, {sequence}, is not as the platform wrote it, so nothing is written after it; see"
+                " `creditrisk ledger --verify`, restore its database"
+            )
+        return sequence + 1, digest
 
     def _sign(self, digest: str) -> str:
         assert self._key is not None  # noqa: S101 - `append` looked

@@ -69,14 +69,71 @@ def test_a_token_is_taken_once_and_counts_when_the_version_is_promoted(
     assert (kept.identity, kept.details["token"]) == ("Grace", token)
 
 
-def test_an_approval_of_other_evidence_waits_and_counts_for_nothing(office: Desk) -> None:
+def test_an_approval_of_other_evidence_is_refused_on_record_and_said_once(
+    office: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
     token = token_of(office, office.add_approver("Grace"))
     with started(office) as client:
         assert client.post("/approvals", {"token": token}).status == 202
     office.give_governance_file(missing=("a test of stability",))
-    with pytest.raises(RefusedError, match="1 of 1 approvals missing"):
-        office.promote()
+    for _ in range(2):
+        with pytest.raises(RefusedError, match="1 of 1 approvals missing"):
+            office.promote()
     assert not [e for e in office.entries if e.event.kind == "approval"]
+    (refused,) = [e.event for e in office.entries if e.event.kind == "refusal"]
+    assert (refused.model_version, refused.identity, refused.details["approver"]) == (
+        office.challenger,
+        "platform",
+        "Grace",
+    )
+    assert "other evidence than there is now" in refused.reason
+    assert [record.getMessage() for record in caplog.records if "Grace sent" in record.getMessage()] == [
+        f"the approval of {office.challenger} that Grace sent is not taken: {refused.reason}"
+    ]
+    office.give_governance_file()
+    office.approve(office.settings.root.parent / "Grace.pem")
+    office.promote()
+    office.require(office.challenger)
+
+
+def test_status_shows_what_waits_in_the_inbox_until_a_promotion_takes_or_refuses_it(
+    office: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    ada, grace = office.add_approver("Ada"), office.add_approver("Grace")
+    assert promoting.standing(office.settings)["waiting"] == []
+    kept, brief, left = token_of(office, ada), token_of(office, grace, days=1e-9), token_of(office, grace)
+    with promotion.open_ledger(office.settings) as ledger:
+        for token in (brief, kept, left, "nothing"):
+            ledger.leave(token, "desk")
+    promoting.revoke_approver(office.settings, "Grace", "left")
+    found = promoting.standing(office.settings)
+    assert [(one["identity"], one["state"]) for one in found["waiting"]] == [
+        (None, "the approval is by somebody who has no key here; see `creditrisk approver list`"), ("Ada", "waits"),
+        (None, "the approval is by somebody who has no key here; see `creditrisk approver list`"),
+        (None, "this is no approval; make one with `creditrisk approve … --token`"),
+    ]  # fmt: skip
+    assert f"approve of {office.challenger} by Ada, until" in promoting.standing_words(found)
+    office.promote()
+    office.require(office.challenger)
+    refused = [e.event for e in office.entries if e.event.kind == "refusal"]
+    assert [event.details["approver"] for event in refused] == ["Grace", "Grace"]
+    assert [one["identity"] for one in promoting.standing(office.settings)["waiting"]] == [None]
+    caplog.clear()
+    promotion.take_approvals(office.settings)
+    assert [record.getMessage() for record in caplog.records] == [
+        "approvals sent that nobody who ever had a key here signed: 1; they count for nothing"
+    ]
+
+
+def test_an_approval_that_expired_in_the_inbox_is_said_to_be_refused(office: Desk) -> None:
+    token = token_of(office, office.add_approver("Ada"), days=1e-9)
+    with promotion.open_ledger(office.settings) as ledger:
+        ledger.leave(token, "desk")
+    assert "by Ada, which will be refused (expired on" in promoting.standing_words(promoting.standing(office.settings))
+    promotion.take_approvals(office.settings)
+    (refused,) = [e.event for e in office.entries if e.event.kind == "refusal"]
+    assert refused.reason.startswith("the approval expired on")
+    assert promoting.standing(office.settings)["waiting"] == []
 
 
 def test_what_is_no_approval_is_refused_with_its_reason(office: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,12 @@
 """Promotion and rollback: complete on every replica or taken back, on evidence and approvals, and on record."""
 
+import base64
 import json
 import multiprocessing
 import os
 import shutil
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,10 +28,10 @@ from creditrisk_assets.modelling.bundle_writer import store_bundle
 from creditrisk_assets.modelling.policy import DEFAULT_PATH
 from creditrisk_assets.modelling.signing import public_bytes
 from creditrisk_assets.monitoring.alerts.store import AlertStore
-from creditrisk_assets.registry import versions
+from creditrisk_assets.registry import approvals, versions
 from creditrisk_assets.registry.approvals import ApprovalError
 from creditrisk_assets.registry.changing import ChangeError, RefusedError
-from creditrisk_assets.registry.ledger import BusyError, Entry, Event, Ledger, champion_at
+from creditrisk_assets.registry.ledger import BusyError, Entry, Event, Ledger, champion_at, link
 from creditrisk_assets.registry.promotion import GateFigures
 from creditrisk_assets.registry.tracking import TrackingError, quiet
 from creditrisk_assets.registry.versions import RegistryError
@@ -110,6 +112,11 @@ class Desk:
 
     def promote(self, word: str = "2", **how: Any) -> Entry:
         return promotion.promote(self.settings, word, identity="Ada", reason="it is better", **how)
+
+    @property
+    def version(self) -> versions.RegisteredVersion:
+        connect(self.settings)
+        return versions.named(NAME, "2")
 
     @property
     def in_use(self) -> str | None:
@@ -594,3 +601,60 @@ def test_a_process_that_died_between_the_shadow_and_the_ledger_leaves_none(
     assert follow(desk.settings.bundles, "SHADOW") is not None
     promotion.recover_registry(desk.settings)
     assert follow(desk.settings.bundles, "SHADOW") is None
+
+
+def forge(desk: Desk, event: Event) -> None:
+    """Add an entry as whoever writes the database could: in the chain, and signed by nobody."""
+    with sqlite3.connect(desk.settings.root / "registry.db") as connection:
+        sequence, before = connection.execute("select sequence, hash from ledger order by 1 desc limit 1").fetchone()
+        content = event.to_json()
+        row = (sequence + 1, content, link(before, sequence + 1, content), "A" * 88)
+        connection.execute("insert into ledger values (?, ?, ?, ?)", row)
+    connection.close()
+
+
+def test_an_approver_whom_the_platform_did_not_write_down_approves_nothing(desk: Desk) -> None:
+    desk.ask_for("one")
+    desk.add_approver("Ada")
+    stranger = Ed25519PrivateKey.generate()
+    half = base64.b64encode(public_bytes(stranger)).decode()
+    forge(desk, Event("approver", "", "Ada", "known", details={"approver": "Mallory", "public_key": half}))
+    with promotion.read_ledger(desk.settings) as ledger:
+        entries = ledger.entries()
+    evidence = promotion.collect_evidence(desk.settings, Lake(desk.settings.lake), desk.version)
+    token = approvals.sign_approval(
+        stranger, entries, model_version=desk.challenger, evidence=evidence.sha256, reason="x", lasts=timedelta(days=1)
+    )
+    with pytest.raises(RefusedError, match="not as it was written"):
+        promotion.approve(desk.settings, token)
+    forge(desk, approvals.approval_event(token, approvals.read_approval(token, {"Mallory": half})))
+    with pytest.raises(RefusedError, match=r"not as it was written \(entry 2 is not signed by the platform's key\)"):
+        desk.promote()
+    assert desk.in_use == desk.champion
+    assert any("the ledger is not as it was written" in words for words in desk.alerts())
+
+
+def test_a_forged_intent_moves_no_pointer(desk: Desk) -> None:
+    promotion.recover_registry(desk.settings)
+    forge(desk, Event("promotion", desk.champion, "x", "x", phase="intent", details={"before": desk.challenger}))
+    for change in (
+        lambda: promotion.recover_registry(desk.settings),
+        lambda: promotion.roll_back(desk.settings, identity="Ada", reason="x"),
+    ):
+        with pytest.raises(RefusedError, match="nothing is changed by it; see `creditrisk ledger --verify`"):
+            change()
+    promotion.settle(desk.settings, Lake(desk.settings.lake))  # a run goes on, and is alerted
+    assert desk.in_use == desk.champion
+    assert desk.alerts()
+
+
+def test_a_revocation_that_was_cut_off_is_found_before_its_approver_counts_again(desk: Desk) -> None:
+    desk.ask_for("one")
+    desk.approve(desk.add_approver("Ada"))
+    promoting.revoke_approver(desk.settings, "Ada", "left")
+    with sqlite3.connect(desk.settings.root / "registry.db") as connection:
+        connection.execute("delete from ledger where sequence = (select max(sequence) from ledger)")
+    connection.close()
+    with pytest.raises(RefusedError, match="was cut off; a checkpoint holds it"):
+        desk.promote()
+    assert desk.in_use == desk.champion

@@ -114,10 +114,7 @@ def take_one_out(home: Path) -> None:
 
 
 def sign_by_a_stranger(home: Path) -> None:
-    stranger = Ledger(
-        SecretStr(f"sqlite:///{home / 'registry.db'}"), home / "other.jsonl", b"", Ed25519PrivateKey.generate()
-    )
-    with stranger:
+    with open_ledger(home, Ed25519PrivateKey.generate()) as stranger:
         stranger.append(change("d", 4))
 
 
@@ -176,6 +173,16 @@ def test_many_who_append_at_once_make_one_chain(tmp_path: Path) -> None:
         thread.join()
     with open_ledger(tmp_path, None) as ledger:
         assert (ledger.verify().entries, ledger.verify().findings) == (9, ())
+
+
+def test_nothing_is_written_after_an_entry_the_platform_did_not_write(home: Path) -> None:
+    with open_ledger(home) as ledger:
+        content, before = change("d", 4).to_json(), ledger.entries()[-1].hash
+    edit(home, "insert into ledger values (4, ?, ?, ?)", content, link(before, 4, content), "A" * 88)
+    with open_ledger(home) as ledger:
+        with pytest.raises(LedgerError, match="the last entry of the ledger, 4, is not as the platform wrote it"):
+            ledger.append(change("e", 5))
+        assert ledger.damage() == ("entry 4 is not signed by the platform's key",)
 
 
 def test_the_champion_of_a_moment_is_told(home: Path) -> None:
