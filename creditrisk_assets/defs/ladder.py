@@ -1,6 +1,8 @@
 """Research: what each family of features, and each kind of learned features, is worth."""
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import pandas as pd
@@ -23,21 +25,11 @@ from creditrisk_assets.modelling.configuration import load_configuration
 from creditrisk_assets.modelling.policy import load_policy
 from creditrisk_assets.modelling.research import ladder, ladder_plot
 from creditrisk_assets.modelling.research.budgets import ResearchConfig, load_research, research_part
-from creditrisk_assets.modelling.research.learned import (
-    control,
-    crossfit,
-    encoding,
-    groups,
-    history,
-    kinds,
-    lookup,
-    neighbours,
-    scores,
-)
-from creditrisk_assets.modelling.research.learned.history import History
-from creditrisk_assets.modelling.research.learned.kinds import Material
 from creditrisk_assets.modelling.tables import Part, read_part
 from creditrisk_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from creditrisk_assets.modelling.research.learned.history import History
 
 LADDER = "model/ladder"
 HISTORIES = ("bureau", "previous_application", "installments_payments")
@@ -45,6 +37,8 @@ PICTURE = "ladder"
 
 
 def _make_ladder(work: Work) -> Made:
+    from creditrisk_assets.modelling.research.learned.kinds import Material  # noqa: PLC0415 - imports scikit-learn
+
     config, research = load_configuration(), load_research()
     choice, lineage = choose(work.settings), applicant_lineage()
     part = research_part(read_part(work.inputs[SPLIT_TRAIN].data, choice.allowed), research)
@@ -78,8 +72,10 @@ def _make_ladder(work: Work) -> Made:
     return Made(facts, contract)
 
 
-def _histories(work: Work, part: Part, research: ResearchConfig) -> dict[str, History]:
+def _histories(work: Work, part: Part, research: ResearchConfig) -> "dict[str, History]":
     """Read the applicants' latest rows of the history tables, as many as the budget allows."""
+    from creditrisk_assets.modelling.research.learned import history  # noqa: PLC0415 - imports scikit-learn
+
     prohibited, budget = load_policy(work.settings.policy).prohibited.columns, research.ladder.learned.history_rows
     found = {}
     with work.connection() as con:
@@ -141,9 +137,8 @@ def _researched_from(settings: Settings, lake: Lake) -> Mapping[str, str]:
 
 
 # What margins depend on. Rungs, table and picture are not among it: rungs that are done are not climbed anew for them.
-CLIMBING_CODE = code_version(
-    FITTING_CODE, control, crossfit, encoding, groups, history, kinds, lookup, neighbours, scores, ladder.climb
-)
+LEARNED = Path(ladder.__file__).with_name("learned")
+CLIMBING_CODE = code_version(FITTING_CODE, sorted(LEARNED.glob("*.py")), ladder.climb)
 ABLATION_LADDER = Artefact(
     key=LADDER,
     group="research",

@@ -363,7 +363,7 @@ def _trained_on(settings: Settings, lake: Lake) -> Mapping[str, str]:
     return {**learned_from(settings, lake), "policy": policy, "described": described, "signing_key": signer}
 
 
-FITTING_CODE = code_version(training, pipeline, folds)
+FITTING_CODE = code_version(training, pipeline, pipeline.ENCODER, folds)
 EXPLAINING_CODE = code_version(trees, compiling, explainer, reference_set, principal, reasons, words)
 MODEL_CODE = code_version(FITTING_CODE, calibration, bundle, bundle_writer, reference, EXPLAINING_CODE)
 OUT_OF_FOLD_PREDICTIONS = Artefact(

@@ -12,8 +12,8 @@ Letters 21.
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
 
 LEVEL = 0.95
 
@@ -44,7 +44,7 @@ class PairedAucs:
         """Of the two-sided test that both are equal; scores that rank alike differ in nothing and have 1."""
         if self.standard_error == 0:
             return float(self.first == self.second)
-        return float(2 * norm.sf(abs(self.first - self.second) / self.standard_error))
+        return float(2 * scipy.stats.norm.sf(abs(self.first - self.second) / self.standard_error))
 
 
 def auc_interval(target: NDArray[np.int64], score: NDArray[np.float64], level: float = LEVEL) -> Interval:
@@ -94,7 +94,7 @@ def paired_aucs(target: NDArray[np.int64], first: NDArray[np.float64], second: N
 
 
 def _interval(value: float, variance: float, level: float, floor: float, ceiling: float) -> Interval:
-    reach = float(norm.ppf(0.5 + level / 2)) * max(variance, 0.0) ** 0.5
+    reach = float(scipy.stats.norm.ppf(0.5 + level / 2)) * max(variance, 0.0) ** 0.5
     return Interval(value, max(floor, value - reach), min(ceiling, value + reach))
 
 
@@ -106,9 +106,9 @@ def _delong(target: NDArray[np.int64], scores: NDArray[np.float64]) -> tuple[NDA
     m, n = bad.shape[1], good.shape[1]
     if m == 0 or n == 0:
         raise ValueError("an AUC needs defaults and non-defaults; the part evaluated has one class")
-    among_bad = np.vstack([rankdata(row) for row in bad])
-    among_good = np.vstack([rankdata(row) for row in good])
-    among_all = np.vstack([rankdata(np.concatenate(pair)) for pair in zip(bad, good, strict=True)])
+    among_bad = np.vstack([scipy.stats.rankdata(row) for row in bad])
+    among_good = np.vstack([scipy.stats.rankdata(row) for row in good])
+    among_all = np.vstack([scipy.stats.rankdata(np.concatenate(pair)) for pair in zip(bad, good, strict=True)])
     over_good = (among_all[:, :m] - among_bad) / n  # of each default: the share of non-defaults it outranks
     under_bad = 1 - (among_all[:, m:] - among_good) / m
     covariance = _covariance(over_good) / m + _covariance(under_bad) / n

@@ -9,10 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import expit
-from sklearn.isotonic import IsotonicRegression
 
 from creditrisk_assets.modelling.calibration import (
     LARGEST_SHIFT,
@@ -99,7 +97,7 @@ def fit_calibrator(
         applicants=len(target),
         defaults=int(target.sum()),
         brier=brier,
-        brier_uncalibrated=_brier(target, expit(margins + prior_shift)),
+        brier_uncalibrated=_brier(target, scipy.special.expit(margins + prior_shift)),
         brier_isotonic=_brier(target, _cross_fitted(target, margins, fold, _isotonic)),
         isotonic_levels=len(np.unique(_isotonic(target, margins)(margins))),
     )
@@ -127,7 +125,7 @@ def _fit(kind: Kind, target: Outcomes, margins: Numbers, prior_shift: float) -> 
         log_odds = offset + weights[-1]
         for weight, column in zip(weights[:-1], columns, strict=True):
             log_odds += weight * column
-        gap = expit(log_odds) - smooth
+        gap = scipy.special.expit(log_odds) - smooth
         slope = np.array([*(np.mean(column * gap) for column in columns), np.mean(gap)])
         return float(np.mean(np.logaddexp(0, log_odds) - smooth * log_odds)), slope
 
@@ -136,7 +134,7 @@ def _fit(kind: Kind, target: Outcomes, margins: Numbers, prior_shift: float) -> 
     start = [*np.ones(len(columns)), 0.0]
     options = {"maxiter": 1000, "ftol": 1e-16}
     bounds = list(zip(lowest, highest, strict=True))
-    ended = minimize(loss, start, jac=True, method="SLSQP", bounds=bounds, options=options).x
+    ended = scipy.optimize.minimize(loss, start, jac=True, method="SLSQP", bounds=bounds, options=options).x
     found = np.clip(ended, lowest, highest).tolist()  # it may end a rounding beyond
     first, last = (1.0, 1.0) if kind == "intercept" else (found[0], found[-2])
     return Calibrator(kind, first, last, found[-1], prior_shift)
@@ -147,6 +145,8 @@ def _fit_of(kind: Kind, prior_shift: float) -> Fit:
 
 
 def _isotonic(target: Outcomes, margins: Numbers) -> Map:
+    from sklearn.isotonic import IsotonicRegression  # noqa: PLC0415 - seconds of imports, for fitting alone
+
     fitted: Map = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(margins, target).predict
     return fitted
 

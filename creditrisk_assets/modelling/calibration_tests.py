@@ -17,11 +17,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
-from scipy.special import betainc, betaincinv, expit, logit
-from scipy.stats import binomtest, chi2
-from sklearn.linear_model import LogisticRegression
 
 from creditrisk_assets.modelling.auc import LEVEL
 
@@ -148,7 +145,7 @@ def calibration_figures(
     target: Outcomes, pds: Numbers, *, segment: str | None = None, value: str | None = None
 ) -> CalibrationFigures:
     """Measure the calibration of some applicants; PDs below 1e-9 from 0 or 1 count as that for the logits."""
-    log_odds = logit(np.clip(pds, SMALLEST_PD, 1 - SMALLEST_PD))
+    log_odds = scipy.special.logit(np.clip(pds, SMALLEST_PD, 1 - SMALLEST_PD))
     slope, p_value = _recalibrate(target, log_odds)
     return CalibrationFigures(
         segment=segment,
@@ -183,7 +180,7 @@ def rate_test(
     """Test the default rate of one group against its mean PD; not adjusted."""
     applicants, defaults, pd = len(target), int(target.sum()), min(1.0, float(pds.mean()))
     posterior = (defaults + 0.5, applicants - defaults + 0.5)  # the Beta distribution of the true rate
-    low, high = betaincinv(*posterior, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = scipy.special.betaincinv(*posterior, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return RateTest(
         segment=segment,
         value=value,
@@ -194,8 +191,8 @@ def rate_test(
         default_rate=defaults / applicants,
         default_rate_low=float(low) if defaults else 0.0,
         default_rate_high=float(high) if defaults < applicants else 1.0,
-        binomial_p=float(binomtest(defaults, applicants, pd).pvalue),
-        jeffreys_p=float(betainc(*posterior, pd)),
+        binomial_p=float(scipy.stats.binomtest(defaults, applicants, pd).pvalue),
+        jeffreys_p=float(scipy.special.betainc(*posterior, pd)),
     )
 
 
@@ -245,13 +242,17 @@ def _intercept(target: Outcomes, log_odds: Numbers) -> Estimate | None:
     """Solve for the shift that makes the mean PD the default rate."""
     if len(np.unique(target)) < 2:
         return None
-    shift = float(brentq(lambda a: float(np.sum(expit(log_odds + a) - target)), -60, 60, xtol=1e-12))
-    p = expit(log_odds + shift)
+    shift = float(
+        scipy.optimize.brentq(lambda a: float(np.sum(scipy.special.expit(log_odds + a) - target)), -60, 60, xtol=1e-12)
+    )
+    p = scipy.special.expit(log_odds + shift)
     return Estimate(shift, float(np.sum(p * (1 - p)) ** -0.5))
 
 
 def _recalibrate(target: Outcomes, log_odds: Numbers) -> tuple[Estimate | None, float | None]:
     """Fit outcome ~ logit PD; return the slope, and the p-value of the PDs being right as they are."""
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - seconds of imports, for fitting alone
+
     bad, good = log_odds[target == 1], log_odds[target == 0]
     if not len(bad) or not len(good) or np.ptp(log_odds) < SMALLEST_PD:
         return None, None
@@ -261,10 +262,10 @@ def _recalibrate(target: Outcomes, log_odds: Numbers) -> tuple[Estimate | None, 
     fitted = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10, max_iter=200).fit(centred, target)
     slope, base = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
     found = slope * centred[:, 0] + base
-    weight = expit(found) * expit(-found)
+    weight = scipy.special.expit(found) * scipy.special.expit(-found)
     spread = float(np.sum(weight * (centred[:, 0] - np.average(centred[:, 0], weights=weight)) ** 2))
     gain = 2 * (_log_likelihood(target, found) - _log_likelihood(target, log_odds))
-    return Estimate(slope, spread**-0.5), float(chi2.sf(max(gain, 0.0), 2))
+    return Estimate(slope, spread**-0.5), float(scipy.stats.chi2.sf(max(gain, 0.0), 2))
 
 
 def _log_likelihood(target: Outcomes, log_odds: Numbers) -> float:

@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from creditrisk_assets.modelling.auc import LEVEL, Interval, auc_difference, auc_interval
 from creditrisk_assets.modelling.calibration_tests import CALIBRATION_GROUPS, SMALLEST_PD, calibration_figures
@@ -283,7 +283,7 @@ def _average_precision(target: NDArray[np.int64], pds: NDArray[np.float64]) -> f
 
 def wilson(hits: int, n: int) -> tuple[float, float]:
     """Return the ends of the 95 % Wilson interval of a share, hits out of n."""
-    z = float(norm.ppf(0.5 + LEVEL / 2))
+    z = float(scipy.stats.norm.ppf(0.5 + LEVEL / 2))
     share = hits / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     reach = z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5 / (1 + z * z / n)

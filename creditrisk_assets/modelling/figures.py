@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
-from scipy.stats import norm
+import scipy
 
 from creditrisk_assets.modelling.auc import LEVEL, Interval
 from creditrisk_assets.modelling.calibration_tests import CalibrationReport, Estimate
@@ -107,7 +107,7 @@ def _interval(name: str, where: str, found: Interval, n: int) -> Figure:
 
 
 def _estimate(name: str, where: str, found: Estimate, n: int) -> Figure:
-    reach = float(norm.ppf(0.5 + LEVEL / 2)) * found.standard_error
+    reach = float(scipy.stats.norm.ppf(0.5 + LEVEL / 2)) * found.standard_error
     return Figure(name, where, found.value, n, found.value - reach, found.value + reach)
 
 

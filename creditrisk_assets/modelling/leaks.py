@@ -24,8 +24,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from creditrisk_assets.contracts.render.sql import parquet
 from creditrisk_assets.features.statement import KEY
@@ -113,7 +113,7 @@ def standard_error(auc: float, defaults: int, others: int) -> float:
 
 def limit_by_chance(level: float, defaults: int, others: int, false_alarm_rate: float) -> float:
     """Compute what a measured AUC exceeds at this rate only, where the true one is the level; 1: too few applicants to tell."""
-    return min(1.0, level + float(norm.isf(false_alarm_rate / 2)) * standard_error(level, defaults, others))
+    return min(1.0, level + float(scipy.stats.norm.isf(false_alarm_rate / 2)) * standard_error(level, defaults, others))
 
 
 def single_feature_readings(table: Path, limits: LeakLimits, *, threads: int) -> tuple[Reading, ...]:

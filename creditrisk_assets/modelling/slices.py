@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from creditrisk_assets.modelling.auc import LEVEL, auc_interval
 from creditrisk_assets.modelling.calibration_tests import holm, rate_test
@@ -256,14 +256,14 @@ def _measure(target: Outcomes, pds: Numbers, inside: Rows, ranking: _Ranking, mi
     if min(bad, good, *outside) < minimum:
         return found
     (auc, variance), (elsewhere, other) = ranking.split(inside)
-    reach, spread = float(norm.ppf(0.5 + LEVEL / 2)) * variance**0.5, (variance + other) ** 0.5
+    reach, spread = float(scipy.stats.norm.ppf(0.5 + LEVEL / 2)) * variance**0.5, (variance + other) ** 0.5
     return found | {
         "auc": auc,
         "auc_low": max(0.0, auc - reach),
         "auc_high": min(1.0, auc + reach),
         "auc_elsewhere": elsewhere,
         "auc_gap": auc - elsewhere,
-        "ranking_p": float(norm.sf((elsewhere - auc) / spread)) if spread > 0 else float(auc >= elsewhere),
+        "ranking_p": float(scipy.stats.norm.sf((elsewhere - auc) / spread)) if spread > 0 else float(auc >= elsewhere),
     }
 
 

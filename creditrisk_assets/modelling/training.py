@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,13 +23,15 @@ from creditrisk_assets.modelling.configuration import ModelConfig
 from creditrisk_assets.modelling.folds import Fold, inner_folds
 from creditrisk_assets.modelling.inputs import InputChoice, ModelInput
 from creditrisk_assets.modelling.pipeline import (
-    ApplicantEncoder,
     build_pipeline,
     classifier,
     resampled_rate,
     resampling_steps,
 )
 from creditrisk_assets.modelling.tables import Part
+
+if TYPE_CHECKING:
+    from creditrisk_assets.modelling.encoder import ApplicantEncoder
 
 MINIMUM_DEFAULTS = 2
 GOLDEN_REFERENCE_ROWS = 1000
@@ -53,7 +55,7 @@ class TreeSearch:
 class TrainedModel:
     """One fitted model and its account."""
 
-    encoder: ApplicantEncoder = field(repr=False)
+    encoder: "ApplicantEncoder" = field(repr=False)
     booster: Any = field(repr=False)  # LightGBM's
     threads: int
     members: tuple[
@@ -273,6 +275,8 @@ def stop_early(
         return TreeSearch(rules.fallback, reason, None), None
     from imblearn.pipeline import Pipeline  # noqa: PLC0415 - seconds of imports, for training alone
     from lightgbm import early_stopping  # noqa: PLC0415 - seconds of imports, for training alone
+
+    from creditrisk_assets.modelling.encoder import ApplicantEncoder  # noqa: PLC0415
 
     place = (fold.repeat, fold.number) if fold else (0, 0)
     everybody = Fold(*place, np.arange(len(part)), np.array([], dtype=np.int64))

@@ -16,8 +16,8 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import fisher_exact, norm
 
 from creditrisk_assets.modelling.auc import LEVEL, Interval
 from creditrisk_assets.modelling.bundle import Bundle
@@ -199,7 +199,7 @@ def _brier(evidence: Evidence, policy: Policy) -> Finding:
 
 
 def _estimate(found: Mapping[str, float]) -> Interval:
-    reach = float(norm.ppf(0.5 + LEVEL / 2)) * found["standard_error"]
+    reach = float(scipy.stats.norm.ppf(0.5 + LEVEL / 2)) * found["standard_error"]
     return Interval(found["value"], found["value"] - reach, found["value"] + reach)
 
 
@@ -242,7 +242,7 @@ def _grades_order(evidence: Evidence, policy: Policy) -> Finding:
 def _reversed_p(better: Mapping[str, Any], worse: Mapping[str, Any]) -> float:
     """Test exactly, one-sided, that the better grade does not default more than the worse."""
     counts = [[grade["defaults"], grade["applicants"] - grade["defaults"]] for grade in (better, worse)]
-    return float(fisher_exact(counts, alternative="greater").pvalue)
+    return float(scipy.stats.fisher_exact(counts, alternative="greater").pvalue)
 
 
 def _auc_gap(evidence: Evidence, policy: Policy) -> Finding:

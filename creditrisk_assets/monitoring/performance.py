@@ -24,9 +24,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy.special import betaincinv, expit, logit
-from scipy.stats import norm, rankdata
 
 from creditrisk_assets.contracts.performance import INSUFFICIENT, LATE, MATURED, MATURING, PENDING
 from creditrisk_assets.modelling.auc import LEVEL, Interval, auc_interval
@@ -181,13 +180,13 @@ def expect(pds: Numbers, rules: MonitoringRules, error: CalibrationError = CERTA
     (0.1, 0.09, 0.5)
     """
     rng = np.random.default_rng(rules.seed)
-    ranks, log_odds = rankdata(pds), logit(np.clip(pds, SMALLEST_PD, 1 - SMALLEST_PD))
+    ranks, log_odds = scipy.stats.rankdata(pds), scipy.special.logit(np.clip(pds, SMALLEST_PD, 1 - SMALLEST_PD))
     rows = max(1, min(rules.draws, CELLS // max(len(pds), 1)))
     drawn: list[Numbers] = []
     for start in range(0, rules.draws, rows):
         count = min(rows, rules.draws - start)
         slope = 1 + error.slope * rng.standard_normal((count, 1))
-        true = expit(slope * log_odds + error.intercept * rng.standard_normal((count, 1)))
+        true = scipy.special.expit(slope * log_odds + error.intercept * rng.standard_normal((count, 1)))
         bad = rng.random((count, len(pds))) < true
         squares = np.where(bad, (1 - pds) ** 2, pds**2)
         drawn.append(np.column_stack([bad.mean(axis=1), squares.mean(axis=1), _aucs(bad, ranks)]))
@@ -212,7 +211,7 @@ def realise(target: Outcomes, pds: Numbers) -> Figures:
         PDs in [0, 1].
     """
     squares = (target - pds) ** 2
-    reach = float(norm.ppf(0.5 + LEVEL / 2) * squares.std() / np.sqrt(len(squares)))
+    reach = float(scipy.stats.norm.ppf(0.5 + LEVEL / 2) * squares.std() / np.sqrt(len(squares)))
     brier, both = float(squares.mean()), len(np.unique(target)) > 1
     return Figures(
         len(target),
@@ -230,7 +229,7 @@ def share_interval(count: int, of: int) -> Interval:
     >>> share_interval(0, 10).low, round(share_interval(5, 10).high, 3)
     (0.0, 0.776)
     """
-    low, high = betaincinv(count + 0.5, of - count + 0.5, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = scipy.special.betaincinv(count + 0.5, of - count + 0.5, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(count / of, float(low) if count else 0.0, float(high) if count < of else 1.0)
 
 
@@ -453,7 +452,7 @@ def _ratio(one: tuple[int, int], other: tuple[int, int]) -> Interval | None:
         return None
     value = (one[0] / one[1]) / (other[0] / other[1])
     spread = float(np.sqrt(1 / one[0] - 1 / one[1] + 1 / other[0] - 1 / other[1]))
-    reach = float(norm.ppf(0.5 + LEVEL / 2)) * spread
+    reach = float(scipy.stats.norm.ppf(0.5 + LEVEL / 2)) * spread
     return Interval(value, value * float(np.exp(-reach)), value * float(np.exp(reach)))
 
 
@@ -464,7 +463,7 @@ def _age_bands(years: "pd.Series[float]") -> "pd.Series[Any]":
 
 def _mean(values: Numbers) -> Interval:
     mean = float(values.mean())
-    reach = float(norm.ppf(0.5 + LEVEL / 2) * values.std() / np.sqrt(len(values)))
+    reach = float(scipy.stats.norm.ppf(0.5 + LEVEL / 2) * values.std() / np.sqrt(len(values)))
     return Interval(mean, mean - reach, mean + reach)
 
 

@@ -7,7 +7,7 @@ What belongs here: how an applicant's traits, offer and conduct show in the appl
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.special import ndtr
+import scipy
 
 from creditrisk_assets.simulation import application_marginals as marginals
 from creditrisk_assets.simulation.latent import Applicants
@@ -198,7 +198,7 @@ def _scores(rng: np.random.Generator, applicants: Applicants) -> Table:
 
 def _levels(marginal: Marginal, score: FloatArray) -> FloatArray:
     """Read a quantile function at few distinct levels."""
-    level = np.minimum(ndtr(score) * marginals.EXT_3_LEVELS, marginals.EXT_3_LEVELS - 1)
+    level = np.minimum(scipy.special.ndtr(score) * marginals.EXT_3_LEVELS, marginals.EXT_3_LEVELS - 1)
     return marginal.at_share((np.floor(level) + 0.5) / marginals.EXT_3_LEVELS)
 
 

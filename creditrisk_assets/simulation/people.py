@@ -7,7 +7,7 @@ What belongs here: traits that the application states about a person. What does 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
+import scipy
 
 from creditrisk_assets.simulation.sampling import (
     BoolArray,
@@ -136,11 +136,11 @@ def draw_people(rng: np.random.Generator, size: int, scenario: Scenario = BASELI
     not_employed = income_type.is_any("Pensioner", "Unemployed")
     tenure_score = mix(rng, (0.30, age_score))
     employed = np.minimum(EMPLOYED_YEARS.at(tenure_score), np.maximum(age - 18.2, 0.2))
-    education = EDUCATION.at(ndtr(mix(rng, (-0.12, age_score))))
+    education = EDUCATION.at(scipy.special.ndtr(mix(rng, (-0.12, age_score))))
     wealth = mix(rng, (0.25, education.codes.astype(np.float64) - 1.5)) + scenario.wealth_scores
     family = _either(rng, age < 40, FAMILY_YOUNG, FAMILY_OLD)
     housing = _either(rng, age < 35, HOUSING_YOUNG, HOUSING_OLD)
-    region = REGION_RATING.at(ndtr(-mix(rng, (0.45, wealth))))
+    region = REGION_RATING.at(scipy.special.ndtr(-mix(rng, (0.45, wealth))))
     occupation = _occupations(rng, male, not_employed)
     car = chance(rng, np.where(male, 0.57, 0.225) + 0.04 * np.clip(wealth, -2, 2) - 0.12 * not_employed + 0.03, size)
     realty = chance(rng, 0.60 + 0.0022 * (age - 20) * 2, size)

@@ -10,7 +10,7 @@ drawn like any other and its row is then kept out of the file, so its months and
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
+import scipy
 
 from creditrisk_assets.simulation import previous_marginals as m
 from creditrisk_assets.simulation.latent import Applicants
@@ -109,7 +109,9 @@ def _draw(rng: np.random.Generator, applicants: Applicants, ids: IntArray) -> _D
     age = np.clip(days(np.where(card, card_age, m.AGE.at(score))), 2, 2922)
     income = np.log(applicants.offer.income[owner] / 150_000.0)
     size_score = mix(rng, (0.45, np.clip(income / 0.5, -3, 3)))
-    term_share = ndtr(mix(rng, (0.70, size_score)) + np.where(status == m.REFUSED, m.REFUSED_TERM_SHIFT, 0.0))
+    term_share = scipy.special.ndtr(
+        mix(rng, (0.70, size_score)) + np.where(status == m.REFUSED, m.REFUSED_TERM_SHIFT, 0.0)
+    )
     terms = np.where(kind == m.CASH, _number(m.CASH_TERMS, term_share), _number(m.CONSUMER_TERMS, term_share))
     terms = np.where(kind >= m.REVOLVING, 0, terms).astype(np.int64)
     cross_sell = chance(rng, np.where(kind == m.CASH, 0.80, 0.43), size)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
+import scipy
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -88,7 +88,7 @@ class Marginal:
 
     def at(self, normal: FloatArray) -> FloatArray:
         """Return the quantiles at the given standard normal scores (a Gaussian copula's margin)."""
-        return self.at_share(ndtr(normal))
+        return self.at_share(scipy.special.ndtr(normal))
 
 
 def mix(rng: np.random.Generator, *parts: tuple[float, FloatArray]) -> FloatArray:

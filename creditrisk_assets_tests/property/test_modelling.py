@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from creditrisk_assets.modelling.auc import auc_interval
 from creditrisk_assets.modelling.bundle import BundleFeature, Encoder
+from creditrisk_assets.modelling.encoder import ApplicantEncoder
 from creditrisk_assets.modelling.evaluation import evaluate
-from creditrisk_assets.modelling.pipeline import ApplicantEncoder
 from creditrisk_assets.modelling.policy import load_policy
 from creditrisk_assets.modelling.reference import number_reference
 from creditrisk_assets.monitoring.drift.counting import count_numbers

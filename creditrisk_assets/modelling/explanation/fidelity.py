@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from creditrisk_assets.modelling.auc import LEVEL, Interval
 from creditrisk_assets.modelling.bundle import Bundle
@@ -169,7 +169,7 @@ def _mean(values: Numbers) -> Interval | None:
     if len(values) < 2:
         return None
     mean = float(values.mean())
-    reach = float(ndtri(0.5 + LEVEL / 2) * values.std(ddof=1) / len(values) ** 0.5)
+    reach = float(scipy.special.ndtri(0.5 + LEVEL / 2) * values.std(ddof=1) / len(values) ** 0.5)
     return Interval(mean, mean - reach, mean + reach)
 
 

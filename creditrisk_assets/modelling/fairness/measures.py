@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from creditrisk_assets.modelling.auc import LEVEL, Interval, auc_interval
 from creditrisk_assets.modelling.calibration_tests import rate_test
@@ -24,7 +24,6 @@ from creditrisk_assets.modelling.fairness.groups import Grouping
 from creditrisk_assets.modelling.policy import FairnessLimits, Outcome, Policy
 
 FAVOURABLE: Outcome = "approve"  # the one place that says so: being referred to a person is not yet a loan
-Z = float(norm.ppf(0.5 + LEVEL / 2))
 DRAWS = 2_000
 
 MEASURES = (
@@ -122,7 +121,7 @@ def _measure(
     defaults, approved = int(target.sum()), int(favoured.sum())
     found: dict[str, Any] = {"status": "measured", "applicants": n, "defaults": defaults}
     found |= _named("approval_rate", Interval(rates["approval_rate"], *wilson(approved, n)))
-    spread = Z * float(pds.std(ddof=1)) / n**0.5
+    spread = _z() * float(pds.std(ddof=1)) / n**0.5
     mean = float(pds.mean())
     found |= _named("mean_pd", Interval(mean, max(0.0, mean - spread), min(1.0, mean + spread)))
     enough = min(defaults, n - defaults) >= limits.minimum_outcomes
@@ -161,7 +160,7 @@ def impact_ratio(group: Rows, reference: Rows) -> Interval:
     value = (hits / len(group)) / (others / len(reference)) if others else math.nan
     a, n = (hits, len(group)) if hits else (0.5, len(group) + 1)
     b, m = (others, len(reference)) if others else (0.5, len(reference) + 1)
-    reach = Z * (1 / a - 1 / n + 1 / b - 1 / m) ** 0.5
+    reach = _z() * (1 / a - 1 / n + 1 / b - 1 / m) ** 0.5
     middle = math.log((a / n) / (b / m))
     return Interval(value, math.exp(middle - reach) if hits else 0.0, math.exp(middle + reach))
 
@@ -184,7 +183,7 @@ def mean_difference(group: Numbers, reference: Numbers) -> Interval:
     if pooled <= 0:
         return Interval(0.0, 0.0, 0.0)
     value = float((group.mean() - reference.mean()) / pooled**0.5)
-    reach = Z * ((n + m) / (n * m) + value**2 / (2 * (n + m))) ** 0.5
+    reach = _z() * ((n + m) / (n * m) + value**2 / (2 * (n + m))) ** 0.5
     return Interval(value, value - reach, value + reach)
 
 
@@ -226,3 +225,7 @@ def ratio_change(new: Rows, old: Rows, inside: Rows, reference: Rows, *, seed: i
         changes = new_group / new_other - old_group / old_other
     low, high = np.nanquantile(changes[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(changes[0]), float(low), float(high))
+
+
+def _z() -> float:
+    return float(scipy.stats.norm.ppf(0.5 + LEVEL / 2))

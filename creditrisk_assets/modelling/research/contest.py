@@ -15,8 +15,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import logit
 from threadpoolctl import threadpool_limits
 
 from creditrisk_assets.contracts.fingerprint import code_version
@@ -280,7 +280,7 @@ def calibrated_pds(target: Outcomes, pds: Numbers, folds: Sequence[Fold]) -> Num
     TrainingError
         All PDs are equal, or too few defaults.
     """
-    margins = logit(np.clip(pds, SMALLEST_PD, 1 - SMALLEST_PD))
+    margins = scipy.special.logit(np.clip(pds, SMALLEST_PD, 1 - SMALLEST_PD))
     number = np.empty(len(target), dtype=np.int64)
     for fold in folds:
         number[fold.held_out] = fold.number

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -28,10 +28,11 @@ from creditrisk_assets.modelling.configuration import ModelConfig
 from creditrisk_assets.modelling.folds import FoldError, make_folds
 from creditrisk_assets.modelling.inputs import Lineage, ModelInput
 from creditrisk_assets.modelling.research.budgets import ResearchConfig
-from creditrisk_assets.modelling.research.learned.crossfit import LearnedError
-from creditrisk_assets.modelling.research.learned.kinds import KINDS, SCORES, Material, learned_columns
 from creditrisk_assets.modelling.research.results import Results
 from creditrisk_assets.modelling.training import TrainingError, checked_target, fit_model
+
+if TYPE_CHECKING:
+    from creditrisk_assets.modelling.research.learned.kinds import Material
 
 EXTERNAL, RECENCY, CONTROL = "external_scores", "recency", "control"
 FAMILY_WORDS = {
@@ -96,6 +97,8 @@ def make_rungs(inputs: Sequence[ModelInput], lineage: Lineage) -> tuple[Rung, ..
     LadderError
         An input belongs to no family.
     """
+    from creditrisk_assets.modelling.research.learned.kinds import KINDS  # noqa: PLC0415 - imports scikit-learn
+
     windowed = _windowed()
     places = {item.name: _place(item, lineage, windowed) for item in inputs}
     words = {EXTERNAL: "the external scores alone"} | FAMILY_WORDS | {RECENCY: "windows, last few, their quotients"}
@@ -114,7 +117,7 @@ def make_rungs(inputs: Sequence[ModelInput], lineage: Lineage) -> tuple[Rung, ..
     return (*rungs, *(Rung(name, kind.words, top.inputs, top.name, name) for name, kind in KINDS.items()))
 
 
-def climb(rung: Rung, material: Material, config: ModelConfig, research: ResearchConfig, *, threads: int) -> Climbed:
+def climb(rung: Rung, material: "Material", config: ModelConfig, research: ResearchConfig, *, threads: int) -> Climbed:
     """Cross-validate one rung.
 
     Learned features are learned anew in every fold, from its fitted rows; the number of trees is found by early stopping on one inner
@@ -139,6 +142,9 @@ def climb(rung: Rung, material: Material, config: ModelConfig, research: Researc
     LadderError
         There are too few applicants for the folds, or nothing can be fitted or learned.
     """
+    from creditrisk_assets.modelling.research.learned.crossfit import LearnedError  # noqa: PLC0415 - imports scikit-learn
+    from creditrisk_assets.modelling.research.learned.kinds import KINDS, learned_columns  # noqa: PLC0415
+
     budget, begin = research.ladder, time.process_time()
     quick = {"learning_rate": budget.learning_rate}
     trees = {"maximum": budget.maximum_trees, "stop_after": budget.stop_after}
@@ -167,7 +173,7 @@ def climb(rung: Rung, material: Material, config: ModelConfig, research: Researc
 
 def climb_all(
     rungs: Sequence[Rung],
-    material: Material,
+    material: "Material",
     config: ModelConfig,
     research: ResearchConfig,
     *,
@@ -211,7 +217,7 @@ def climb_all(
 
 
 def _climb_to_keep(
-    rung: Rung, material: Material, config: ModelConfig, research: ResearchConfig, threads: int
+    rung: Rung, material: "Material", config: ModelConfig, research: ResearchConfig, threads: int
 ) -> dict[str, Any]:
     return climb(rung, material, config, research, threads=threads).kept()
 
@@ -223,7 +229,7 @@ def _whole(part: Mapping[str, Any], applicants: int) -> bool:
 
 
 def tabulate(
-    rungs: Sequence[Rung], climbed: Mapping[str, Climbed], material: Material, config: ModelConfig
+    rungs: Sequence[Rung], climbed: Mapping[str, Climbed], material: "Material", config: ModelConfig
 ) -> pd.DataFrame:
     """Measure every rung, and what it gains over the one it is compared with.
 
@@ -236,7 +242,9 @@ def tabulate(
     return pd.DataFrame(list(_rows(rungs, climbed, material, config)))
 
 
-def beside_control(rungs: Sequence[Rung], climbed: Mapping[str, Climbed], material: Material) -> dict[str, Comparison]:
+def beside_control(
+    rungs: Sequence[Rung], climbed: Mapping[str, Climbed], material: "Material"
+) -> dict[str, Comparison]:
     """Compare each kind of learned features with the control, which has more columns and says nothing new.
 
     Returns
@@ -250,7 +258,7 @@ def beside_control(rungs: Sequence[Rung], climbed: Mapping[str, Climbed], materi
 
 
 def _rows(
-    rungs: Sequence[Rung], climbed: Mapping[str, Climbed], material: Material, config: ModelConfig
+    rungs: Sequence[Rung], climbed: Mapping[str, Climbed], material: "Material", config: ModelConfig
 ) -> Iterator[dict[str, Any]]:
     target = material.part.labels
     folds = [fold for fold in make_folds(material.part.ids, target, config.validation) if fold.repeat == 0]
@@ -287,6 +295,8 @@ def _rows(
 
 
 def _place(item: ModelInput, lineage: Lineage, windowed: frozenset[str]) -> str:
+    from creditrisk_assets.modelling.research.learned.kinds import SCORES  # noqa: PLC0415 - imports scikit-learn
+
     if {column for _, column in lineage[item.name]} <= set(SCORES.values()):
         return EXTERNAL
     if item.name in windowed:

@@ -27,7 +27,7 @@ from creditrisk_assets.modelling.comparison import BRIER, LOG_LOSS, Comparison, 
 from creditrisk_assets.modelling.configuration import ModelConfig, Resampling
 from creditrisk_assets.modelling.folds import Fold
 from creditrisk_assets.modelling.inputs import ModelInput
-from creditrisk_assets.modelling.pipeline import resampled_rate
+from creditrisk_assets.modelling.pipeline import ENCODER, resampled_rate
 from creditrisk_assets.modelling.research.budgets import research_folds
 from creditrisk_assets.modelling.research.results import Results
 from creditrisk_assets.modelling.tables import Part
@@ -35,7 +35,7 @@ from creditrisk_assets.modelling.training import TrainingError, fit_model
 
 METHODS: tuple[str, ...] = get_args(Resampling.model_fields["method"].annotation)
 RAW, PRIOR_CORRECTED, CALIBRATED = "raw", "prior corrected", "calibrated"
-CODE = (training, pipeline, folds_module, booster)
+CODE = (training, pipeline, ENCODER, folds_module, booster)
 
 Outcomes = NDArray[np.int64]
 Numbers = NDArray[np.float64]

@@ -7,8 +7,8 @@ nothing about the others, is not the same feature, for a missing value says some
 """
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 ROWS = 20_000  # applicants compared: 77 MB of ranks for 966 features, and a standard error of 0.0003 at a correlation of 0.98
 COLUMNS_AT_ONCE = 64
@@ -58,7 +58,7 @@ def rank_correlations(columns: NDArray[np.float32]) -> NDArray[np.float32]:
 def _centred_ranks(column: NDArray[np.float32]) -> NDArray[np.int32]:
     """Return twice the average rank less its mean; 0 where the value is missing."""
     ranks, known = np.zeros(len(column), dtype=np.int32), ~np.isnan(column)
-    ranks[known] = 2 * rankdata(column[known]) - (int(known.sum()) + 1)
+    ranks[known] = 2 * scipy.stats.rankdata(column[known]) - (int(known.sum()) + 1)
     return ranks
 
 

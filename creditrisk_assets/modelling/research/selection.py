@@ -28,7 +28,6 @@ from creditrisk_assets.lake import write_atomically
 from creditrisk_assets.modelling.booster import wait_passively
 from creditrisk_assets.modelling.configuration import ModelConfig
 from creditrisk_assets.modelling.inputs import ModelInput
-from creditrisk_assets.modelling.pipeline import ApplicantEncoder
 from creditrisk_assets.modelling.policy import ServingBudget
 from creditrisk_assets.modelling.research.budgets import SelectionRules
 from creditrisk_assets.modelling.research.redundancy import rank_correlations
@@ -137,6 +136,8 @@ def select(
     SelectionError
         Too few defaults for evidence, no feature beats its shuffles, or the constrained features alone pass the budget.
     """
+    from creditrisk_assets.modelling.encoder import ApplicantEncoder  # noqa: PLC0415 - imports scikit-learn
+
     target = _enough(part, rules)
     order = np.argsort(part.ids, kind="stable")
     part, target = part.take(order), target[order]

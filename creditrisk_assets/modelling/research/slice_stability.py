@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
 
 from creditrisk_assets.modelling.auc import LEVEL
 
@@ -67,7 +67,7 @@ def effects(
             good = int(rows.sum()) - bad
             if min(bad, good) < fewest:
                 continue
-            ranks = rankdata(column[rows])
+            ranks = scipy.stats.rankdata(column[rows])
             auc = (float(ranks[target[rows] == 1].sum()) - bad * (bad + 1) / 2) / (bad * good)
             found.append(Effect(segment, value, auc - 0.5, float(np.sqrt((bad + good + 1) / (12 * bad * good)))))
     return tuple(found)
@@ -90,7 +90,7 @@ def contradiction(found: Sequence[Effect], *, significance: float, rest_share: f
     str or None
         The slices and figures.
     """
-    limit = float(norm.isf(significance / 2))
+    limit = float(scipy.stats.norm.isf(significance / 2))
     for segment in dict.fromkeys(one.segment for one in found):
         within = [one for one in found if one.segment == segment]
         if len(within) < 2:
@@ -100,7 +100,7 @@ def contradiction(found: Sequence[Effect], *, significance: float, rest_share: f
             return f"its direction turns: {highest}, {lowest}"
         strongest = max(within, key=lambda one: abs(one.z))
         rest, error = _together([one for one in within if one is not strongest])
-        reach = abs(rest) + float(norm.ppf(0.5 + LEVEL / 2)) * error
+        reach = abs(rest) + float(scipy.stats.norm.ppf(0.5 + LEVEL / 2)) * error
         if abs(strongest.z) >= limit and reach < rest_share * abs(strongest.effect):
             return f"carried by one slice: {strongest}, {rest:+.3f} elsewhere"
     return None

@@ -12,8 +12,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from creditrisk_assets.modelling.bundle import EncodingError
 from creditrisk_assets.modelling.configuration import ModelConfig
+from creditrisk_assets.modelling.encoder import ApplicantEncoder
 from creditrisk_assets.modelling.inputs import ModelInput
-from creditrisk_assets.modelling.pipeline import ApplicantEncoder, build_pipeline, oversample, undersample
+from creditrisk_assets.modelling.pipeline import build_pipeline, oversample, undersample
 from creditrisk_assets.modelling.tables import Part, read_part, sample_part
 from creditrisk_assets.modelling.training import Training, TrainingError, fit_model
 from creditrisk_assets_tests.unit.modelling.conftest import GENDER, INPUTS, draw_part, train_all

@@ -6,7 +6,7 @@ What belongs here: its fit. What does not: which inputs are candidates (`informa
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from creditrisk_assets.modelling.configuration import ModelConfig
 from creditrisk_assets.modelling.inputs import ModelInput
-from creditrisk_assets.modelling.pipeline import ApplicantEncoder
 from creditrisk_assets.modelling.research.budgets import GlassBoxBudget
 from creditrisk_assets.modelling.research.challengers.information_value import choose
 from creditrisk_assets.modelling.research.challengers.protocol import encode
 from creditrisk_assets.modelling.tables import Part
 from creditrisk_assets.modelling.training import TrainingError
+
+if TYPE_CHECKING:
+    from creditrisk_assets.modelling.encoder import ApplicantEncoder
+
 
 TERMS_SHOWN = 20
 
@@ -29,7 +32,7 @@ class GlassBox:
     """A fitted machine."""
 
     names: tuple[str, ...]
-    encoder: ApplicantEncoder = field(repr=False)
+    encoder: "ApplicantEncoder" = field(repr=False)
     model: Any = field(repr=False)
 
     @property
@@ -90,5 +93,7 @@ def fit(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of missing values, which it has a bin for
         model.fit(encoded.matrix[:, list(chosen.places)].astype(np.float64), encoded.labels)
+    from creditrisk_assets.modelling.encoder import ApplicantEncoder  # noqa: PLC0415 - imports scikit-learn
+
     encoder = ApplicantEncoder().fit(part.of(names).frame)
     return GlassBox(names, encoder, model)

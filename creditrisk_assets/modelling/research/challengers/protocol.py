@@ -9,8 +9,9 @@ one part are one model.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -19,9 +20,12 @@ from numpy.typing import NDArray
 from creditrisk_assets.modelling.bundle import EncodingError
 from creditrisk_assets.modelling.configuration import ModelConfig
 from creditrisk_assets.modelling.inputs import ModelInput
-from creditrisk_assets.modelling.pipeline import ApplicantEncoder, Matrix
+from creditrisk_assets.modelling.pipeline import Matrix
 from creditrisk_assets.modelling.tables import Part
 from creditrisk_assets.modelling.training import TrainingError, checked_target, uninformative
+
+if TYPE_CHECKING:
+    from creditrisk_assets.modelling.encoder import ApplicantEncoder
 
 
 class Scorer(Protocol):
@@ -60,7 +64,7 @@ class Challenger:
     depends_on
         Its settings, as JSON values; with `code` they decide whether a result may be used again.
     code
-        The modules that make it what it is.
+        The modules that make it what it is, or their files.
     applicants
         At most so many are fitted, drawn with their default rate; None: all of them.
     """
@@ -69,7 +73,7 @@ class Challenger:
     what: str
     fit: Fit
     depends_on: Mapping[str, Any]
-    code: tuple[ModuleType, ...]
+    code: tuple[ModuleType | Path, ...]
     applicants: int | None = None
 
 
@@ -78,7 +82,7 @@ class Encoded:
     """A part as a matrix: what tells nobody apart left out, categories as codes by frequency, NaN where nothing is known."""
 
     inputs: tuple[ModelInput, ...]
-    encoder: ApplicantEncoder = field(repr=False)
+    encoder: "ApplicantEncoder" = field(repr=False)
     matrix: Matrix = field(repr=False)
     labels: NDArray[np.int64] = field(repr=False)
 
@@ -101,6 +105,8 @@ def encode(part: Part, inputs: Sequence[ModelInput]) -> Encoded:
     TrainingError
         No rows, one class, no input that tells applicants apart, or an infinite value; the message names it.
     """
+    from creditrisk_assets.modelling.encoder import ApplicantEncoder  # noqa: PLC0415 - imports scikit-learn
+
     target = checked_target(part)
     dropped = uninformative(part.frame, [i.name for i in inputs])
     used = tuple(i for i in inputs if i.name not in dropped)

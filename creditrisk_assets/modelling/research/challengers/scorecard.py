@@ -17,16 +17,15 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from creditrisk_assets.modelling.configuration import ModelConfig
 from creditrisk_assets.modelling.inputs import ModelInput
-from creditrisk_assets.modelling.pipeline import ApplicantEncoder
 from creditrisk_assets.modelling.research.budgets import ScorecardBudget
 from creditrisk_assets.modelling.research.challengers.information_value import (
     choose,
@@ -37,6 +36,10 @@ from creditrisk_assets.modelling.research.challengers.protocol import Encoded, e
 from creditrisk_assets.modelling.score_points import ScorePoints
 from creditrisk_assets.modelling.tables import Part
 from creditrisk_assets.modelling.training import TrainingError
+
+if TYPE_CHECKING:
+    from creditrisk_assets.modelling.encoder import ApplicantEncoder
+
 
 MISSING = "missing"
 TREND = {-1: "descending", 0: "auto", 1: "ascending"}  # of the default rate; optbinning's words for the policy's signs
@@ -93,7 +96,7 @@ class Scorecard:
     """A fitted scorecard: points = base + the points of every input's bin; a PD follows from points by the policy's scale."""
 
     binnings: tuple[Binning, ...]
-    encoder: ApplicantEncoder = field(repr=False)
+    encoder: "ApplicantEncoder" = field(repr=False)
     intercept: float
     weights: tuple[float, ...]  # log-odds of a default per unit of evidence, all below 0
     scale: ScorePoints
@@ -137,7 +140,7 @@ class Scorecard:
 
     def pds(self, frame: pd.DataFrame) -> Numbers:
         """Compute PDs."""
-        return np.asarray(expit(self.log_odds(frame)), dtype=np.float64)
+        return np.asarray(scipy.special.expit(self.log_odds(frame)), dtype=np.float64)
 
     def points(self, frame: pd.DataFrame) -> Numbers:
         """Add up the points of each applicant, as a person would from the table."""
@@ -190,6 +193,8 @@ def fit(
             " give more applicants"
         )
     names = [one.input.name for one in kept]
+    from creditrisk_assets.modelling.encoder import ApplicantEncoder  # noqa: PLC0415 - imports scikit-learn
+
     encoder = ApplicantEncoder().fit(part.of(names).frame)
     return Scorecard(tuple(kept), encoder, intercept, weights, scale, turned)
 

@@ -7,6 +7,7 @@ from functools import partial
 
 from creditrisk_assets.modelling import booster, folds, pipeline, score_points, training
 from creditrisk_assets.modelling.configuration import ModelConfig
+from creditrisk_assets.modelling.pipeline import ENCODER
 from creditrisk_assets.modelling.research.budgets import ChallengerBudgets
 from creditrisk_assets.modelling.research.challengers import (
     ancestor,
@@ -31,13 +32,13 @@ def default_model(config: ModelConfig, *, threads: int) -> Challenger:
         "LightGBM as model.yaml has it",
         partial(default.fit, threads=threads),
         {"configuration": config.digest},
-        (default, training, pipeline, folds, booster),
+        (default, training, pipeline, ENCODER, folds, booster),
     )
 
 
 def standing_challengers(budgets: ChallengerBudgets, config: ModelConfig, scale: ScorePoints) -> tuple[Challenger, ...]:
     """List the challengers, in the order of tables and plots."""
-    shared = (protocol, pipeline, folds)
+    shared = (protocol, pipeline, ENCODER, folds)
     chosen = (*shared, information_value)
     old = budgets.ancestor.model_dump(mode="json")
     return (

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from creditrisk_assets.modelling.research.learned.crossfit import (
     CrossFitted,
@@ -73,7 +73,7 @@ class NeighbourRate(CrossFitted):
                 f"feature {rows.columns[int(np.argmin(spread))]} varies too little to be standardised; leave it out"
             )
         empty = Neighbourhood(median, spread, None, target.astype(np.float64))
-        return Neighbourhood(median, spread, cKDTree(empty.place(values)), empty.outcomes)
+        return Neighbourhood(median, spread, scipy.spatial.cKDTree(empty.place(values)), empty.outcomes)
 
     def _apply(self, learned: Neighbourhood, rows: pd.DataFrame) -> Numbers:
         points, outcomes = learned.place(numbers_of(rows)), learned.outcomes

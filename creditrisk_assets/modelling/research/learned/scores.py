@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from creditrisk_assets.modelling.pipeline import ApplicantEncoder
+from creditrisk_assets.modelling.encoder import ApplicantEncoder
 from creditrisk_assets.modelling.research.learned.crossfit import CrossFitted, Numbers, Outcomes, numbers_of
 
 
