@@ -23,7 +23,7 @@ from creditrisk_assets.defs.months import (
     RAW_OUTCOMES,
     follows,
 )
-from creditrisk_assets.defs.retraining import CAUSE, recent_retrains
+from creditrisk_assets.defs.retraining import CAUSE, ENDED, recent_retrains, tell_ends
 from creditrisk_assets.defs.vocabulary import Describe
 from creditrisk_assets.lake import Lake, Version, write_atomically
 from creditrisk_assets.monitoring import month_page, month_plots
@@ -35,7 +35,6 @@ from creditrisk_assets.settings import Settings
 MONTH_REPORT = "monitoring/report"
 MONTH_PAGE = "monitoring_report.html"
 SUBJECTS = (RAW_OUTCOMES, MONTH_APPLICATIONS, MONTH_DRIFT, MONTH_PERFORMANCE)
-REGISTRY = "registry/version"
 BY_GROUP = ("gender", "age")
 CONTAINED = {"self_contained": "The page loads nothing from elsewhere and runs no script."}
 OUTSIDE = ("http://", "https://", "<script", "<link", "@import", "url(")
@@ -44,11 +43,13 @@ OUTSIDE = ("http://", "https://", "<script", "<link", "@import", "url(")
 def _observe(context: dg.AssetExecutionContext) -> Seen:
     settings: Settings = context.resources.platform.settings
     now = datetime.now(UTC)
+    tell_ends(context.instance, settings, now)
     retrains = [
         {
             "at": f"{record.create_timestamp:%Y-%m-%d %H:%M}",
             "cause": record.dagster_run.tags.get(CAUSE, "a person"),
             "state": record.dagster_run.status.value.lower(),
+            "ended": record.dagster_run.tags.get(ENDED, ""),
         }
         for record in recent_retrains(context.instance, now)
     ]
@@ -80,8 +81,6 @@ def _make_report(work: Work) -> Made:
         for key, each in sorted(work.inputs.items())
         if key.startswith(f"{MONTH_DRIFT}/")
     ]
-    registry = work.lake.current(REGISTRY)
-    champion = registry.manifest.metadata["facts"]["headline"] if registry is not None else "no model is registered"
     page = Page(
         headline=facts["headline"],
         months=facts["months"],
@@ -89,7 +88,7 @@ def _make_report(work: Work) -> Made:
         groups=_groups(table),
         grades=_grades(table),
         alerts=work.seen["alerts"],
-        retrains=[{**each, "champion": champion} for each in work.seen["retrains"]],
+        retrains=work.seen["retrains"],
         pictures=draw_months(table, drift),
         origin={MONTH_PERFORMANCE: version.version},
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pandas as pd
 
 from creditrisk_assets.contracts import months as month_contracts
@@ -30,15 +31,17 @@ from creditrisk_assets.defs.training import BUNDLE, IMPORTANCE, MODEL, OUT_OF_FO
 from creditrisk_assets.defs.vocabulary import Describe, month_of
 from creditrisk_assets.ingestion import months as month_files
 from creditrisk_assets.ingestion.connector import IngestionError
-from creditrisk_assets.ingestion.months import SERVICE, MonthFile, read_decisions, read_outcomes
+from creditrisk_assets.ingestion.months import SENT, SERVICE, Decided, MonthFile, read_decisions, read_outcomes
 from creditrisk_assets.lake import Lake, LakeError, Version, sha256_file, write_atomically
 from creditrisk_assets.modelling.bundle import Bundle
 from creditrisk_assets.modelling.calibration_tests import calibration_figures
 from creditrisk_assets.modelling.policy import load_policy
 from creditrisk_assets.modelling.signing import trusted_keys
-from creditrisk_assets.monitoring import performance
+from creditrisk_assets.monitoring import performance, skew
+from creditrisk_assets.monitoring.conditions import NO_VERDICT
 from creditrisk_assets.monitoring.drift.month import measure_month
 from creditrisk_assets.monitoring.performance import CalibrationError, measure_months, summary
+from creditrisk_assets.monitoring.skew import measure_skew
 from creditrisk_assets.settings import Settings
 
 GROUP = "months"
@@ -63,6 +66,9 @@ AS_RECORDED = {"as_recorded": "Scores and features are those that the batch's ma
 JUDGED = {
     "as_tolerated": "The newest month with outcomes is no worse than the policy tolerates, or its drift report said why.",
     "labels_on_time": "Every month that is old enough has its outcomes.",
+}
+AS_SENT = {
+    "as_sent": "What the service saw of a sample of its decisions is what the batch code computes from the same raw rows."
 }
 OF_THE_MONTH = {"of_the_month": "Every row is of the month it was delivered for."}
 
@@ -112,6 +118,8 @@ def _found_applications(context: dg.AssetExecutionContext) -> Seen:
     month, files = month_of(context.partition_key), context.resources.platform.months
     service = {name: files.look_for(month, name, (".parquet",)) for name in SERVICE}
     delivered = {name: each for name, each in service.items() if each is not None}
+    if delivered and (sent := files.look_for(month, SENT, (".parquet",))) is not None:
+        delivered[SENT] = sent
     if not delivered or files.look_for(month, "scores", (".parquet",)) is not None:
         delivered |= {name: files.find(month, name, suffixes) for name, suffixes in FILES.items()}
     if 0 < len(delivered.keys() & set(SERVICE)) < len(SERVICE):
@@ -133,6 +141,7 @@ def _make_applications(work: Work) -> Made:
         mix = con.execute(
             f"select decision, band, count(*)::integer, avg(pd) from {parquet(work.draft.data)} group by all order by all"  # noqa: S608
         ).fetchall()
+        compared = _measured_skew(work, con, decided, paths) if SENT in paths else None
     recorded = {"output": "scores", "features_output": "scores.parquet.features"} if manifest else {}
     files.require_unchanged(seen)
     facts = {
@@ -142,9 +151,44 @@ def _make_applications(work: Work) -> Made:
         "model_version": decided.model_version,
         "other_models": decided.other_models,
         "batch_id": manifest.get("batch_id", ""),
+        "skew": compared,
         "mix": [{"decision": d, "band": b, "applicants": n, "mean_pd": round(p, 6)} for d, b, n, p in mix],
     }
     return Made(facts, [*outcome, _as_recorded(manifest, {name: paths[file] for name, file in recorded.items()})])
+
+
+def _measured_skew(
+    work: Work, con: duckdb.DuckDBPyConnection, decided: Decided, paths: Mapping[str, Path]
+) -> dict[str, Any]:
+    try:
+        model = work.lake.version(MODEL, decided.model_version)
+    except LakeError:
+        return {"compared": False, "words": f"model {decided.model_version} is no longer in the lake"}
+    bundle = Bundle.load(model.path / BUNDLE, trusted_keys(work.settings.keys, work.settings.signing_key))
+    report = measure_skew(con, bundle, paths[SENT], paths[SERVICE[1]])
+    return {
+        "compared": report.decisions > 0,
+        "words": report.words,
+        "decisions": report.decisions,
+        "values": report.values,
+        "features": [vars(each) for each in report.skewed],
+    }
+
+
+def _as_sent(context: dg.AssetExecutionContext, _version: Version, _seen: object) -> list[CheckOutcome]:
+    """Answer by the newest month that could be compared, whichever was made; without one there is no verdict."""
+    lake: Lake = context.resources.platform.lake
+    months = {month: lake.require(f"{MONTH_APPLICATIONS}/{month}") for month in lake.parts(MONTH_APPLICATIONS)}
+    measured = {month: version.manifest.metadata["facts"].get("skew") for month, version in months.items()}
+    compared = [(month, found) for month, found in measured.items() if found and found["compared"]]
+    if not compared:
+        untold = [found["words"] for found in measured.values() if found]
+        told = untold[-1] if untold else "no month has decisions of the service with the raw rows they were made from"
+        return [CheckOutcome("as_sent", passed=True, facts={"description": told, NO_VERDICT: True})]
+    month, newest = compared[-1]
+    table = {"table": newest["features"]} if newest["features"] else {}
+    facts = {"description": f"{month}: {newest['words']}", **table}
+    return [CheckOutcome("as_sent", passed=not newest["features"], facts=facts)]
 
 
 def _as_recorded(manifest: Mapping[str, Any], paths: Mapping[str, Any]) -> CheckOutcome:
@@ -339,19 +383,21 @@ DECIDED_APPLICATIONS = Artefact(
         grain="one row per SK_ID_CURR decided in the month",
         built_from=(
             "the month's files that `creditrisk score --features` writes with its raw applications, those of"
-            " `creditrisk month-decisions`, or both (CREDITRISK_MONTHS)"
+            " `creditrisk month-decisions`, or both (CREDITRISK_MONTHS); the version of `model/pd` that decided, for what was sent"
         ),
         known_at="the application day",
         consumed_by="`monitoring/performance`, `monitoring/report`, drift by month",
         fails_when="a file is not there or is not what the batch's manifest names, or the contract is broken",
         source="creditrisk_assets/ingestion/months.py",
     ),
-    code_version=code_version(month_files, month_contracts, _make_applications),
+    code_version=code_version(month_files, month_contracts, skew, _make_applications, _measured_skew),
     make=_make_applications,
     show=_show_applications,
     monthly=True,
-    checks=CONTRACT | AS_RECORDED,
+    checks=CONTRACT | AS_RECORDED | AS_SENT,
+    advisory=frozenset(AS_SENT),
     observe=_found_applications,
+    today=_as_sent,
     columns=schema_of(APPLICATIONS),
     retry=RETRY,
 )

@@ -3,8 +3,8 @@
 What belongs here: reading evidence from the lake and launched retrains from the instance. What does not: whether evidence calls for a
 retrain (`monitoring.retraining`), the job (`defs.jobs`), what becomes of the candidate (`defs.governance`).
 
-All four launch `retrain_model`, which ends in a candidate that is compared with the champion; where it is no better, the headline of
-`registry/version` says that the champion is kept. The cause is a tag of the run.
+All four launch `retrain_model`, which ends in a candidate that is compared with the champion. The cause is a tag of the run, and so is
+what it ended in: another champion, or the champion kept and why.
 """
 
 import json
@@ -17,11 +17,12 @@ from creditrisk_assets.defs.features import APPLICANT_KEY
 from creditrisk_assets.defs.jobs import retrain_model
 from creditrisk_assets.defs.monitoring import DRIFT
 from creditrisk_assets.defs.months import MONTH_DRIFT, MONTH_PERFORMANCE
+from creditrisk_assets.defs.promotion import read_ledger
 from creditrisk_assets.defs.split import SPLIT_TRAIN
 from creditrisk_assets.defs.training import MODEL
 from creditrisk_assets.defs.vocabulary import raw_key
 from creditrisk_assets.lake import Lake, LakeError, Version
-from creditrisk_assets.modelling.bundle import follow
+from creditrisk_assets.modelling.bundle import BundleError, follow
 from creditrisk_assets.modelling.policy import load_policy
 from creditrisk_assets.monitoring.retraining import (
     BUDGET_DAYS,
@@ -31,10 +32,12 @@ from creditrisk_assets.monitoring.retraining import (
     RunState,
     plan_retrain,
 )
+from creditrisk_assets.registry.ledger import Entry, LedgerError, champion_at
 from creditrisk_assets.settings import Settings
 
 LABELLED, FAMILY = raw_key("application_train"), "features/application"
 CAUSE, EVIDENCE, ATTEMPT = "creditrisk/cause", "creditrisk/evidence", "creditrisk/attempt"
+ENDED = "creditrisk/ended"  # what became of the champion
 LOOK_SECONDS = 60
 STATES: dict[dg.DagsterRunStatus, RunState] = {
     dg.DagsterRunStatus.SUCCESS: "succeeded",
@@ -159,6 +162,58 @@ def recent_retrains(instance: dg.DagsterInstance, now: datetime) -> Sequence[dg.
     return instance.get_run_records(dg.RunsFilter(job_name=retrain_model.name, created_after=since))
 
 
+def ended_in(entries: Sequence[Entry], launched: datetime, ended: datetime) -> str:
+    """Say what a retrain came to, from the ledger.
+
+    Parameters
+    ----------
+    entries
+        Of the ledger, oldest first.
+    launched, ended
+        When the run was, with time zone.
+    """
+    before, after = champion_at(entries, launched), champion_at(entries, ended)
+    if after is None:
+        return "no model is in use"
+    name = after.event.model_version
+    if before is None or before.event.model_version != name:
+        return f"{name} became champion"
+    until = ended.astimezone(UTC).isoformat(timespec="microseconds")
+    registered = [e.event.model_version for e in entries if e.event.kind == "registration" and e.event.at <= until]
+    candidate = registered[-1] if registered else name
+    compared = [
+        e.event
+        for e in entries
+        if e.event.kind == "comparison" and e.event.at <= until and e.event.model_version == candidate
+    ]
+    if candidate == name or not compared:
+        return f"keep champion {name}: what there is to learn from gives no other model"
+    if compared[-1].details.get("passed"):
+        return f"keep champion {name} until {candidate}, which is within the limits, is approved"
+    return f"keep champion {name}: {candidate} is no better ({compared[-1].reason})"
+
+
+def tell_ends(instance: dg.DagsterInstance, settings: Settings, now: datetime) -> None:
+    """Note on each retrain that succeeded what it ended in, once; while the ledger cannot be read, the next look tries again."""
+    records = [
+        record
+        for record in recent_retrains(instance, now)
+        if record.dagster_run.status == dg.DagsterRunStatus.SUCCESS and ENDED not in record.dagster_run.tags
+    ]
+    if not records:
+        return
+    try:
+        with read_ledger(settings) as ledger:
+            entries = ledger.entries()
+    except (BundleError, LedgerError):
+        return
+    for record in records:
+        ended = now if record.end_time is None else datetime.fromtimestamp(record.end_time, UTC)
+        instance.add_run_tags(
+            record.dagster_run.run_id, {ENDED: ended_in(entries, record.create_timestamp.astimezone(UTC), ended)}
+        )
+
+
 def _sensor(name: str, look: Look, description: str) -> dg.SensorDefinition:
     @dg.sensor(
         name=name,
@@ -170,6 +225,7 @@ def _sensor(name: str, look: Look, description: str) -> dg.SensorDefinition:
     def _on_evidence(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         settings, now = Settings(), datetime.now(UTC)
         policy = load_policy(settings.policy)
+        tell_ends(context.instance, settings, now)
         plan = plan_retrain(
             RetrainState.from_dict(json.loads(context.cursor or "{}")),
             look(settings, Lake(settings.lake), now),

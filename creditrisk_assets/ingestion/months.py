@@ -27,6 +27,7 @@ LANDED = "months"
 LAYOUTS = (".parquet", ".csv")
 SHOWN = 5
 SERVICE = ("decisions", "decisions.features")  # what the running service decided one by one
+SENT = "decisions.inputs"  # what a sample of these was sent
 BY_BATCH, BY_SERVICE = "batch", "service"
 DAYS_A_YEAR = 365.25
 

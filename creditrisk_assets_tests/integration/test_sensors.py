@@ -12,12 +12,16 @@ from creditrisk_assets.definitions import build_defs
 from creditrisk_assets.defs import months, retraining
 from creditrisk_assets.defs.retraining import (
     DRIFT,
+    ENDED,
     EVIDENCE,
+    ended_in,
     new_data_evidence,
     performance_evidence,
     schedule_evidence,
 )
 from creditrisk_assets.lake import Lake, Version
+from creditrisk_assets.modelling.signing import signing_key
+from creditrisk_assets.registry.ledger import Entry, Event
 from creditrisk_assets.settings import Settings
 
 
@@ -177,3 +181,70 @@ def test_months_are_reported_on_when_a_month_changed_and_not_when_a_model_did(in
     assert months.MONTH_PERFORMANCE in asked
     materialized(months.MONTH_APPLICATIONS, "1", "2026-05-01")
     assert months.MONTH_PERFORMANCE not in requested(cursor)[0], "the same data version is no change"
+
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+def entries(*events: tuple[int, str, str, bool]) -> list[Entry]:
+    """Events of a ledger at minutes after noon."""
+    made = []
+    for number, (minute, kind, version, passed) in enumerate(events):
+        at = (NOON + timedelta(minutes=minute)).isoformat(timespec="microseconds")
+        event = Event(kind, version, "platform", "AUC is lower", at=at, details={"passed": passed})
+        made.append(Entry(number, event, ""))
+    return made
+
+
+FIRST = ((-90, "registration", "m1", True), (-89, "comparison", "m1", True), (-88, "promotion", "m1", True))
+
+
+@pytest.mark.parametrize(
+    ("events", "words"),
+    [
+        ((), "keep champion m1: what there is to learn from gives no other model"),
+        (
+            ((5, "registration", "m2", True), (6, "comparison", "m2", False)),
+            "keep champion m1: m2 is no better (AUC is lower)",
+        ),
+        (
+            ((5, "registration", "m2", True), (6, "comparison", "m2", True)),
+            "until m2, which is within the limits, is approved",
+        ),
+        (
+            ((5, "registration", "m2", True), (6, "comparison", "m2", True), (7, "promotion", "m2", True)),
+            "m2 became champion",
+        ),
+        (((25, "registration", "m2", True), (27, "promotion", "m2", True)), "keep champion m1: what"),  # after it ended
+        (
+            ((-9, "registration", "m2", True), (-8, "comparison", "m2", False)),
+            "m2 is no better",
+        ),  # trained before, again
+    ],
+    ids=[
+        "the same model",
+        "no better",
+        "to be approved",
+        "promoted",
+        "promoted by another",
+        "the same candidate again",
+    ],
+)
+def test_what_a_retrain_ended_in_is_read_from_the_ledger(
+    events: tuple[tuple[int, str, str, bool], ...], words: str
+) -> None:
+    assert words in ended_in(entries(*FIRST, *events), NOON, NOON + timedelta(minutes=20))
+
+
+def test_a_retrain_that_succeeded_is_told_what_it_ended_in(
+    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition
+) -> None:
+    report(retrain=True, version="r1")
+    (request,) = tick(instance, repository, None).run_requests
+    launch(instance, repository, request, dg.DagsterRunStatus.SUCCESS)
+    tick(instance, repository, None)
+    assert ENDED not in instance.get_runs()[0].tags, "a ledger that cannot be read says nothing, and stops nothing"
+    signing_key(Settings().keys)
+    tick(instance, repository, None)
+    (run,) = instance.get_runs()
+    assert run.tags[ENDED] == "no model is in use"

@@ -154,7 +154,8 @@ def month_decisions(
         return
     Console(highlight=False).print(
         f"[bold]{found.month}[/] {found.decisions:,} decisions on {found.applicants + found.erased:,} applicants: {found.applicants:,}"
-        f" written, {found.erased:,} erased, {found.other_models:,} by another model than most",
+        f" written, {found.erased:,} erased, {found.other_models:,} by another model than most;"
+        f" {found.sampled:,} with the raw rows they were decided on, to compute their features again",
         soft_wrap=True,
     )
 

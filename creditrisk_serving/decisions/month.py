@@ -6,11 +6,13 @@ What belongs here: which decision of an applicant counts, opening records, writi
 Of an applicant who was decided on several times the month's last decision counts. An erased applicant is left out: nothing is known.
 """
 
+import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ from creditrisk_serving.decisions import inputs, sealing
 from creditrisk_serving.decisions.database import Database, DecisionLogError
 
 DECISIONS, FEATURES = "decisions", "decisions.features"  # `ingestion.months.SERVICE`, which imports Pandera
+INPUTS = "decisions.inputs"  # `ingestion.months.SENT`
+SAMPLED = 500  # decisions whose raw rows are written
 DAYS_A_YEAR = 365.25
 COLUMNS = pa.schema(
     [
@@ -36,6 +40,7 @@ COLUMNS = pa.schema(
         *(pa.field("gender", pa.string()), pa.field("age_years", pa.float64()), pa.field("decided_at", pa.string())),
     ]
 )
+RAW = pa.schema([pa.field(KEY, pa.int64()), pa.field("application", pa.string()), pa.field("histories", pa.string())])
 KINDS = {"numeric": pa.float64(), "boolean": pa.bool_(), "category": pa.string()}
 
 
@@ -48,12 +53,13 @@ class Exported:
     applicants: int  # of whom a decision was written
     erased: int
     other_models: int  # decided by another model than most: written without what they saw
+    sampled: int  # whose raw rows were written, so that their features can be computed again
 
 
 def write_month(
     database: Database, month: str, folder: Path, load: Callable[[str], Bundle], *, progress: Callable[[int], None]
 ) -> Exported:
-    """Write the decisions of a month, and what those of the model that decided most of them saw.
+    """Write the decisions of a month, what those of the model that decided most of them saw, and what a sample of these was sent.
 
     Parameters
     ----------
@@ -62,7 +68,7 @@ def write_month(
     month
         As 2026-05, in UTC.
     folder
-        Gets `MONTH.decisions.parquet` and `MONTH.decisions.features.parquet`, both or none.
+        Gets `MONTH.decisions.parquet`, `….decisions.features.parquet` and `….decisions.inputs.parquet`, all or none.
     load
         Model version -> its bundle.
     progress
@@ -87,8 +93,9 @@ def write_month(
     main = min(models, key=lambda version: (-models[version], version))
     bundles = {version: load(version) for version in models}
     saw = pa.schema([pa.field(KEY, pa.int64()), *(pa.field(f.name, KINDS[f.kind]) for f in bundles[main].features)])
-    drafts = {name: folder / f".{month}.{name}.parquet" for name in (DECISIONS, FEATURES)}
+    drafts = {name: folder / f".{month}.{name}.parquet" for name in (DECISIONS, FEATURES, INPUTS)}
     layouts: dict[str, bytes] = {}
+    sample: list[tuple[str, dict[str, Any]]] = []  # of those who sent raw rows, by the hash of the decision's id
     written = erased = 0
     with ExitStack() as stack:
         for draft in drafts.values():
@@ -104,14 +111,17 @@ def write_month(
             decisions.write_table(
                 pa.Table.from_pylist([_decided(row, bundles[row["model_version"]]) for row in known], schema=COLUMNS)
             )
-            seen = [_seen(database, row, layouts) for row in known if row["model_version"] == main]
-            features.write_table(pa.Table.from_pylist(seen, schema=saw))
+            mine = [row for row in known if row["model_version"] == main]
+            features.write_table(pa.Table.from_pylist([_seen(database, row, layouts) for row in mine], schema=saw))
+            sample = sorted([*sample, *_sent(mine)], key=itemgetter(0))[:SAMPLED]
             progress(written)
         decisions.close()
         features.close()
+        raw = sorted((row for _, row in sample), key=itemgetter(KEY))
+        pq.write_table(pa.Table.from_pylist(raw, schema=RAW), drafts[INPUTS], compression="zstd")
         for name, draft in drafts.items():
             draft.replace(folder / f"{month}.{name}.parquet")
-    return Exported(month, count, written, erased, sum(models.values()) - models[main])
+    return Exported(month, count, written, erased, sum(models.values()) - models[main], len(sample))
 
 
 def _rows(database: Database, month: str) -> Iterator[Mapping[str, Any]]:
@@ -141,6 +151,14 @@ def _decided(row: Mapping[str, Any], bundle: Bundle) -> dict[str, Any]:
         "gender": None if gender == "XNA" else gender,
         "age_years": None if born is None else round(-born / DAYS_A_YEAR, 2),
     }
+
+
+def _sent(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for row in rows:
+        sent = json.loads(row["input"])
+        if sent["application"] is not None or sent["histories"]:
+            told = {name: json.dumps(sent[name]) for name in ("application", "histories")}
+            yield hashlib.sha256(row["decision_id"].encode()).hexdigest(), {KEY: row["applicant_id"], **told}
 
 
 def _seen(database: Database, row: Mapping[str, Any], layouts: dict[str, bytes]) -> dict[str, Any]:

@@ -97,8 +97,8 @@ def test_the_retrains_end_in_what_became_of_the_candidate() -> None:
         "at": "2026-05-01 02:00",
         "cause": "12 inputs moved",
         "state": "success",
-        "champion": "no better: champion kept",
+        "ended": "keep champion m1: m2 is no better",
     }
     text = render_page(page(retrains=[run]))
     assert "12 inputs moved" in text
-    assert "no better: champion kept" in text
+    assert "keep champion m1: m2 is no better" in text
