@@ -128,6 +128,8 @@ class Production:
     s3_port: int
     scoring_home: Path
     key: str = ""
+    restarts: bool = False  # start what ends by itself again, as an engine does; otherwise that is an error
+    restarted: list[str] = field(default_factory=list)
     processes: Processes = field(init=False)
     ports: dict[str, int] = field(default_factory=dict)
 
@@ -193,7 +195,12 @@ class Production:
                     return time.monotonic() - began
             except (OSError, requests.RequestException):
                 pass
-            if ended := self.processes.ended():
+            ended = self.processes.ended()
+            if self.restarts:
+                for name in ended:
+                    self.processes.start(name)
+                self.restarted += ended
+            elif ended:
                 raise AssertionError(f"{what}: {ended} ended:\n{self.processes.log(ended[0]).read_text()[-3000:]}")
             time.sleep(0.5)
         logs = [f"{path.name}:\n{path.read_text()[-3000:]}" for path in sorted(self.place.glob("*.log"))]
@@ -206,7 +213,10 @@ class Production:
             json={"query": query, "variables": variables}, timeout=60,
         )  # fmt: skip
         answer.raise_for_status()
-        return answer.json()["data"]
+        content = answer.json()
+        if "errors" in content:
+            raise requests.RequestException(str(content["errors"])[:500])
+        return content["data"]
 
     def mlflow_answers(self) -> bool:
         """Whether MLflow's server is up."""

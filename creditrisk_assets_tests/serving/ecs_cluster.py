@@ -53,6 +53,13 @@ class Balancer:
             for one, other in ((caller, service), (service, caller)):
                 threading.Thread(target=self._pass_on, args=(one, other), daemon=True).start()
 
+    def refuse(self) -> None:
+        """Refuse what comes, and cut the connections there are."""
+        self.port = None
+        while self._kept:
+            with contextlib.suppress(OSError):
+                self._kept.pop().shutdown(socket.SHUT_RDWR)
+
     @staticmethod
     def _pass_on(one: socket.socket, other: socket.socket) -> None:
         with contextlib.suppress(OSError):

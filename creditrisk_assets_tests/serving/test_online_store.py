@@ -439,7 +439,9 @@ def test_a_table_dropped_under_the_service_is_named_without_the_key(
     engine.dispose()
     with pytest.raises(NotReadyError) as caught:
         published.find([FIRST_ID])
-    assert "cannot be read (UndefinedTable)" in str(caught.value)
+    assert "cannot be read (UndefinedTable); check that its database answers (CREDITRISK_ONLINE_STORE)" in str(
+        caught.value
+    )
     assert str(FIRST_ID) not in str(caught.value)
     published.rows.close()
     store.close()

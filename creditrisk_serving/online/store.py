@@ -394,7 +394,7 @@ class OnlineStore:
             raise OnlineStoreError(str(error)) from None
         except (SQLAlchemyError, OSError) as error:
             cause = getattr(error, "orig", None) or error
-            raise OnlineStoreError(f"the online store: {what} ({type(cause).__name__}); {REMEDY}") from error
+            raise OnlineStoreError(f"the online store: {what} ({type(cause).__name__}); {CHECK}") from error
 
 
 class LayoutSource(Protocol):
@@ -491,7 +491,7 @@ class Rows:
             self._idle.append(connection.driver_connection)
             connection.detach()
         except Exception as error:  # SQLAlchemy's, or any of the driver's, whose words may hold the key
-            raise OnlineStoreError(f"the online store cannot be read ({type(error).__name__}); {REMEDY}") from None
+            raise OnlineStoreError(f"the online store cannot be read ({type(error).__name__}); {CHECK}") from None
         return found
 
     @staticmethod
@@ -501,6 +501,7 @@ class Rows:
 
 
 REMEDY = "run `creditrisk run --select serving/online_features`"
+CHECK = f"check that its database answers (CREDITRISK_ONLINE_STORE); where it does, {REMEDY}"
 
 
 def _fetch(connection: Any, statement: str, given: Any) -> list[Any]:
