@@ -5,6 +5,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 SCALE  ?=
 SOURCE ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -16,10 +17,12 @@ setup: $(VENV)/.ready ## install the locked dependencies into .venv
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; name it: make setup PYTHON=python3.11")'
-	@echo "Installing into $(VENV) (two to four minutes the first time)"
+	@echo "Installing into $(VENV) (a minute or two the first time)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --no-compile --require-hashes -r requirements.lock
-	@$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock
+	@$(BIN)/pip install --quiet --require-hashes -r $(VENV)/uv.lock
+	@$(INSTALL) --require-hashes -r requirements.lock || $(BIN)/pip install --quiet --no-compile --require-hashes -r requirements.lock # where only pip knows a mirror
+	@$(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
 
 run: setup ## the whole graph: a sample portfolio (SCALE=0.05; 1 is full size) or your data (SOURCE=directory or address), then remembered
@@ -81,7 +84,6 @@ extras = $(foreach extra,$(1),--extra $(extra))
 NOT_SERVED = $(foreach package,pyarrow scipy narwhals,--no-emit-package $(package))
 
 lock: setup ## resolve requirements.lock anew from pyproject.toml, and the images' locks from it
-	@$(BIN)/pip install --quiet uv
 	@$(UV_COMPILE) pyproject.toml $(call extras,assets serving azure kaggle dvc postgres cluster s3 spark traces research dev) --output-file requirements.lock
 	@$(MAKE) --no-print-directory imagelocks
 
@@ -91,7 +93,6 @@ imagelocks: setup ## the locks of the images: parts of requirements.lock
 	@echo setuptools | $(UV_COMPILE) - --constraint requirements.lock --output-file requirements-build.lock
 
 lowest: setup ## the oldest releases that pyproject.toml allows, in an environment of their own: both code locations and the service load
-	@$(BIN)/pip install --quiet uv
 	@mkdir -p .cache
 	@$(BIN)/uv pip compile --python-version 3.11 --resolution lowest-direct --no-annotate --no-header --quiet pyproject.toml \
 		$(call extras,assets serving azure kaggle postgres cluster s3 traces research) --output-file .cache/lowest.txt
