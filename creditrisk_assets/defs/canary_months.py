@@ -128,8 +128,7 @@ def _tells_of(outcomes: Version, month: str) -> bool:
 
 
 def _of(ids: NDArray[np.int64], outcomes: "pd.Series[int]") -> NDArray[np.float64]:
-    found: NDArray[np.float64] = outcomes.reindex(ids).to_numpy(dtype="float64")
-    return found
+    return np.asarray(outcomes.reindex(ids), dtype=np.float64)
 
 
 def _intact(lake: Lake, key: str) -> Version:

@@ -11,11 +11,11 @@ never for one in the place of the reference applicants.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from creditrisk_assets.modelling.auc import LEVEL, Interval
 from creditrisk_assets.modelling.comparison import BRIER, Comparison, compare, compare_auc
@@ -24,7 +24,7 @@ from creditrisk_assets.registry.comparison import Side
 
 TOGETHER = "together"
 NONE_YET = "no production month is published yet: compared on the reference applicants alone"
-REACH = float(norm.ppf(0.5 + LEVEL / 2))
+REACH = NormalDist().inv_cdf(0.5 + LEVEL / 2)
 
 Numbers = NDArray[np.float64]
 
