@@ -59,7 +59,7 @@ USER 10001:10001
 EXPOSE 3000 4000
 # Each of its processes is asked in its own way; deploy/compose.yaml says how. This asks whether the code loads at all.
 HEALTHCHECK --interval=60s --timeout=30s --start-period=120s --retries=3 CMD ["creditrisk", "--help"]
-CMD ["dagster", "api", "grpc", "-h", "0.0.0.0", "-p", "4000", "-m", "creditrisk_assets.definitions"]
+CMD ["python3", "-m", "creditrisk_assets.resources.code_server", "-h", "0.0.0.0", "-p", "4000", "-m", "creditrisk_assets.definitions"]
 
 FROM orchestration AS batch
 ENTRYPOINT ["creditrisk", "score"]

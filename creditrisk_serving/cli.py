@@ -105,6 +105,48 @@ def applicant(
     console.print(f"  decision {found['decision_id']}")
 
 
+def stored(settings: ServingSettings, decision_id: str) -> tuple[Any, dict[str, Any]]:
+    """Return a decision's record, and what the log alone can tell of it: features by name, reviews."""
+    from creditrisk_serving.decisions.log import DecisionLog  # noqa: PLC0415
+    from creditrisk_serving.errors import DecisionNotStoredError  # noqa: PLC0415
+
+    log = DecisionLog(settings.decision_log_url, settings.journal_directory)
+    try:
+        if (record := log.find(decision_id)) is None:
+            raise RuntimeError(f"no decision has the id {decision_id}")
+        return record, {"features": log.features(record), "reviews": log.reviews(decision_id)}
+    except DecisionNotStoredError as error:
+        raise RuntimeError(f"{error.detail}; check CREDITRISK_SERVING_DECISIONS_URL") from error
+    finally:
+        log.close()
+
+
+@app.command("decision")
+def show_decision(
+    decision_id: Annotated[str, typer.Argument(help="The decision_id of an answer.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON, input and features too.")] = False,
+) -> None:
+    """Show a stored decision: what was decided, why, on which versions; what its shadow would have decided; its reviews."""
+    record, told = stored(ServingSettings(), decision_id)
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(msgspec.structs.asdict(record) | told).decode() + "\n")
+        return
+    lines = [
+        f"decision {decision_id} of {record.decided_at}: {record.decision}, PD {record.pd:.6f}, grade {record.band}",
+        f"  applicant {record.applicant_id}, asked for by {record.caller}",
+        f"  model {record.model_version}, policy {record.policy_version}",
+    ]
+    lines += [f"  features {family}: {state}" for family, state in record.families.items()]
+    lines += [f"  reason {reason.code}: {reason.text}" for reason in record.reasons or ()]
+    if (other := record.shadow) is not None:
+        lines.append(f"  shadow {other.model_version}: {other.decision}, PD {other.pd:.6f}, grade {other.band}")
+    lines += [f"  reviewed {one.reviewed_at} by {one.reviewer}: {one.outcome}, {one.reason}" for one in told["reviews"]]
+    if record.input is None:
+        lines.append("  input and features: erased")
+    for line in lines:
+        Console(highlight=False).print(line, soft_wrap=True, markup=False)
+
+
 @app.command("replay")
 def replay_decision(
     decision_id: Annotated[str, typer.Argument(help="The decision_id of an answer.")],
@@ -112,21 +154,11 @@ def replay_decision(
 ) -> None:
     """Decide a stored decision again from its input on the model it was made with; exit code 1 if one bit differs."""
     from creditrisk_assets.features.request import RequestFeatures  # noqa: PLC0415
-    from creditrisk_serving.decisions.log import DecisionLog  # noqa: PLC0415
-    from creditrisk_serving.errors import DecisionNotStoredError  # noqa: PLC0415
     from creditrisk_serving.scoring.replay import pinned_bundle, replay  # noqa: PLC0415
     from creditrisk_serving.trust import trusted_signers  # noqa: PLC0415
 
     settings = ServingSettings()
-    log = DecisionLog(settings.decision_log_url, settings.journal_directory)
-    try:
-        record = log.find(decision_id)
-    except DecisionNotStoredError as error:
-        raise RuntimeError(f"{error.detail}; check CREDITRISK_SERVING_DECISIONS_URL") from error
-    finally:
-        log.close()
-    if record is None:
-        raise RuntimeError(f"no decision has the id {decision_id}")
+    record, _ = stored(settings, decision_id)
     bundle = pinned_bundle(settings.platform.bundles, record, trusted_signers(settings))
     found = replay(record, bundle, RequestFeatures(bundle.plan))
     if as_json:

@@ -1,4 +1,4 @@
-"""Every command of every runbook, and of the README, does what the document says: it ends with exit code 0 in a prepared home."""
+"""Every command of every page does what the page says: it ends well in a prepared home, or another test is named that runs it."""
 
 import csv
 import itertools
@@ -10,15 +10,16 @@ from pathlib import Path
 import pytest
 
 from creditrisk_assets_tests.integration.conftest import Graph, copied
-from creditrisk_assets_tests.integration.documents import ROOT, Command, commands, execute
+from creditrisk_assets_tests.integration.documents import ROOT, Command, commands, execute, mentioned, outside, unknown
 from creditrisk_serving.access import Scope, create_key
 from creditrisk_serving.cli import score_applicant
 from creditrisk_serving.operations.backup import make_backup
 from creditrisk_serving.settings import ServingSettings
 
-RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
-PAGES = ("README.md", "docs/operations.md", "docs/tutorial.md", "docs/capacity.md")
-DOCUMENTS = [*RUNBOOKS, *(ROOT / page for page in PAGES)]
+DOCUMENTS = [
+    *sorted((ROOT / "docs" / "runbooks").glob("*.md")), ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "deploy").glob("*.md")),
+]  # fmt: skip
 ELSEWHERE = {  # how a command of the README begins, and the test that runs what it does
     "make run": "creditrisk_assets_tests/integration/test_graph.py",
     "make test": "Makefile",
@@ -67,10 +68,37 @@ def prepared(graph: Graph, portfolio: Path, tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
 def test_every_command_runs_or_names_the_test_that_runs_it(document: Path) -> None:
     for command in commands(document):
+        if command.parsed:
+            continue
         if (test := instead(command)) is not None:
             assert (ROOT / test).is_file(), f"{document.name}: {test} is to run {command.text}, and is not there"
         else:
             assert command.text.startswith(HERE), f"{document.name}: nothing runs {command.text}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
+def test_what_a_page_names_exists_and_no_shell_escapes_the_tests(document: Path) -> None:
+    assert outside(document) == [], "give it a block of its own: ```console"
+    assert {text: wrong for text in mentioned(document) if (wrong := unknown(text))} == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("creditrisk alerts list --all", []), ("creditrisk alerts lost", ["lost"]), ("creditrisk status --jsn", ["--jsn"]),
+        ("A=1 creditrisk rnu", ["rnu"]), ("make run SCALE=1", []), ("make rnu", ["rnu"]),
+        ("python -m creditrisk_assets_tests.benchmarks.none", ["creditrisk_assets_tests.benchmarks.none"]),
+        ("kubectl apply -f deploy/none", ["deploy/none"]), ("creditrisk keys rotate NAME [--grace 1h] [--expry 90d]", ["--expry"]),
+    ],
+)  # fmt: skip
+def test_what_does_not_exist_is_found(text: str, wrong: list[str]) -> None:
+    assert unknown(text) == wrong
+
+
+def test_shell_outside_a_block_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("    creditrisk status\n\n```bash\nmake run\n```\n\n```console\ncreditrisk doctor\n```\n")
+    assert outside(page) == ["    creditrisk status", "```bash"]
 
 
 def test_the_commands_of_the_documents_end_well(prepared: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -78,7 +106,7 @@ def test_the_commands_of_the_documents_end_well(prepared: Path, capfd: pytest.Ca
     last = "erasure-request"
     for document in sorted(DOCUMENTS, key=lambda path: path.stem == last):
         for command in commands(document):
-            if instead(command) is None:
+            if instead(command) is None and not command.parsed:
                 execute(command.text, prepared, capfd)
 
 

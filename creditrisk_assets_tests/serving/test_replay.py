@@ -110,6 +110,20 @@ def test_the_command_says_equal_or_what_differs(published: Published, monkeypatc
     assert "no decision has the id" in str(runner.invoke(app, ["replay", "0" * 32]).exception)
 
 
+def test_the_command_shows_a_stored_decision(published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDITRISK_HOME", str(published.home))
+    runner = CliRunner()
+    with Client(published.home) as client:
+        (record,) = decide(client, {"applicant_ids": [FIRST_ID]})
+        shown = runner.invoke(app, ["decision", record.decision_id])
+        told = json.loads(runner.invoke(app, ["decision", record.decision_id, "--json"]).output)
+    for words in (f"{record.decision}, PD {record.pd:.6f}, grade {record.band}", record.model_version, str(FIRST_ID)):
+        assert words in shown.output
+    assert (told["pd"], told["reviews"]) == (record.pd, [])
+    assert told["features"]
+    assert "no decision has the id" in str(runner.invoke(app, ["decision", "0" * 32]).exception)
+
+
 def test_a_decision_is_replayed_years_after_its_bundles_key_was_replaced(
     published: Published, monkeypatch: pytest.MonkeyPatch
 ) -> None:

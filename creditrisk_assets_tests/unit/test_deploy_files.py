@@ -271,6 +271,130 @@ def test_the_pods_are_hardened_and_know_their_settings() -> None:
     }  # fmt: skip
 
 
+VALUES: dict[str, Any] = yaml.safe_load((DEPLOY / "kubernetes/dagster-values.yaml").read_text())
+POD = {
+    "image",
+    "podSecurityContext",
+    "securityContext",
+    "volumes",
+    "volumeMounts",
+    "resources",
+    "envConfigMaps",
+    "envSecrets",
+}
+CHART: dict[str, Any] = {  # what the chart's schema allows (helm/dagster/schema in Dagster's repository), of what is used here
+    "global": {"postgresqlSecretName", "serviceAccountName"},
+    "generatePostgresqlPasswordSecret": None,
+    "postgresql": {"enabled", "postgresqlHost", "postgresqlUsername", "postgresqlDatabase", "service"},
+    "computeLogManager": {"type": None, "config": {"s3ComputeLogManager": {"bucket", "prefix", "localDir", "uploadInterval"}}},
+    "dagsterWebserver": POD | {"service", "readinessProbe"},
+    "dagsterDaemon": dict.fromkeys(POD) | {
+        "runCoordinator": {
+            "enabled": None, "type": None, "config": {"queuedRunCoordinator": {"maxConcurrentRuns"}},
+        },
+        "runRetries": {"enabled", "maxRetries", "retryOnAssetOrOpFailure"},
+        "runMonitoring": {"enabled", "startTimeoutSeconds", "maxRuntimeSeconds", "pollIntervalSeconds"},
+    },
+    "dagster-user-deployments": {
+        "enabled": None, "deployments": POD | {"name", "codeServerArgs", "includeConfigInLaunchedRuns", "port"},
+    },
+    "runLauncher": {
+        "type": None, "config": {"k8sRunLauncher": {
+            "envConfigMaps": None, "envSecrets": None, "volumes": None, "volumeMounts": None,
+            "runK8sConfig": {"podSpecConfig", "containerConfig"},
+        }},
+    },
+    "telemetry": {"enabled"},
+    "retention": {"enabled", "schedule", "sensor"},
+    "additionalInstanceConfig": None,
+}  # fmt: skip
+
+
+def unknown(given: Any, allowed: Any, path: str = "") -> list[str]:
+    """Name what the chart would not know."""
+    if isinstance(given, list):
+        return [name for one in given for name in unknown(one, allowed, path)]
+    if allowed is None:
+        return []
+    named = dict.fromkeys(allowed) if isinstance(allowed, set) else allowed
+    wrong = [f"{path}{name}" for name in given if name not in named]
+    return wrong + [w for name in given if name in named for w in unknown(given[name], named[name], f"{path}{name}.")]
+
+
+def test_the_values_name_what_the_chart_knows() -> None:
+    assert unknown(VALUES, CHART) == []
+    assert unknown(VALUES | {"telemetry": {"enable": False}}, CHART) == ["telemetry.enable"]
+    webserver = VALUES["dagsterWebserver"]
+    assert webserver["service"]["port"] == webserver["readinessProbe"]["httpGet"]["port"] > 1023, "bound without root"
+
+
+def test_the_instance_of_the_chart_is_that_of_the_cluster() -> None:
+    ours = yaml.safe_load((DEPLOY / "dagster/dagster.yaml").read_text())
+    daemon = VALUES["dagsterDaemon"]
+    assert VALUES["additionalInstanceConfig"].items() <= ours.items()
+    assert VALUES["telemetry"] == ours["telemetry"]
+    assert daemon["runRetries"] == {camel(name): value for name, value in ours["run_retries"].items()}
+    assert daemon["runMonitoring"] == {camel(name): value for name, value in ours["run_monitoring"].items()}
+    queue = daemon["runCoordinator"]["config"]["queuedRunCoordinator"]
+    assert queue["maxConcurrentRuns"] == ours["concurrency"]["runs"]["max_concurrent_runs"]
+    kept = {name: {camel(n): v for n, v in days.items()} for name, days in ours["retention"].items()}
+    assert VALUES["retention"] == {"enabled": True} | kept
+
+
+def camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.title() for word in rest)
+
+
+def test_a_run_on_kubernetes_is_hardened_has_its_own_memory_and_the_home() -> None:
+    """What the chart makes of the launcher's values, through Dagster's own launcher, into a job of Kubernetes."""
+    from dagster._config import process_config, resolve_to_config_type
+    from dagster_k8s import K8sRunLauncher
+    from dagster_k8s.container_context import K8sContainerContext
+    from dagster_k8s.job import DagsterK8sJobConfig, UserDefinedDagsterK8sConfig, construct_dagster_k8s_job
+    from kubernetes.client import ApiClient
+
+    given = VALUES["runLauncher"]["config"]["k8sRunLauncher"]
+    run = {
+        "container_config": given["runK8sConfig"]["containerConfig"],
+        "pod_spec_config": given["runK8sConfig"]["podSpecConfig"],
+    }
+    config = {
+        "env_config_maps": [one["name"] for one in given["envConfigMaps"]],
+        "env_secrets": [one["name"] for one in given["envSecrets"]],
+        "volumes": given["volumes"],
+        "volume_mounts": given["volumeMounts"],
+        "run_k8s_config": run,
+    }
+    instance = {
+        "dagster_home": "/opt/dagster",
+        "instance_config_map": "instance",
+        "postgres_password_secret": "password",
+    }
+    read = process_config(
+        resolve_to_config_type(K8sRunLauncher.config_type()), {"service_account_name": "dagster", **instance, **config}
+    )
+    assert read.success, read.errors
+    for location in VALUES["dagster-user-deployments"]["deployments"]:
+        assert location["includeConfigInLaunchedRuns"] == {"enabled": False}, "its memory would be the run's"
+    context = K8sContainerContext(**config | {"run_k8s_config": UserDefinedDagsterK8sConfig.from_dict(run)})
+    job = construct_dagster_k8s_job(
+        DagsterK8sJobConfig(**instance, job_image="image"),
+        ["dagster"],
+        "run",
+        context.run_k8s_config,
+        component="run_worker",
+    )
+    document = ApiClient().sanitize_for_serialization(job)
+    kubernetes_validate.validate(document, "1.34", strict=True)
+    pod = document["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsUser"] == 10001
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["resources"]["limits"] == {"memory": "8Gi"}
+    assert "/var/lib/creditrisk" in {mount["mountPath"] for mount in container["volumeMounts"]}
+
+
 # What watches
 
 

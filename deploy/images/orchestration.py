@@ -15,9 +15,10 @@ SECONDS = 300
 ASKED = """{ workspaceOrError { ... on Workspace { locationEntries { name locationOrLoadError { __typename } } } }
   instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }"""
 WORKSPACE = "/etc/creditrisk/workspace.yaml"
+CODE_SERVER = ["python3", "-m", "creditrisk_assets.resources.code_server"]
 COMMANDS = {
-    "code server of assets": ["dagster", "api", "grpc", "-p", ASSETS, "-m", "creditrisk_assets.definitions"],
-    "code server of serving": ["dagster", "api", "grpc", "-p", SERVING, "-m", "creditrisk_serving.definitions"],
+    "code server of assets": [*CODE_SERVER, "-p", ASSETS, "-m", "creditrisk_assets.definitions"],
+    "code server of serving": [*CODE_SERVER, "-p", SERVING, "-m", "creditrisk_serving.definitions"],
     "webserver": ["dagster-webserver", "-h", "127.0.0.1", "-p", WEBSERVER, "-w", WORKSPACE],
     "daemon": ["dagster-daemon", "run", "-w", WORKSPACE],
 }
