@@ -95,6 +95,22 @@ def test_a_retrain_that_failed_is_tried_again_and_then_given_up(
     assert json.loads(given_up.cursor)["answered"] == request.tags[EVIDENCE]
 
 
+def test_a_retrain_that_crashed_is_repeated_once(
+    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition
+) -> None:
+    """Between its crash and Dagster's own retry a look finds it failed."""
+    report(retrain=True, version="r1")
+    (request,) = tick(instance, repository, None).run_requests
+    crashed = instance.create_run_for_job(
+        repository.get_job("retrain_model"), tags=dict(request.tags), status=dg.DagsterRunStatus.FAILURE
+    )
+    instance.add_run_tags(crashed.run_id, {"dagster/will_retry": "true"})
+    assert not tick(instance, repository, None).run_requests
+    instance.add_run_tags(crashed.run_id, {"dagster/auto_retry_run_id": "the retry"})
+    launch(instance, repository, request, dg.DagsterRunStatus.SUCCESS)
+    assert not tick(instance, repository, None).run_requests
+
+
 def test_a_quiet_report_asks_for_nothing(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition) -> None:
     report(retrain=False, version="r1")
     assert not tick(instance, repository, None).run_requests
