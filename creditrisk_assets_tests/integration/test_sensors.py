@@ -10,6 +10,7 @@ import pytest
 
 from creditrisk_assets.definitions import build_defs
 from creditrisk_assets.defs import months, retraining
+from creditrisk_assets.defs.month_report import MONTH_REPORT
 from creditrisk_assets.defs.retraining import (
     DRIFT,
     ENDED,
@@ -194,7 +195,10 @@ def test_months_are_reported_on_when_a_month_changed_and_not_when_a_model_did(in
         assert not asked, "there may be no month yet"
     materialized(months.MONTH_APPLICATIONS, "1", "2026-05-01")
     asked, cursor = requested(cursor)
-    assert months.MONTH_PERFORMANCE in asked
+    assert asked == {months.MONTH_PERFORMANCE, MONTH_REPORT}, "in one run"
+    materialized(months.MONTH_PERFORMANCE, "1")
+    materialized(MONTH_REPORT, "1")
+    assert not requested(cursor)[0], "a month is reported on once"
     materialized(months.MONTH_APPLICATIONS, "1", "2026-05-01")
     assert months.MONTH_PERFORMANCE not in requested(cursor)[0], "the same data version is no change"
 
