@@ -74,10 +74,16 @@ OF_THE_MONTH = {"of_the_month": "Every row is of the month it was delivered for.
 
 
 def follows(*keys: str) -> dg.AutomationCondition[Any]:
-    """Ask for an asset when the data of one of these changed; of a model alone there is nothing to say before there is a month."""
+    """Ask for an asset when the data of one of these changed, once what they are made by is over.
+
+    Of a model alone there is nothing to say before there is a month. What is asked for together runs together: a month is one run, not
+    one for each of its tables.
+    """
     of_months = dg.AssetSelection.assets(*[key.split("/") for key in keys])
-    changed = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed()).allow(of_months)
-    return changed.since_last_handled()
+    condition = dg.AutomationCondition
+    changed = condition.data_version_changed() & ~condition.executed_with_root_target()
+    news = condition.any_deps_match(changed | condition.will_be_requested()).allow(of_months)
+    return news.since_last_handled() & ~condition.any_deps_in_progress()
 
 
 def _found(context: dg.AssetExecutionContext, names: Mapping[str, tuple[str, ...]]) -> Seen:

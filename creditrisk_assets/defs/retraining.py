@@ -149,11 +149,16 @@ def retrain_runs(instance: dg.DagsterInstance, now: datetime) -> list[RetrainRun
     return [
         RetrainRun(
             record.dagster_run.tags.get(EVIDENCE, ""),
-            STATES.get(record.dagster_run.status, "active"),
+            _state(record.dagster_run),
             record.create_timestamp,
         )
         for record in recent_retrains(instance, now)
     ]
+
+
+def _state(run: dg.DagsterRun) -> RunState:
+    """Tell how far a retrain is; one that crashed and that Dagster is about to repeat is not over, or it would be repeated twice."""
+    return "active" if run.is_complete_and_waiting_to_retry else STATES.get(run.status, "active")
 
 
 def recent_retrains(instance: dg.DagsterInstance, now: datetime) -> Sequence[dg.RunRecord]:

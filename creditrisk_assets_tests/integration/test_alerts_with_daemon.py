@@ -72,13 +72,13 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, webhook) -> Iterator
     daemon.kill()
 
 
-def until(done: Callable[[], bool], daemon: Daemon, what: str) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
+def until(done: Callable[[], bool], daemon: Daemon, what: str, seconds: int = WAIT_SECONDS, pause: float = 0.3) -> None:
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if done():
             return
-        time.sleep(0.3)
-    raise AssertionError(f"{what} did not happen in {WAIT_SECONDS} s:\n{daemon.log.read_text()[-4000:]}")
+        time.sleep(pause)
+    raise AssertionError(f"{what} did not happen in {seconds} s:\n{daemon.log.read_text()[-4000:]}")
 
 
 def test_each_thing_that_goes_wrong_is_one_alert_and_one_resolve_across_restarts(

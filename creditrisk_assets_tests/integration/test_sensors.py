@@ -10,6 +10,7 @@ import pytest
 
 from creditrisk_assets.definitions import build_defs
 from creditrisk_assets.defs import months, retraining
+from creditrisk_assets.defs.month_report import MONTH_REPORT
 from creditrisk_assets.defs.retraining import (
     DRIFT,
     ENDED,
@@ -95,6 +96,22 @@ def test_a_retrain_that_failed_is_tried_again_and_then_given_up(
     assert json.loads(given_up.cursor)["answered"] == request.tags[EVIDENCE]
 
 
+def test_a_retrain_that_crashed_is_repeated_once(
+    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition
+) -> None:
+    """Between its crash and Dagster's own retry a look finds it failed."""
+    report(retrain=True, version="r1")
+    (request,) = tick(instance, repository, None).run_requests
+    crashed = instance.create_run_for_job(
+        repository.get_job("retrain_model"), tags=dict(request.tags), status=dg.DagsterRunStatus.FAILURE
+    )
+    instance.add_run_tags(crashed.run_id, {"dagster/will_retry": "true"})
+    assert not tick(instance, repository, None).run_requests
+    instance.add_run_tags(crashed.run_id, {"dagster/auto_retry_run_id": "the retry"})
+    launch(instance, repository, request, dg.DagsterRunStatus.SUCCESS)
+    assert not tick(instance, repository, None).run_requests
+
+
 def test_a_quiet_report_asks_for_nothing(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition) -> None:
     report(retrain=False, version="r1")
     assert not tick(instance, repository, None).run_requests
@@ -178,7 +195,10 @@ def test_months_are_reported_on_when_a_month_changed_and_not_when_a_model_did(in
         assert not asked, "there may be no month yet"
     materialized(months.MONTH_APPLICATIONS, "1", "2026-05-01")
     asked, cursor = requested(cursor)
-    assert months.MONTH_PERFORMANCE in asked
+    assert asked == {months.MONTH_PERFORMANCE, MONTH_REPORT}, "in one run"
+    materialized(months.MONTH_PERFORMANCE, "1")
+    materialized(MONTH_REPORT, "1")
+    assert not requested(cursor)[0], "a month is reported on once"
     materialized(months.MONTH_APPLICATIONS, "1", "2026-05-01")
     assert months.MONTH_PERFORMANCE not in requested(cursor)[0], "the same data version is no change"
 

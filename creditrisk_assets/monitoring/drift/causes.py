@@ -29,6 +29,7 @@ FACTOR_TOLERANCE = 0.10  # of a factor's logarithm base e
 EXPLAINED_SHARE = 0.5  # of the inputs made from a table or column, for it to be named
 CONFIDENT = 3.29  # standard errors: once in a thousand months by chance
 UNLIKE = 0.02  # PSI that a change of the default rate alone may leave unexplained
+LEFT_OVER = 0.04  # the same of one input, once the default rate is undone: the model's PDs are not exact
 SMALLEST_FACTOR = 0.05  # by which another default rate may thin out applicants of one PD
 
 Numbers = NDArray[np.float64]
@@ -116,7 +117,7 @@ def covariate(
 
 def moved_inputs(table: pd.DataFrame, limits: DriftLimits) -> list[str]:
     """Name the inputs that drifted, and those that moved beyond chance though not as far as the policy's limit."""
-    beyond = table["statistic"] - table["expected_psi"] >= limits.psi_warn
+    beyond = table["statistic"] - table["expected_psi"] >= LEFT_OVER
     moved = table["drifted"] | (beyond & (table["evidence"] <= limits.false_discovery_rate))
     return table.loc[moved & ~table["feature"].isin(OUTCOMES), "feature"].tolist()
 

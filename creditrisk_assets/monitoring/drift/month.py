@@ -282,7 +282,7 @@ def _unlike(
     for item in inputs:
         known, column = bundle.reference.inputs[item.name], pa.chunked_array([pa.array(undone.frame[item.name])])
         effect = compare(known, count_column(item.name, known, column))
-        if effect.psi - effect.expected_psi >= limits.psi_warn or effect.wasserstein >= limits.wasserstein_alert:
+        if effect.psi - effect.expected_psi >= named.LEFT_OVER or effect.wasserstein >= limits.wasserstein_alert:
             found.append(item.name)
     return found
 

@@ -230,6 +230,8 @@ def test_a_month_of_too_few_has_no_estimate() -> None:
 
 
 @pytest.mark.drill
-def test_estimated_auc_covers_the_realised_one_at_any_size_of_drift() -> None:
-    for shift in (-0.6, 0.3, 0.9):
-        assert covered(shift, months=300) >= 0.9
+@pytest.mark.parametrize("shift", [-0.6, 0.3, 0.9])
+def test_estimated_auc_covers_the_realised_one_at_any_size_of_drift(shift: float) -> None:
+    share = covered(shift, months=300)
+    print(f"\nshift {shift:g}: covered in {share:.1%} of 300 months")  # noqa: T201 - the drill's figures
+    assert share >= 0.9
