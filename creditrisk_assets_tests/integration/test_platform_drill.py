@@ -25,7 +25,7 @@ from creditrisk_assets.lake import POINTER, Lake
 from creditrisk_assets.mirror import mirror_of
 from creditrisk_assets.modelling.bundle import PUBLIC_KEY_FILE
 from creditrisk_assets.settings import Settings
-from creditrisk_assets_tests.integration.platforms import Production, production, settings_of
+from creditrisk_assets_tests.integration.platforms import START_SECONDS, Production, production, settings_of
 from creditrisk_assets_tests.serving.test_light import ask, serving
 from creditrisk_serving.decisions.checkpoints import read_checkpoints
 from creditrisk_serving.decisions.database import reading
@@ -172,10 +172,11 @@ def shown(figures: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def restart(server: Any) -> None:
-    """Start PostgreSQL again; it recovers first, for which its starter may not have the patience."""
-    for _ in range(10):
-        with suppress(subprocess.SubprocessError):
+    """Start PostgreSQL again; it recovers first, for which its starter has not the patience: it gives up, or insists that it is ready."""
+    for _ in range(START_SECONDS):
+        with suppress(subprocess.SubprocessError, AssertionError):
             return server.ensure_postgres_running()
+        time.sleep(1)
     raise AssertionError("PostgreSQL does not come back")
 
 

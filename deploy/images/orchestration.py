@@ -10,6 +10,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+from dagster import DagsterInstance
+
 ASSETS, SERVING, WEBSERVER = "14000", "14001", "13000"
 SECONDS = 300
 ASKED = """{ workspaceOrError { ... on Workspace { locationEntries { name locationOrLoadError { __typename } } } }
@@ -49,6 +51,8 @@ home.mkdir()
 (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
 os.environ |= {"DAGSTER_HOME": str(home), "DAGSTER_ASSETS_HOST": "127.0.0.1", "DAGSTER_ASSETS_PORT": ASSETS}
 os.environ |= {"DAGSTER_SERVING_HOST": "127.0.0.1", "DAGSTER_SERVING_PORT": SERVING}
+with DagsterInstance.get():
+    pass  # its tables are there now: four processes that start at once would each make them
 running = {}
 try:
     for name, command in COMMANDS.items():
@@ -57,7 +61,8 @@ try:
     while len(loaded) < 2 or not ticking:
         ended = [name for name, process in running.items() if process.poll() is not None]
         if ended or time.monotonic() > deadline:
-            raise SystemExit(f"ended: {ended or 'none'}; code locations loaded: {loaded}; daemons that tick: {ticking}")
+            said = "\n".join((Path("/tmp") / name).read_text()[-1000:] for name in ended)
+            raise SystemExit(f"ended: {ended or 'none'}; loaded: {loaded}; daemons that tick: {ticking}\n{said}")
         time.sleep(1)
         try:
             loaded, ticking = answer()
