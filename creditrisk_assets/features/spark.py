@@ -41,8 +41,9 @@ SETTINGS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
-LOCAL = re.compile(r"local(\[(?P<threads>\d+|\*).*\])?")
+LOCAL = re.compile(r"local(-cluster)?(\[(?P<threads>\d+|\*).*\])?")  # threads of this process, or processes beside it
 LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+LOCAL_ADDRESS = "SPARK_LOCAL_IP"
 # What Spark names where a value is too large for its type, or none of it; anything else that fails is Spark's own trouble.
 REFUSED = re.compile(r"Spark(Arithmetic|NumberFormat|DateTime)Exception|CAST_OVERFLOW|NUMERIC_VALUE_OUT_OF_RANGE")
 UNITS = {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024 * 1024}
@@ -105,7 +106,7 @@ def session(master: str, *, memory: str, directory: Path) -> Iterator[SparkSessi
     Parameters
     ----------
     master
-        Spark's master URL; `local[2]` is this machine with two threads.
+        Spark's master URL; `local[2]` is this machine with two threads, `local-cluster[2,1,1024]` with two executors of 1 GiB.
     memory
         Memory of the driver's Java heap, as DuckDB writes it (`3GB`). In local mode it is all there is; the executors of a cluster
         have what the cluster's own configuration gives them.
@@ -130,6 +131,10 @@ def session(master: str, *, memory: str, directory: Path) -> Iterator[SparkSessi
         threads = local["threads"]
         partitions = int(threads) if threads and threads.isdigit() else os.cpu_count() or 1
         chosen |= LOOPBACK | {"spark.local.dir": str(directory), "spark.sql.shuffle.partitions": str(partitions)}
+    elif (
+        os.environ.get(LOCAL_ADDRESS) == "127.0.0.1"
+    ):  # Pandera sets it when it is imported: executors elsewhere would look for the driver there
+        del os.environ[LOCAL_ADDRESS]
     builder = SparkSession.builder.master(master).appName("creditrisk")
     for name, value in chosen.items():
         builder = builder.config(name, value)

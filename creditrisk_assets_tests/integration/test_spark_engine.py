@@ -1,6 +1,7 @@
-"""`CREDITRISK_ENGINE=spark` computes a family in the graph, from raw rows with NaN and NULL, to the very version DuckDB published."""
+"""`CREDITRISK_ENGINE=spark` computes a family in the graph, on two executors, to the very version DuckDB published; with NaN and NULL."""
 
 import csv
+import os
 import shutil
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def test_the_graph_computes_a_family_with_spark(
     by_duckdb = lake.require("features/pos_cash")
 
     monkeypatch.setenv("CREDITRISK_ENGINE", "spark")
+    monkeypatch.setenv("CREDITRISK_SPARK_MASTER", "local-cluster[2,1,1024]")  # processes of their own, as on a cluster
     monkeypatch.setenv("CREDITRISK_MEMORY_LIMIT", "1GB")
     monkeypatch.chdir(tmp_path)
     assert running.materialize(Settings(), "features/pos_cash").failures == []
@@ -40,6 +42,25 @@ def test_the_graph_computes_a_family_with_spark(
     assert by_spark.manifest.inputs["engine"] != by_duckdb.manifest.inputs["engine"]
     assert by_spark.version == by_duckdb.version
     assert not (tmp_path / "spark-warehouse").exists()
+
+
+@pytest.mark.skipif(spark.missing() is not None, reason=f"Spark: {spark.missing()}")
+@pytest.mark.parametrize(("address", "kept"), [("127.0.0.1", None), ("10.0.0.7", "10.0.0.7")])
+def test_executors_of_a_cluster_are_not_told_that_the_driver_is_on_their_own_machine(
+    address: str, kept: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from pyspark.sql import SparkSession
+
+    def starts(_: object) -> None:
+        raise RuntimeError(f"started with {os.environ.get(spark.LOCAL_ADDRESS)}")
+
+    monkeypatch.setenv(spark.LOCAL_ADDRESS, address)  # the first is what importing Pandera leaves
+    monkeypatch.setattr(SparkSession.Builder, "getOrCreate", starts)
+    with (
+        pytest.raises(RuntimeError, match=f"started with {kept}"),
+        spark.session("spark://master.internal:7077", memory="1GB", directory=tmp_path),
+    ):
+        pass
 
 
 def test_without_java_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
