@@ -157,6 +157,8 @@ def main() -> None:
     elif chosen.part is not None:
         {"ours": ours, "filters": filters}[chosen.part](chosen.path, chosen.columns)
     else:
+        if chosen.folder is not None:
+            chosen.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
             _compare(Path(folder) / "wide.parquet", chosen.rows, chosen.columns)
 
