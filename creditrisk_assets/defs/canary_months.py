@@ -4,10 +4,9 @@ What belongs here: which months count, what a month lacks, bringing outcomes to 
 (`registry.months_compared`), how months are made (`months`), the reference applicants (`canary`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -72,7 +71,7 @@ def compare_months(
     """
     compared: list[ComparedMonth] = []
     left_out: dict[str, str] = {}
-    decided_by = lru_cache(maxsize=None)(lambda version: _bundle(settings, version))
+    decided_by = cache(partial(_bundle, settings))
     for month, known in _wanted(lake, limits, rules):
         version = _intact(lake, f"{MONTH_APPLICATIONS}/{month}")
         try:
@@ -167,10 +166,6 @@ def _require_comparable(
                 f"it was decided by {decider.version}, so it lacks {len(missing)} of {len(model.feature_names)} inputs of {name}:"
                 f" {', '.join(missing[:SHOWN])}{', …' if len(missing) > SHOWN else ''}"
             )
-        theirs, mine = _meanings(decider), _meanings(model)
+        theirs, mine = decider.definitions, model.definitions
         if changed := sorted({f.family for f in model.features if theirs.get(f.family) != mine.get(f.family)}):
             raise ValueError(f"features/{', features/'.join(changed)} meant something else than it means to {name}")
-
-
-def _meanings(model: Bundle) -> Mapping[str, Any]:
-    return {name: family["definition"] for name, family in model.plan["families"].items()}

@@ -148,8 +148,7 @@ def rival_bundle(settings: Settings, path: Path) -> tuple[Bundle | None, str]:
         rival = Bundle.load(path, trusted_keys(settings.keys, settings.signing_key))
     except BundleError as error:
         return None, str(error)
-    meant = {name: family["definition"] for name, family in rival.plan["families"].items()}
-    if meant != {name: family.definition for name, family in FAMILIES.items()}:
+    if rival.definitions != {name: family.definition for name, family in FAMILIES.items()}:
         return None, "features mean something else by now"
     return rival, ""
 

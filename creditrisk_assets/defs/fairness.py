@@ -50,6 +50,7 @@ from creditrisk_assets.modelling.fairness.measures import MEASURES, Scored, grou
 from creditrisk_assets.modelling.figures import Figure
 from creditrisk_assets.modelling.inputs import ModelInput
 from creditrisk_assets.modelling.part_scores import score_part
+from creditrisk_assets.modelling.pipeline import new_encoder
 from creditrisk_assets.modelling.policy import FairnessLimits, Policy, load_policy
 from creditrisk_assets.modelling.signing import trusted_keys
 from creditrisk_assets.modelling.tables import read_part, sample_part
@@ -130,8 +131,6 @@ def _champion(work: Work, policy: Policy, ids: Sequence[int]) -> tuple[Scored | 
 
 def _sampled(work: Work, policy: Policy, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Scan for proxies and fit alternatives, on samples of the training part."""
-    from creditrisk_assets.modelling.encoder import ApplicantEncoder  # noqa: PLC0415 - imports scikit-learn
-
     settings, limits, model = work.settings, limits_of(policy), work.inputs[MODEL]
     bundle = Bundle.load(model.path / BUNDLE, trusted_keys(settings.keys, settings.signing_key))
     inputs = [ModelInput(f.name, f.family, f.kind, f.monotone) for f in bundle.features]
@@ -139,7 +138,7 @@ def _sampled(work: Work, policy: Policy, seed: int) -> tuple[pd.DataFrame, pd.Da
     found = proxies.input_groups(inputs, importance)
     with work.connection() as con:
         drawn = sample_part(con, work.inputs[SPLIT_TRAIN].data, inputs, rows=proxies.APPLICANTS, seed=seed)
-    matrix = ApplicantEncoder().fit_transform(drawn.frame)
+    matrix = new_encoder().fit_transform(drawn.frame)
     parted = grouped(_attributes(work, drawn.ids.tolist(), policy), policy)
     proxied = proxies.scan(
         matrix, [item.name for item in inputs], found, proxies.targets_of(parted), strong=limits.maximum_proxy_auc,
@@ -163,14 +162,12 @@ def _sampled(work: Work, policy: Policy, seed: int) -> tuple[pd.DataFrame, pd.Da
 
 
 def _sample(work: Work, policy: Policy, inputs: Sequence[ModelInput], in_use: int, seed: int) -> Sample:
-    from creditrisk_assets.modelling.encoder import ApplicantEncoder  # noqa: PLC0415 - imports scikit-learn
-
     with work.connection() as con:
         part = sample_part(con, work.inputs[SPLIT_TRAIN].data, inputs, rows=alternatives.APPLICANTS, seed=seed)
     kept = pd.read_parquet(work.inputs[OUT_OF_FOLD].data, columns=["sk_id_curr", "pd"])
     pds = kept.groupby("sk_id_curr")["pd"].mean().loc[part.ids.tolist()].to_numpy()
     parted = grouped(_attributes(work, part.ids.tolist(), policy), policy)
-    matrix = ApplicantEncoder().fit_transform(part.frame)
+    matrix = new_encoder().fit_transform(part.frame)
     signs = tuple(item.monotone for item in inputs)
     return Sample(matrix, tuple(item.name for item in inputs), part.labels, pds, parted, in_use, signs)
 

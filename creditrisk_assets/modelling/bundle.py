@@ -241,6 +241,11 @@ class Bundle:
         """The names that the numbers of categories stand for, by input."""
         return {feature.name: feature.categories or () for feature in self.features if feature.kind == "category"}
 
+    @property
+    def definitions(self) -> dict[str, str]:
+        """What the features mean to it, by family."""
+        return {name: family["definition"] for name, family in self.plan["families"].items()}
+
     @cached_property
     def needed_names(self) -> tuple[str, ...]:
         """The features a decision takes: the model's inputs, then those that only hard rules look at."""

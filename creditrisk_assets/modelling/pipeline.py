@@ -8,12 +8,15 @@ What belongs here: how the estimators are put together. What does not: the encod
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from creditrisk_assets.modelling.configuration import ModelConfig
+
+if TYPE_CHECKING:
+    from creditrisk_assets.modelling.encoder import ApplicantEncoder
 
 Matrix = NDArray[np.float32]
 ENCODER = Path(__file__).with_name("encoder.py")  # for code versions, which need its text and not its imports
@@ -34,10 +37,15 @@ def build_pipeline(config: ModelConfig, *, trees: int, threads: int, monotone: S
     """
     from imblearn.pipeline import Pipeline  # noqa: PLC0415 - seconds of imports, for training alone
 
-    from creditrisk_assets.modelling.encoder import ApplicantEncoder  # noqa: PLC0415
-
-    steps = [("encode", ApplicantEncoder()), *resampling_steps(config)]
+    steps = [("encode", new_encoder()), *resampling_steps(config)]
     return Pipeline([*steps, ("classify", classifier(config, trees, threads, monotone))])
+
+
+def new_encoder() -> "ApplicantEncoder":
+    """Make an encoder that has not seen rows yet."""
+    from creditrisk_assets.modelling.encoder import ApplicantEncoder  # noqa: PLC0415 - seconds of imports, for fitting alone
+
+    return ApplicantEncoder()
 
 
 def classifier(config: ModelConfig, trees: int, threads: int, monotone: Sequence[int] = ()) -> Any:

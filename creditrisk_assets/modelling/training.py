@@ -25,6 +25,7 @@ from creditrisk_assets.modelling.inputs import InputChoice, ModelInput
 from creditrisk_assets.modelling.pipeline import (
     build_pipeline,
     classifier,
+    new_encoder,
     resampled_rate,
     resampling_steps,
 )
@@ -276,12 +277,10 @@ def stop_early(
     from imblearn.pipeline import Pipeline  # noqa: PLC0415 - seconds of imports, for training alone
     from lightgbm import early_stopping  # noqa: PLC0415 - seconds of imports, for training alone
 
-    from creditrisk_assets.modelling.encoder import ApplicantEncoder  # noqa: PLC0415
-
     place = (fold.repeat, fold.number) if fold else (0, 0)
     everybody = Fold(*place, np.arange(len(part)), np.array([], dtype=np.int64))
     inner = next(inner_folds(everybody, part.ids, target, config.validation))
-    part, encoder = part.of([i.name for i in inputs]), ApplicantEncoder()
+    part, encoder = part.of([i.name for i in inputs]), new_encoder()
     x, y = encoder.fit_transform(part.take(inner.fitted).frame), target[inner.fitted]
     x_validation = encoder.transform(part.take(inner.held_out).frame)
     for _, step in resampling_steps(config):

@@ -73,7 +73,7 @@ def metadata(champion: Champion, settings: ServingSettings) -> Metadata:
             eligibility=[rule.model_dump() for rule in policy.eligibility],
             score=policy.score.model_dump(),
         ),
-        features=champion.definitions,
+        features=champion.bundle.definitions,
         contracts=Contracts(
             sha256=manifest["files"]["plan.json"],
             tables={name: len(table["columns"]) for name, table in bundle.plan["tables"].items()},

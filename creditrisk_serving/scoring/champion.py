@@ -61,11 +61,6 @@ class Champion:
         return self.source.published
 
     @property
-    def definitions(self) -> dict[str, str]:
-        """What the features mean to it, by family."""
-        return {name: family["definition"] for name, family in self.bundle.plan["families"].items()}
-
-    @property
     def wanted(self) -> Mapping[str, tuple[str, ...]]:
         """The features it takes, by family."""
         return self.source.slots.columns
@@ -255,7 +250,7 @@ class Follower:
                     until = stale_after(current.verified_at, champion.wanted, self._ages)
                     mine = replace(mine, verified_at=current.verified_at, stale_after=until)
                 return _pinned(champion, mine), None
-            published = open_features(self._store, champion.source.slots, champion.definitions, self._ages)
+            published = open_features(self._store, champion.source.slots, champion.bundle.definitions, self._ages)
         except (OnlineStoreError, LookupUnavailableError) as error:
             problem = str(error)
             kept = old if old is not None and _fits(old, champion) else None
@@ -284,7 +279,7 @@ def policy_version(bundle: Bundle) -> str:
 
 def _fits(published: PublishedFeatures, champion: Champion) -> bool:
     """Tell whether a pinned snapshot gives a champion the features it takes, meaning what it learned."""
-    return published.definitions == champion.definitions and all(
+    return published.definitions == champion.bundle.definitions and all(
         published.columns.get(name) == columns for name, columns in champion.wanted.items()
     )
 

@@ -180,5 +180,5 @@ def _strange(
     ]
     if published is not None and not found:
         wanted = {name: columns for name, columns in slots.columns.items() if columns}
-        found += misfits(published.snapshot, wanted, {name: mine[name]["definition"] for name in wanted})
+        found += misfits(published.snapshot, wanted, bundle.definitions)
     return found

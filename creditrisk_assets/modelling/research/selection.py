@@ -28,6 +28,7 @@ from creditrisk_assets.lake import write_atomically
 from creditrisk_assets.modelling.booster import wait_passively
 from creditrisk_assets.modelling.configuration import ModelConfig
 from creditrisk_assets.modelling.inputs import ModelInput
+from creditrisk_assets.modelling.pipeline import new_encoder
 from creditrisk_assets.modelling.policy import ServingBudget
 from creditrisk_assets.modelling.research.budgets import SelectionRules
 from creditrisk_assets.modelling.research.redundancy import rank_correlations
@@ -136,8 +137,6 @@ def select(
     SelectionError
         Too few defaults for evidence, no feature beats its shuffles, or the constrained features alone pass the budget.
     """
-    from creditrisk_assets.modelling.encoder import ApplicantEncoder  # noqa: PLC0415 - imports scikit-learn
-
     target = _enough(part, rules)
     order = np.argsort(part.ids, kind="stable")
     part, target = part.take(order), target[order]
@@ -146,7 +145,7 @@ def select(
     used = [i for i in inputs if i.name not in constant]
     if not used:
         raise SelectionError("every feature is constant or empty; nothing can be selected, so check the features")
-    matrix = ApplicantEncoder().fit_transform(part.of([i.name for i in used]).frame)
+    matrix = new_encoder().fit_transform(part.of([i.name for i in used]).frame)
     running: dict[str, Any] = {"seed": seed, "threads": threads, "checkpoints": checkpoints, "progress": progress}
     real, null = _gains(matrix, target, used, config, rules, **running)
     progress("comparing ranks and slices")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from creditrisk_assets.modelling.configuration import ModelConfig
 from creditrisk_assets.modelling.inputs import ModelInput
+from creditrisk_assets.modelling.pipeline import new_encoder
 from creditrisk_assets.modelling.research.budgets import GlassBoxBudget
 from creditrisk_assets.modelling.research.challengers.information_value import choose
 from creditrisk_assets.modelling.research.challengers.protocol import encode
@@ -93,7 +94,5 @@ def fit(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of missing values, which it has a bin for
         model.fit(encoded.matrix[:, list(chosen.places)].astype(np.float64), encoded.labels)
-    from creditrisk_assets.modelling.encoder import ApplicantEncoder  # noqa: PLC0415 - imports scikit-learn
-
-    encoder = ApplicantEncoder().fit(part.of(names).frame)
+    encoder = new_encoder().fit(part.of(names).frame)
     return GlassBox(names, encoder, model)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from creditrisk_assets.modelling.bundle import EncodingError
 from creditrisk_assets.modelling.configuration import ModelConfig
 from creditrisk_assets.modelling.inputs import ModelInput
-from creditrisk_assets.modelling.pipeline import Matrix
+from creditrisk_assets.modelling.pipeline import Matrix, new_encoder
 from creditrisk_assets.modelling.tables import Part
 from creditrisk_assets.modelling.training import TrainingError, checked_target, uninformative
 
@@ -105,8 +105,6 @@ def encode(part: Part, inputs: Sequence[ModelInput]) -> Encoded:
     TrainingError
         No rows, one class, no input that tells applicants apart, or an infinite value; the message names it.
     """
-    from creditrisk_assets.modelling.encoder import ApplicantEncoder  # noqa: PLC0415 - imports scikit-learn
-
     target = checked_target(part)
     dropped = uninformative(part.frame, [i.name for i in inputs])
     used = tuple(i for i in inputs if i.name not in dropped)
@@ -114,7 +112,7 @@ def encode(part: Part, inputs: Sequence[ModelInput]) -> Encoded:
         raise TrainingError("every input is constant or empty; nothing can be learned, so check the features")
     frame = part.of([i.name for i in used]).frame
     try:
-        encoder = ApplicantEncoder().fit(frame)
+        encoder = new_encoder().fit(frame)
         return Encoded(used, encoder, encoder.transform(frame), target)
     except EncodingError as error:
         raise TrainingError(f"the applicants cannot be encoded: {error}") from error

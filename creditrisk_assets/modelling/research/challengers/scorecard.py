@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from creditrisk_assets.modelling.configuration import ModelConfig
 from creditrisk_assets.modelling.inputs import ModelInput
+from creditrisk_assets.modelling.pipeline import new_encoder
 from creditrisk_assets.modelling.research.budgets import ScorecardBudget
 from creditrisk_assets.modelling.research.challengers.information_value import (
     choose,
@@ -193,9 +194,7 @@ def fit(
             " give more applicants"
         )
     names = [one.input.name for one in kept]
-    from creditrisk_assets.modelling.encoder import ApplicantEncoder  # noqa: PLC0415 - imports scikit-learn
-
-    encoder = ApplicantEncoder().fit(part.of(names).frame)
+    encoder = new_encoder().fit(part.of(names).frame)
     return Scorecard(tuple(kept), encoder, intercept, weights, scale, turned)
 
 
