@@ -42,7 +42,8 @@ class Published:
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Published:
+def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    """What is read by all tests of a process and changed by none: a change would show in other tests, by their order."""
     home = tmp_path_factory.mktemp("home")
     portfolio = draw_portfolio()
     (home / "raw").mkdir()
@@ -51,7 +52,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Published:
     champion = train_bundle(joined, home, home / "made" / "champion", seed=1)
     challenger = train_bundle(joined, home, home / "made" / "challenger", seed=2)
     publish(home / "made" / "champion", home)
-    return Published(home, portfolio, champion.version, challenger.version)
+    before = _files(home)
+    yield Published(home, portfolio, champion.version, challenger.version)
+    assert _files(home) == before, "a test changed what it shares with others: it must change a copy"
+
+
+def _files(directory: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in directory.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="session")

@@ -55,11 +55,13 @@ SHORT = Patience(rollout=4.0, verification=0.1, answer=4.0, between=0.05)
 def homes(template: Published, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Path], str]:
     """One home for each image that comes up, and the key they all know."""
     place = tmp_path_factory.mktemp("releases")
-    key = create_key(template.home / "keys" / "api_keys.json", "release", scopes=(Scope.SCORE,), replace=True)
+    known = place / "known"
+    shutil.copytree(template.home, known)
+    key = create_key(known / "keys" / "api_keys.json", "release", scopes=(Scope.SCORE,))
     found = {}
     for image in (GOOD, UNHEALTHY, WRONG_MODEL, WRONG_SCORES):
         found[image] = place / image.replace("/", "-").replace(":", "-").replace("@", "-")
-        shutil.copytree(template.home, found[image])
+        shutil.copytree(known, found[image])
     shutil.rmtree(found[UNHEALTHY] / "bundles")
     publish(template.challenger_bundle, found[WRONG_MODEL])
     other = place / "raw"
