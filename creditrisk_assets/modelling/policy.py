@@ -497,7 +497,7 @@ def load_policy(path: Path | None = None) -> Policy:
     """
     where = path or DEFAULT_PATH
     try:
-        content = yaml.safe_load(where.read_text("utf-8"))
+        content = yaml.load(where.read_text("utf-8"), Loader=yaml.CSafeLoader)  # in C: a run reads it at every turn
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise PolicyError(f"the policy file {where} cannot be read: {error}") from error
     return parse_policy(content, where=str(where))

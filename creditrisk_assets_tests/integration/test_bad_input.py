@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
@@ -19,15 +19,42 @@ from creditrisk_assets.ingestion.feeds import BASE
 from creditrisk_assets.ingestion.sources import remember_source
 from creditrisk_assets.lake import Lake
 from creditrisk_assets.settings import Settings
+from creditrisk_assets_tests.integration.conftest import copied, home
 
 APPLICATIONS = "raw/application_train,raw/application_test"
+TAKEN_IN = f"{APPLICATIONS},raw/bureau,raw/previous_application,raw/installments_payments"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the source of every test lies: to be another delivery of one feed it must have one path."""
+    return tmp_path_factory.mktemp("feed") / "source"
 
 
 @pytest.fixture
-def source(tmp_path: Path, portfolio: Path) -> Path:
-    directory = tmp_path / "source"
-    shutil.copytree(portfolio, directory)
-    return directory
+def source(place: Path, portfolio: Path) -> Iterator[Path]:
+    shutil.copytree(portfolio, place)
+    yield place
+    shutil.rmtree(place)
+
+
+@pytest.fixture(scope="module")
+def settled(place: Path, portfolio: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which good tables were taken in from that source."""
+    path = tmp_path_factory.mktemp("settled") / "home"
+    with home(path) as settings:
+        shutil.copytree(portfolio, place)
+        remember_source(settings, place)
+        assert running.materialize(settings, TAKEN_IN).failures == []
+        shutil.rmtree(place)
+    return path
+
+
+@pytest.fixture
+def taken_in(settled: Path, source: Path, tmp_path: Path) -> Iterator[Settings]:
+    """A copy of it, with the good tables still in the source."""
+    with copied(settled, tmp_path / "taken-in") as settings:
+        yield settings
 
 
 def edit(path: Path, change: Callable[[list[str]], list[str]]) -> None:
@@ -114,15 +141,13 @@ BROKEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("name", list(BROKEN))
-def test_a_broken_table_is_refused_and_the_last_good_version_stays(source: Path, name: str) -> None:
+def test_a_broken_table_is_refused_and_the_last_good_version_stays(taken_in: Settings, source: Path, name: str) -> None:
     table, damage, message = BROKEN[name]
-    settings, lake = Settings(), Lake(Settings().lake)
+    settings, lake = taken_in, Lake(taken_in.lake)
     key = f"raw/{table}"
     select = ",".join(dict.fromkeys([*APPLICATIONS.split(","), key]))
     if key == "raw/installments_payments":
         select += ",raw/previous_application"
-    remember_source(settings, source)
-    assert running.materialize(settings, select).failures == []
     good = lake.require(key)
     damage(source)
     broken = running.materialize(settings, select)
@@ -202,11 +227,11 @@ def test_few_rows_that_break_a_rule_are_set_aside_and_the_rest_is_published(sour
 
 
 @pytest.mark.parametrize("name", list(ROWS))
-def test_too_many_rows_that_break_a_rule_are_refused_and_the_last_good_version_stays(source: Path, name: str) -> None:
-    settings, lake = Settings(), Lake(Settings().lake)
-    remember_source(settings, source)
+def test_too_many_rows_that_break_a_rule_are_refused_and_the_last_good_version_stays(
+    taken_in: Settings, source: Path, name: str
+) -> None:
+    settings, lake = taken_in, Lake(taken_in.lake)
     key = f"raw/{ROWS[name][0]}"
-    assert running.materialize(settings, f"{APPLICATIONS},{key}").failures == []
     good = lake.require(key)
     spoil(source, name, *range(2, 60))
     spoilt = running.materialize(settings, key)
@@ -219,11 +244,9 @@ def test_too_many_rows_that_break_a_rule_are_refused_and_the_last_good_version_s
     assert not list(good.path.parents[1].glob(".draft-*"))
 
 
-def test_a_column_nobody_declared_is_left_out_told_once_and_recorded(source: Path) -> None:
-    settings, lake = Settings(), Lake(Settings().lake)
-    remember_source(settings, source)
+def test_a_column_nobody_declared_is_left_out_told_once_and_recorded(taken_in: Settings, source: Path) -> None:
+    settings, lake = taken_in, Lake(taken_in.lake)
     select = f"{APPLICATIONS},raw/bureau"
-    assert running.materialize(settings, select).failures == []
     plain = lake.require("raw/bureau").data.read_bytes()
     edit(source / "bureau.csv", lambda x: [f"{line.strip()},{n or 'NEW'}\n" for n, line in enumerate(x)])
     wider = running.materialize(settings, select)
@@ -250,10 +273,9 @@ def test_the_next_run_recovers_by_itself(source: Path) -> None:
 
 
 @pytest.mark.parametrize("lost", ["version", "pointer"])
-def test_a_table_that_was_lost_or_damaged_in_the_lake_is_read_anew(lost: str, source: Path) -> None:
-    settings, lake = Settings(), Lake(Settings().lake)
-    remember_source(settings, source)
-    assert running.materialize(settings, APPLICATIONS).failures == []
+@pytest.mark.usefixtures("source")
+def test_a_table_that_was_lost_or_damaged_in_the_lake_is_read_anew(lost: str, taken_in: Settings) -> None:
+    settings, lake = taken_in, Lake(taken_in.lake)
     before = lake.require("raw/application_test")
     if lost == "version":
         shutil.rmtree(before.path)

@@ -20,7 +20,9 @@ import pytest
 
 from creditrisk_assets.ingestion.sources import remember_source
 from creditrisk_assets.settings import Settings
+from creditrisk_assets_tests.integration.conftest import Graph, graph
 
+__all__ = ["graph"]  # the fixture
 START_SECONDS = 300
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -56,9 +58,11 @@ class Ui:
 
 
 @pytest.fixture(scope="module")
-def ui(tmp_path_factory: pytest.TempPathFactory, portfolio: Path) -> Iterator[Ui]:
-    """Start `creditrisk ui` on a fresh home whose source is the tiny portfolio, as `make ui` does."""
-    with started(tmp_path_factory.mktemp("ui") / "home", portfolio) as running:
+def ui(graph: Graph, tmp_path_factory: pytest.TempPathFactory, portfolio: Path) -> Iterator[Ui]:
+    """Start `creditrisk ui`, as `make ui` does, on a home with a lake and a champion, of which this Dagster knows nothing yet."""
+    home = tmp_path_factory.mktemp("ui") / "home"
+    shutil.copytree(graph.settings.root, home, symlinks=True, ignore=shutil.ignore_patterns("dagster"))
+    with started(home, portfolio) as running:
         yield running
 
 
