@@ -433,6 +433,23 @@ def test_a_workflow_runs_make_targets_alone(path: Path) -> None:
     assert workflow["permissions"] == {"contents": "read"}
 
 
+def test_every_image_is_built_by_ci_and_released_by_digest_with_its_parts_and_a_signature() -> None:
+    named = re.findall(r"^FROM \S+ AS (\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    images = {
+        name for name in named if name not in {"runtime", "build", "package"} and not name.endswith("-environment")
+    }
+    ci, cd = (yaml.safe_load((ROOT / f".github/workflows/{name}.yaml").read_text()) for name in ("ci", "cd"))
+    assert set(ci["jobs"]["images"]["strategy"]["matrix"]["target"]) == images == {"serving", "orchestration", "batch"}
+    steps = cd["jobs"]["build"]["steps"]
+    pushed = {step["id"]: step["with"] for step in steps if "docker/build-push-action" in step["uses"]}
+    signed = {step["with"]["subject-name"]: step["with"] for step in steps if "attest-build" in step["uses"]}
+    assert {made["target"] for made in pushed.values()} == images
+    for name, made in pushed.items():
+        assert (name, made["push"], made["sbom"], made["provenance"]) == (made["target"], True, True, "mode=max")
+        signature = signed[made["tags"].rpartition(":")[0]]
+        assert signature["subject-digest"] == f"${{{{ steps.{name}.outputs.digest }}}}"
+
+
 def test_the_workflows_pass_the_security_linter() -> None:
     done = tool("zizmor", "--offline", "--no-progress", "--config", ".github/zizmor.yml", ".github/workflows")
     assert done.returncode == 0, done.stdout
